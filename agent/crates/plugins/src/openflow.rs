@@ -1,0 +1,5 @@
+//! Flows.
+
+/// Stands for the plugin while it is written.
+#[derive(Debug)]
+pub struct OpenflowPlugin;
