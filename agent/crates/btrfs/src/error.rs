@@ -95,8 +95,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error for what the system said while `doing` something to `path`.
-    pub(crate) fn new(doing: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+    /// The error for what the system said while `doing` something to `path`, e.g. `create subvolume`.
+    pub fn new(doing: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         let path = path.to_owned();
         match Errno::from_io_error(&source) {

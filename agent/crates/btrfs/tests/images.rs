@@ -13,6 +13,15 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Unmounts what is at the path when the test is over, however it ends.
+struct Unmount<'a>(&'a Path);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        lab::output("umount", &["-l", text(self.0)]);
+    }
+}
+
 /// The loop devices before the file, as `losetup` lists them.
 fn devices(file: &Path) -> Vec<String> {
     run(
@@ -32,6 +41,7 @@ fn an_image_is_made_mounted_grown_and_unmounted() {
     let file = machine.dir().join("an image.img");
     let target = machine.dir().join("mount point");
     fs::create_dir(&target).unwrap();
+    let _unmount = Unmount(&target);
     image::create(&file, 128 * MIB + 1).unwrap();
     assert_eq!(file.metadata().unwrap().len(), 128 * MIB + image::SECTOR);
     assert!(blocks(&file) < 16 * MIB, "not sparse: {}", blocks(&file));
@@ -86,6 +96,7 @@ fn growing_goes_on_where_a_crash_stopped_it() {
     };
     let (file, target) = (machine.dir().join("i"), machine.dir().join("m"));
     fs::create_dir(&target).unwrap();
+    let _unmount = Unmount(&target);
     image::create(&file, 128 * MIB).unwrap();
     image::mount(&file, &target).unwrap();
     // The file has grown, and neither the device nor the file system knows.
@@ -156,6 +167,7 @@ fn a_file_that_holds_no_file_system_is_refused_and_let_go() {
     };
     let (file, target) = (machine.dir().join("i"), machine.dir().join("m"));
     fs::create_dir(&target).unwrap();
+    let _unmount = Unmount(&target);
     fs::write(&file, vec![0; 1 << 20]).unwrap();
     assert!(image::mount(&file, &target).is_err());
     lab::wait_for("the loop device goes", LIMIT, || {
@@ -195,6 +207,7 @@ fn many_who_mount_one_image_at_once_mount_it_once() {
     };
     let (file, target) = (machine.dir().join("i"), machine.dir().join("m"));
     fs::create_dir(&target).unwrap();
+    let _unmount = Unmount(&target);
     image::create(&file, 128 * MIB).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {

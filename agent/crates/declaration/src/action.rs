@@ -3,18 +3,20 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
+use crate::builtin::In;
 use crate::flow::MacAddr;
-use crate::form::{Form, In, Reader, nearest};
+use crate::form::Form;
 use crate::names::LinkName;
 use crate::problem::Step;
-use crate::schema::Definitions;
+use crate::reader::{Reader, nearest};
+use crate::schema::{Definitions, Kind};
 use crate::tree::{Node, Value, quote};
 
 /// One thing that is done with a packet.
 ///
 /// Written as a word (`normal`, `local`, `flood`, `drop`, `pop_vlan`) or as a map with one key
 /// (`{output: eth0}`, `{goto: 10}`, `{set_eth_src: MAC}`, `{set_eth_dst: MAC}`, `{push_vlan: 10}`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Go on in a later table, 1 to 254.
     Goto(u8),
@@ -102,7 +104,8 @@ impl Form<Action> for Action {
     }
 
     fn schema(definitions: &mut Definitions) -> Json {
-        definitions.define("Action", |definitions| {
+        let description = "One thing that is done with a packet.";
+        definitions.define("Action", description, |definitions| {
             let words: Vec<_> = WORDS.iter().map(|(word, _)| *word).collect();
             let mut choices = vec![json!({ "enum": words })];
             choices.extend(KEYS.iter().map(|key| {
@@ -119,7 +122,7 @@ impl Form<Action> for Action {
                     "additionalProperties": false,
                 })
             }));
-            json!({ "description": "One thing that is done with a packet.", "anyOf": choices })
+            Kind::Other(json!({ "anyOf": choices }))
         })
     }
 }
@@ -128,9 +131,15 @@ fn decode_entry(key: &str, node: &Node, reader: &mut Reader) -> Option<Action> {
     let step = Step::Key(key.to_owned());
     match key {
         "goto" => reader.step::<u8, TableNumber>(step, node).map(Action::Goto),
-        "output" => reader.step::<LinkName, LinkName>(step, node).map(Action::Output),
-        "set_eth_src" => reader.step::<MacAddr, MacAddr>(step, node).map(Action::SetEthSrc),
-        "set_eth_dst" => reader.step::<MacAddr, MacAddr>(step, node).map(Action::SetEthDst),
+        "output" => reader
+            .step::<LinkName, LinkName>(step, node)
+            .map(Action::Output),
+        "set_eth_src" => reader
+            .step::<MacAddr, MacAddr>(step, node)
+            .map(Action::SetEthSrc),
+        "set_eth_dst" => reader
+            .step::<MacAddr, MacAddr>(step, node)
+            .map(Action::SetEthDst),
         "push_vlan" => reader.step::<u16, Vlan>(step, node).map(Action::PushVlan),
         _ => {
             let found = format!("a map with the unknown key {}", quote(key));

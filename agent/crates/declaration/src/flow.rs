@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::action::Action;
-use crate::form::{In, Rejected, Text, record};
+use crate::builtin::In;
+use crate::define::record;
+use crate::form::{Rejected, Text};
 use crate::names::{BridgeName, LinkName};
 use crate::numbers::{EtherType, IpProtocol};
 use crate::tree::quote;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::problem::{DocumentPath, Problem};
-use crate::tree::{MOST_NODES, Node, Value};
+use crate::tree::{LONGEST_KEY, MOST_NODES, Node, Value};
 
 /// Reads one JSON value; the problem says where the syntax breaks.
 pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
@@ -22,11 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
                 line: u64::try_from(error.line()).ok(),
                 ..Problem::new(
                     DocumentPath::default(),
-                    format!(
-                        "line {}, column {}: {reason}",
-                        error.line(),
-                        error.column()
-                    ),
+                    format!("line {}, column {}: {reason}", error.line(), error.column()),
                     "one JSON object",
                 )
             }
@@ -95,7 +91,11 @@ impl<'de> Visitor<'de> for Tree<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = access.next_key()? {
+        while let Some(key) = access.next_key::<String>()? {
+            if key.len() > LONGEST_KEY {
+                let reason = format_args!("a key of more than {LONGEST_KEY} bytes");
+                return Err(A::Error::custom(reason));
+            }
             entries.push((key, access.next_value_seed(Tree(self.0))?));
         }
         self.node(Value::Map(entries))

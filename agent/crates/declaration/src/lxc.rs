@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::form::{In, record, words};
+use crate::builtin::In;
+use crate::define::{record, words};
 use crate::names::{BridgeName, ContainerName, TemplateName};
 use crate::size::{AtLeast, Size};
 use crate::template::Template;

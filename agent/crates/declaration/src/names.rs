@@ -185,6 +185,7 @@ macro_rules! name {
                 text.parse().map_err(|error: NameError| Rejected {
                     reason: Some(error.reason),
                     hint: nearest(&$rule, text),
+                    ..Rejected::default()
                 })
             }
 

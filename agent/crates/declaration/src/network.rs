@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::form::{In, record, words};
+use crate::builtin::In;
+use crate::define::{record, words};
 use crate::names::{BridgeName, LinkName};
 use crate::values::{AbsolutePath, InterfaceAddress};
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::form::{Form, Reader, one_of};
+use crate::define::one_of;
+use crate::form::Form;
+use crate::reader::Reader;
 use crate::schema::Definitions;
 use crate::tree::{Node, Value};
 
@@ -105,5 +107,21 @@ macro_rules! named {
     };
 }
 
-named!(EtherType, u16, Named { words: &ETHER_TYPES, low: 0x600, high: u16::MAX });
-named!(IpProtocol, u8, Named { words: &PROTOCOLS, low: 0, high: u8::MAX });
+named!(
+    EtherType,
+    u16,
+    Named {
+        words: &ETHER_TYPES,
+        low: 0x600,
+        high: u16::MAX
+    }
+);
+named!(
+    IpProtocol,
+    u8,
+    Named {
+        words: &PROTOCOLS,
+        low: 0,
+        high: u8::MAX
+    }
+);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 /// The most problems that are listed; the rest are counted.
-pub(crate) const LISTED: usize = 1000;
+const LISTED: usize = 1000;
 
 /// One step into the document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,10 +150,15 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path)?;
-        if let Some(line) = self.line {
+        // Of broken syntax, `found` says the line with its column.
+        if let Some(line) = self.line.filter(|_| !self.path.0.is_empty()) {
             write!(f, " (line {line})")?;
         }
-        write!(f, "\n  found:    {}\n  accepted: {}", self.found, self.accepted)?;
+        write!(
+            f,
+            "\n  found:    {}\n  accepted: {}",
+            self.found, self.accepted
+        )?;
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint:     {hint}")?;
         }
@@ -173,12 +178,6 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
-        let omitted = problems.len().saturating_sub(LISTED);
-        problems.truncate(LISTED);
-        Self { problems, omitted }
-    }
-
     /// The problems that are listed.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.problems.iter()
@@ -187,7 +186,50 @@ impl Problems {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self::new(vec![problem])
+        Self {
+            problems: vec![problem],
+            omitted: 0,
+        }
+    }
+}
+
+/// Problems while they are looked for: as many as will be listed, and the number of the others.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) problems: Vec<Problem>,
+    omitted: usize,
+}
+
+impl Findings {
+    pub(crate) fn push(&mut self, problem: Problem) {
+        if self.is_full() {
+            self.omitted += 1;
+        } else {
+            self.problems.push(problem);
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= LISTED
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.omitted += other.omitted;
+        other
+            .problems
+            .into_iter()
+            .for_each(|problem| self.push(problem));
+    }
+
+    /// Succeeds if nothing was found.
+    pub(crate) fn verdict(self) -> Result<(), Problems> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        Err(Problems {
+            problems: self.problems,
+            omitted: self.omitted,
+        })
     }
 }
 

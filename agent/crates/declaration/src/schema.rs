@@ -1,6 +1,6 @@
 //! The JSON Schema (draft 2020-12) of the declaration.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::document::Document;
 use crate::form::Form;
@@ -13,99 +13,139 @@ use crate::form::Form;
 pub fn schema() -> Json {
     let mut definitions = Definitions::default();
     let document = Document::schema(&mut definitions);
+    let schemas: serde_json::Map<_, _> = definitions
+        .0
+        .iter()
+        .map(|definition| (definition.name.to_owned(), definition.schema()))
+        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "operation-dbus declaration",
         "$ref": document["$ref"],
-        "$defs": definitions.0,
+        "$defs": schemas,
     })
 }
 
 /// The schemas that others refer to by name.
 #[derive(Default)]
-pub(crate) struct Definitions(Map<String, Json>);
+pub(crate) struct Definitions(Vec<Definition>);
+
+/// A schema with a name.
+pub(crate) struct Definition {
+    pub(crate) name: &'static str,
+    pub(crate) description: String,
+    pub(crate) kind: Kind,
+}
+
+/// What a definition is about.
+pub(crate) enum Kind {
+    /// It is being defined.
+    Pending,
+    /// A map with known keys.
+    Record(Vec<Field>),
+    /// One of some words, each with what it means.
+    Words(Vec<(&'static str, String)>),
+    /// Something else.
+    Other(Json),
+}
 
 /// One key of a record.
 pub(crate) struct Field {
-    key: &'static str,
-    schema: Json,
-    required: bool,
+    pub(crate) key: &'static str,
+    pub(crate) accepted: String,
+    pub(crate) description: String,
+    /// The default in its normal form; nothing if the key is required.
+    pub(crate) default: Option<Json>,
+    pub(crate) schema: Json,
 }
 
 impl Definitions {
-    /// A reference to a schema that is defined once.
-    pub(crate) fn define(&mut self, name: &str, schema: impl FnOnce(&mut Self) -> Json) -> Json {
-        if !self.0.contains_key(name) {
-            self.0.insert(name.to_owned(), Json::Null);
-            let schema = schema(self);
-            self.0.insert(name.to_owned(), schema);
-        }
-        json!({ "$ref": format!("#/$defs/{name}") })
+    pub(crate) fn get(&self, name: &str) -> Option<&Definition> {
+        self.0.iter().find(|definition| definition.name == name)
     }
 
-    /// A map with known keys.
-    pub(crate) fn record(
+    /// A reference to a schema that is defined once.
+    pub(crate) fn define(
         &mut self,
-        name: &str,
-        doc: &str,
-        fields: impl FnOnce(&mut Self) -> Vec<Field>,
+        name: &'static str,
+        description: &str,
+        kind: impl FnOnce(&mut Self) -> Kind,
     ) -> Json {
-        self.define(name, |definitions| {
-            let fields = fields(definitions);
-            let required: Vec<_> = fields
-                .iter()
-                .filter(|field| field.required)
-                .map(|field| field.key)
-                .collect();
-            let mut schema = json!({
-                "description": prose(doc),
-                "type": "object",
-                "additionalProperties": false,
+        if self.get(name).is_none() {
+            let index = self.0.len();
+            self.0.push(Definition {
+                name,
+                description: prose(description),
+                kind: Kind::Pending,
             });
-            if !required.is_empty() {
-                schema["required"] = required.into();
-            }
-            schema["properties"] = fields
-                .into_iter()
-                .map(|field| (field.key.to_owned(), field.schema))
-                .collect();
-            schema
-        })
+            self.0[index].kind = kind(self);
+        }
+        json!({ "$ref": format!("#/$defs/{name}") })
     }
 
     /// One key of a record: its form with what is said of it and its default.
     pub(crate) fn field<T, F: Form<T>>(
         &mut self,
         key: &'static str,
-        doc: &str,
+        description: &str,
         default: Option<fn() -> T>,
     ) -> Field {
-        let mut schema = F::schema(self);
-        schema["description"] = prose(doc).into();
-        if let Some(default) = default {
-            schema["default"] = F::encode(&default());
-        }
         Field {
             key,
-            schema,
-            required: default.is_none(),
+            accepted: F::accepted(),
+            description: prose(description),
+            default: default.map(|default| F::encode(&default())),
+            schema: F::schema(self),
         }
-    }
-
-    /// One of some words.
-    pub(crate) fn words(&mut self, name: &str, doc: &str, words: &[(&str, &str)]) -> Json {
-        self.define(name, |_| {
-            let choices: Vec<_> = words
-                .iter()
-                .map(|(word, doc)| json!({ "const": word, "description": prose(doc) }))
-                .collect();
-            json!({ "description": prose(doc), "oneOf": choices })
-        })
     }
 }
 
+impl Definition {
+    fn schema(&self) -> Json {
+        let mut schema = match &self.kind {
+            Kind::Pending => json!({}),
+            Kind::Record(fields) => record(fields),
+            Kind::Words(words) => {
+                let choices: Vec<_> = words
+                    .iter()
+                    .map(|(word, description)| json!({ "const": word, "description": description }))
+                    .collect();
+                json!({ "oneOf": choices })
+            }
+            Kind::Other(schema) => schema.clone(),
+        };
+        schema["description"] = self.description.as_str().into();
+        schema
+    }
+}
+
+fn record(fields: &[Field]) -> Json {
+    let required: Vec<_> = fields
+        .iter()
+        .filter(|field| field.default.is_none())
+        .map(|field| field.key)
+        .collect();
+    let properties: serde_json::Map<_, _> = fields
+        .iter()
+        .map(|field| {
+            let mut schema = field.schema.clone();
+            schema["description"] = field.description.as_str().into();
+            if let Some(default) = &field.default {
+                schema["default"] = default.clone();
+            }
+            (field.key.to_owned(), schema)
+        })
+        .collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
 /// A doc comment as running text, without the links that only Rust knows.
-fn prose(doc: &str) -> String {
+pub(crate) fn prose(doc: &str) -> String {
     let lines: Vec<_> = doc.lines().map(str::trim).collect();
     lines
         .split(|line| line.is_empty())

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use crate::form::{Form, Reader};
-use crate::schema::Definitions;
+use crate::form::Form;
+use crate::reader::Reader;
+use crate::schema::{Definitions, Kind};
 use crate::tree::{Node, Value, quote};
 
 const KIB: u64 = 1 << 10;
@@ -31,8 +32,7 @@ const UNITS: [(&str, u64); 9] = [
 /// The kernel counts bytes in signed 64-bit numbers (`loff_t`, page counters of cgroups).
 const LARGEST: u64 = i64::MAX as u64;
 
-const ACCEPTED: &str =
-    "a size: a whole number of MiB such as 2048, or one with its unit (B, KiB, MiB, GiB, TiB) such as 2GiB";
+const ACCEPTED: &str = "a size: a whole number of MiB such as 2048, or one with its unit (B, KiB, MiB, GiB, TiB) such as 2GiB";
 
 /// An amount of memory or disk, in bytes; less than 8 EiB.
 ///
@@ -141,14 +141,15 @@ impl Form<Size> for Size {
     }
 
     fn schema(definitions: &mut Definitions) -> Json {
-        definitions.define("Size", |_| {
-            json!({
-                "description": "A whole number of MiB, or a whole number with its unit: B, KiB, MiB, GiB, TiB, or K, M, G, T for the same.",
+        let description = "A whole number of MiB, or a whole number with its unit: `B`, `KiB`, \
+            `MiB`, `GiB`, `TiB`, or `K`, `M`, `G`, `T` for the same powers of 1024.";
+        definitions.define("Size", description, |_| {
+            Kind::Other(json!({
                 "anyOf": [
                     { "type": "integer", "minimum": 0, "maximum": LARGEST / MIB },
                     { "type": "string", "pattern": "^[0-9]+( ?(B|[KMGT](iB)?))?$" },
                 ],
-            })
+            }))
         })
     }
 }

@@ -8,8 +8,10 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use crate::form::{Form, Reader, Rejected, Text, record};
+use crate::define::record;
+use crate::form::{Form, Rejected, Text};
 use crate::names::SubvolumeName;
+use crate::reader::Reader;
 use crate::schema::Definitions;
 use crate::size::{AtLeast, Size};
 use crate::tree::{Node, Value, quote};
@@ -23,8 +25,7 @@ record! {
         /// Subvolumes directly under the base, by name. They are added to the eight that are always
         /// there: `@cache`, `@timing` and `@vectors` with `zstd:3`, `@state`, `@snapshots`, `@plugins`,
         /// `@templates` and `@containers` with `zstd:1`.
-        subvolumes: BTreeMap<SubvolumeName, Subvolume> as BTreeMap<SubvolumeName, Subvolume>
-            = standard_subvolumes(),
+        subvolumes: BTreeMap<SubvolumeName, Subvolume> as Subvolumes = standard_subvolumes(),
     }
 }
 
@@ -45,8 +46,8 @@ record! {
     /// One subvolume.
     pub struct Subvolume: Default {
         /// What new data is compressed with: `none`, `lzo`, `zlib`, `zstd`, the last two also with a
-        /// level as `zlib:1` to `zlib:9` and `zstd:1` to `zstd:15`. Without it, whatever the mount
-        /// options say.
+        /// level as `zlib:1` to `zlib:9` and `zstd:1` to `zstd:15`. With null, whatever the mount
+        /// options say; without it too, but one of the eight has its own default.
         compression: Option<Compression> = None,
         /// Take the subvolume over if it exists and is not ours.
         adopt: bool = false,
@@ -56,7 +57,7 @@ record! {
 /// What btrfs compresses new data with: the value of the property `btrfs.compression`.
 ///
 /// Levels as in btrfs(5): zlib 1 to 9, zstd 1 to 15.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// Not at all, whatever the mount options say.
     None,
@@ -115,7 +116,8 @@ impl Serialize for Compression {
 }
 
 impl Text<Compression> for Compression {
-    const ACCEPTED: &'static str = "`none`, `lzo`, `zlib`, `zlib:1` to `zlib:9`, `zstd`, `zstd:1` to `zstd:15`";
+    const ACCEPTED: &'static str =
+        "`none`, `lzo`, `zlib`, `zlib:1` to `zlib:9`, `zstd`, `zstd:1` to `zstd:15`";
     const PATTERN: &'static str = "^(none|lzo|zlib(:[1-9])?|zstd(:([1-9]|1[0-5]))?)$";
 
     fn read(text: &str) -> Result<Compression, Rejected> {
@@ -163,7 +165,10 @@ impl Form<Base> for PathOrBase {
         match node.value {
             Value::Text(_) => {
                 let path = AbsolutePath::decode(node, reader)?;
-                Some(Base { path, ..Base::default() })
+                Some(Base {
+                    path,
+                    ..Base::default()
+                })
             }
             Value::Map(_) => Base::decode(node, reader),
             _ => {
@@ -175,12 +180,62 @@ impl Form<Base> for PathOrBase {
 
     fn encode(base: &Base) -> Json {
         match base {
-            Base { path, image: None, size: None } => AbsolutePath::encode(path),
+            Base {
+                path,
+                image: None,
+                size: None,
+            } => AbsolutePath::encode(path),
             _ => Base::encode(base),
         }
     }
 
     fn schema(definitions: &mut Definitions) -> Json {
         json!({ "anyOf": [AbsolutePath::schema(definitions), Base::schema(definitions)] })
+    }
+}
+
+/// Subvolumes, with the eight standard ones added. What is declared of one of these goes over its
+/// default.
+struct Subvolumes;
+
+type SubvolumeMap = BTreeMap<SubvolumeName, Subvolume>;
+
+impl Form<SubvolumeMap> for Subvolumes {
+    fn accepted() -> String {
+        SubvolumeMap::accepted()
+    }
+
+    fn decode(node: &Node, reader: &mut Reader) -> Option<SubvolumeMap> {
+        let mut subvolumes = SubvolumeMap::decode(node, reader)?;
+        for (name, standard) in standard_subvolumes() {
+            let declared = node.get(name.as_str());
+            match subvolumes.get_mut(&name) {
+                Some(subvolume) => {
+                    if declared.is_none_or(|node| node.get("compression").is_none()) {
+                        subvolume.compression = standard.compression;
+                    }
+                }
+                None => {
+                    subvolumes.insert(name, standard);
+                }
+            }
+        }
+        Some(subvolumes)
+    }
+
+    /// A standard subvolume without a compression says so, since leaving it out means the default.
+    fn encode(subvolumes: &SubvolumeMap) -> Json {
+        let standard = standard_subvolumes();
+        let mut object = SubvolumeMap::encode(subvolumes);
+        for (name, subvolume) in subvolumes {
+            if subvolume.compression.is_none() && standard.contains_key(name) {
+                object[name.as_str()]["compression"] = Json::Null;
+            }
+        }
+        object
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        SubvolumeMap::schema(definitions)
     }
 }

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use crate::form::{Form, Reader, Rejected, Text, encode_field, record, words};
+use crate::define::{encode_field, record, words};
+use crate::form::{Form, Rejected, Text};
 use crate::problem::Step;
-use crate::schema::Definitions;
+use crate::reader::Reader;
+use crate::schema::{Definitions, Kind};
 use crate::tree::{Node, Value};
 use crate::values::AbsolutePath;
 
 /// A root file system that containers are made from.
 ///
 /// Written as a map: the name of the recipe, what the recipe needs, and `adopt`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Template {
     /// How it is made.
     pub recipe: Recipe,
@@ -23,7 +25,7 @@ pub struct Template {
 }
 
 /// How a template is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recipe {
     /// From the busybox of the host: seconds, nothing is downloaded.
     Busybox,
@@ -41,7 +43,7 @@ pub enum Recipe {
 }
 
 /// What a Debian or Ubuntu is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bootstrap {
     /// The suite, such as `bookworm` or `noble`.
     pub suite: String,
@@ -76,28 +78,12 @@ record! {
 }
 
 record! {
-    /// A template with a minimal Debian.
-    struct DebianTemplate {
+    /// A template with a minimal Debian or Ubuntu.
+    struct BootstrapTemplate {
         /// The recipe.
         recipe: RecipeName,
-        /// The suite.
-        suite: String as Suite = "bookworm".to_owned(),
-        /// Packages that are installed besides the minimal system.
-        packages: Vec<String> as Vec<Package> = Vec::new(),
-        /// Where packages are fetched from; the distribution's own mirror if it is not given.
-        mirror: Option<String> as Option<Mirror> = None,
-        /// Take the template over if it exists and is not ours.
-        adopt: bool = false,
-    }
-}
-
-record! {
-    /// A template with a minimal Ubuntu.
-    struct UbuntuTemplate {
-        /// The recipe.
-        recipe: RecipeName,
-        /// The suite.
-        suite: String as Suite = "noble".to_owned(),
+        /// The suite; `bookworm` for Debian and `noble` for Ubuntu, if it is not given.
+        suite: Option<String> as Option<Suite> = None,
         /// Packages that are installed besides the minimal system.
         packages: Vec<String> as Vec<Package> = Vec::new(),
         /// Where packages are fetched from; the distribution's own mirror if it is not given.
@@ -132,14 +118,14 @@ impl Form<Template> for Template {
             return None;
         }
         let Some(name) = node.get("recipe") else {
-            let hint = Some(format!("add `recipe`: {}", RecipeName::accepted()));
-            reader.report("a map without the key `recipe`", Self::accepted(), hint);
+            reader.missing("recipe", RecipeName::accepted());
             return None;
         };
         match reader.step::<RecipeName, RecipeName>(Step::Key("recipe".to_owned()), name)? {
             RecipeName::Busybox => BusyboxTemplate::decode(node, reader).map(Template::from),
-            RecipeName::Debian => DebianTemplate::decode(node, reader).map(Template::from),
-            RecipeName::Ubuntu => UbuntuTemplate::decode(node, reader).map(Template::from),
+            RecipeName::Debian | RecipeName::Ubuntu => {
+                BootstrapTemplate::decode(node, reader).map(Template::from)
+            }
             RecipeName::Tarball => TarballTemplate::decode(node, reader).map(Template::from),
         }
     }
@@ -170,24 +156,24 @@ impl Form<Template> for Template {
     }
 
     fn schema(definitions: &mut Definitions) -> Json {
-        definitions.define("Template", |definitions| {
-            let recipes = [
-                (RecipeName::Busybox, BusyboxTemplate::schema(definitions)),
-                (RecipeName::Debian, DebianTemplate::schema(definitions)),
-                (RecipeName::Ubuntu, UbuntuTemplate::schema(definitions)),
-                (RecipeName::Tarball, TarballTemplate::schema(definitions)),
+        let description = "A root file system that containers are made from.";
+        definitions.define("Template", description, |definitions| {
+            let records = [
+                (BusyboxTemplate::schema(definitions), &["busybox"][..]),
+                (
+                    BootstrapTemplate::schema(definitions),
+                    &["debian", "ubuntu"],
+                ),
+                (TarballTemplate::schema(definitions), &["tarball"]),
             ];
-            let choices: Vec<_> = recipes
+            let choices: Vec<_> = records
                 .into_iter()
-                .map(|(name, mut schema)| {
-                    schema["properties"] = json!({ "recipe": { "const": name } });
+                .map(|(mut schema, recipes)| {
+                    schema["properties"] = json!({ "recipe": { "enum": recipes } });
                     schema
                 })
                 .collect();
-            json!({
-                "description": "A root file system that containers are made from.",
-                "oneOf": choices,
-            })
+            Kind::Other(json!({ "oneOf": choices }))
         })
     }
 }
@@ -207,27 +193,21 @@ impl From<BusyboxTemplate> for Template {
     }
 }
 
-impl From<DebianTemplate> for Template {
-    fn from(template: DebianTemplate) -> Self {
+impl From<BootstrapTemplate> for Template {
+    fn from(template: BootstrapTemplate) -> Self {
+        let ubuntu = template.recipe == RecipeName::Ubuntu;
+        let usual = if ubuntu { "noble" } else { "bookworm" };
+        let bootstrap = Bootstrap {
+            suite: template.suite.unwrap_or_else(|| usual.to_owned()),
+            packages: template.packages,
+            mirror: template.mirror,
+        };
         Self {
-            recipe: Recipe::Debian(Bootstrap {
-                suite: template.suite,
-                packages: template.packages,
-                mirror: template.mirror,
-            }),
-            adopt: template.adopt,
-        }
-    }
-}
-
-impl From<UbuntuTemplate> for Template {
-    fn from(template: UbuntuTemplate) -> Self {
-        Self {
-            recipe: Recipe::Ubuntu(Bootstrap {
-                suite: template.suite,
-                packages: template.packages,
-                mirror: template.mirror,
-            }),
+            recipe: if ubuntu {
+                Recipe::Ubuntu(bootstrap)
+            } else {
+                Recipe::Debian(bootstrap)
+            },
             adopt: template.adopt,
         }
     }
@@ -255,9 +235,9 @@ impl Text<String> for Suite {
 
     fn read(text: &str) -> Result<String, Rejected> {
         let first = text.starts_with(|c: char| c.is_ascii_lowercase());
-        let all = text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+        let all = text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte)
+        });
         if first && all && text.len() <= 64 {
             Ok(text.to_owned())
         } else {
@@ -280,9 +260,9 @@ impl Text<String> for Package {
 
     fn read(text: &str) -> Result<String, Rejected> {
         let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let all = text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".+-".contains(&byte));
+        let all = text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".+-".contains(&byte)
+        });
         if first && all && (2..=128).contains(&text.len()) {
             Ok(text.to_owned())
         } else {
@@ -299,8 +279,7 @@ impl Text<String> for Package {
 struct Mirror;
 
 impl Text<String> for Mirror {
-    const ACCEPTED: &'static str =
-        "a URL with http, https or file and without a password, such as https://deb.debian.org/debian";
+    const ACCEPTED: &'static str = "a URL with http, https or file and without a password, such as https://deb.debian.org/debian";
     const PATTERN: &'static str = "^(https?|file)://[!-?A-~]+$";
 
     fn read(text: &str) -> Result<String, Rejected> {
@@ -309,7 +288,10 @@ impl Text<String> for Mirror {
             .find_map(|scheme| text.strip_prefix(scheme))
             .ok_or_else(Rejected::default)?;
         if rest.contains('@') {
-            return Err(Rejected::because("it contains a user or a password"));
+            return Err(Rejected {
+                secret: true,
+                ..Rejected::because("it contains a user or a password")
+            });
         }
         if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Rejected::default());

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::problem::{DocumentPath, Problem, Step};
+use crate::problem::{DocumentPath, Findings, Problem, Step};
 
 /// A larger document is refused unread: 16 MiB, some hundred thousand resources.
 pub(crate) const LARGEST: usize = 16 << 20;
 /// The most values a document may hold, those that YAML aliases repeat included.
 pub(crate) const MOST_NODES: usize = 1_000_000;
+/// The longest key, in bytes: no name is longer, and keys are repeated in every message.
+pub(crate) const LONGEST_KEY: usize = 256;
 /// How deep lists and maps may be nested; a declaration needs ten levels.
 pub(crate) const DEEPEST: usize = 64;
 
@@ -57,18 +59,18 @@ impl Node {
     }
 
     /// A problem for every key that a map has more than once.
-    pub(crate) fn repeated_keys(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        self.collect_repeated(&mut DocumentPath::default(), &mut problems);
-        problems
+    pub(crate) fn repeated_keys(&self) -> Findings {
+        let mut findings = Findings::default();
+        self.collect_repeated(&mut DocumentPath::default(), &mut findings);
+        findings
     }
 
-    fn collect_repeated(&self, path: &mut DocumentPath, problems: &mut Vec<Problem>) {
+    fn collect_repeated(&self, path: &mut DocumentPath, findings: &mut Findings) {
         match &self.value {
             Value::List(nodes) => {
                 for (index, node) in nodes.iter().enumerate() {
                     path.push(Step::Index(index));
-                    node.collect_repeated(path, problems);
+                    node.collect_repeated(path, findings);
                     path.pop();
                 }
             }
@@ -83,9 +85,9 @@ impl Node {
                             "each key once in a map",
                         );
                         problem.line = node.known_line();
-                        problems.push(problem);
+                        findings.push(problem);
                     }
-                    node.collect_repeated(path, problems);
+                    node.collect_repeated(path, findings);
                     path.pop();
                 }
             }
@@ -108,7 +110,10 @@ impl Node {
         }
         let mut order: Vec<usize> = (0..problems.len()).collect();
         order.sort_by(|&a, &b| placed[a].0.cmp(&placed[b].0));
-        let sorted: Vec<_> = order.into_iter().map(|index| problems[index].clone()).collect();
+        let sorted: Vec<_> = order
+            .into_iter()
+            .map(|index| problems[index].clone())
+            .collect();
         problems.clone_from_slice(&sorted);
     }
 
@@ -141,7 +146,12 @@ impl Node {
 /// Text in back quotes, on one line, and not longer than people like to read.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut shown: String = text.chars().take(SHOWN).collect::<String>().escape_debug().collect();
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN)
+        .collect::<String>()
+        .escape_debug()
+        .collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

@@ -7,17 +7,18 @@ use ipnet::IpNet;
 
 use crate::form::{Rejected, Text};
 
-/// An absolute path without `..`, normalised (no `//`, no `.`, no slash at the end).
+/// An absolute path without `..` and control characters, normalised (no `//`, no `.`, no slash at the end).
 pub(crate) struct AbsolutePath;
 
 impl Text<PathBuf> for AbsolutePath {
     const ACCEPTED: &'static str = "an absolute path without `..`";
-    const PATTERN: &'static str = r"^/(?!(.*/)?\.\.(/|$))[^\u0000]*$";
+    const PATTERN: &'static str = r"^/(?!(.*/)?\.\.(/|$))[^\u0000-\u001f\u007f-\u009f]*$";
 
     fn read(text: &str) -> Result<PathBuf, Rejected> {
         let path = Path::new(text);
-        if text.contains('\0') {
-            return Err(Rejected::because("it contains a zero character"));
+        // A line break in a path could end up as a line of its own in a file that is written.
+        if text.chars().any(char::is_control) {
+            return Err(Rejected::because("it contains a control character"));
         }
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(Rejected::because("it contains `..`"));
@@ -61,7 +62,8 @@ impl Text<IpNet> for InterfaceAddress {
 /// Why no interface can have the address.
 fn unusable(address: &IpNet) -> Option<&'static str> {
     let ip = address.addr();
-    let broadcast = matches!(address, IpNet::V4(v4) if v4.prefix_len() < 31 && v4.addr() == v4.broadcast());
+    let broadcast =
+        matches!(address, IpNet::V4(v4) if v4.prefix_len() < 31 && v4.addr() == v4.broadcast());
     // 10.0.0.0/31 (RFC 3021) and fd00::/127 (RFC 6164) are the addresses of hosts.
     let room = address.max_prefix_len() - address.prefix_len();
     if ip.is_unspecified() {
@@ -98,6 +100,7 @@ impl Text<IpNet> for Prefix {
                     network.trunc(),
                     network.addr()
                 )),
+                ..Rejected::default()
             });
         }
         Ok(network)

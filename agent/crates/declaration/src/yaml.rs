@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
 use crate::problem::{DocumentPath, Problem};
-use crate::tree::{DEEPEST, MOST_NODES, Node, Value};
+use crate::tree::{DEEPEST, LONGEST_KEY, MOST_NODES, Node, Value};
 
 /// Reads one YAML document; the problem says where the syntax breaks.
 pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str_with_options(text, options()) {
-        let (event, span) =
-            event.map_err(|error| syntax(error.marker().line(), error.marker().col(), &error.info()))?;
+        let (event, span) = event
+            .map_err(|error| syntax(error.marker().line(), error.marker().col(), &error.info()))?;
         let (line, column) = (span.start.line(), span.start.col());
         tree.event(event, u32::try_from(line).unwrap_or_default())
             .map_err(|reason| syntax(line, column, &reason))?;
@@ -56,16 +56,18 @@ enum Content {
     List(Vec<Node>),
     Map {
         entries: Vec<(String, Node)>,
-        /// The key whose value comes next, and its line.
-        key: Option<(String, u32)>,
+        /// The key whose value comes next.
+        key: Option<Key>,
         /// What `<<` brings in.
         merged: Vec<(String, Node)>,
     },
 }
 
-/// The key that stands for the pairs of other maps (YAML 1.1 type repository, `merge`). A plain
-/// `<<` is told from a quoted one by a character that no key can have.
-const MERGE: &str = "<<\0";
+enum Key {
+    /// A plain `<<`, which stands for the pairs of other maps (YAML 1.1 type repository, `merge`).
+    Merge,
+    Name(String, u32),
+}
 
 /// A value that aliases may repeat.
 struct Anchored {
@@ -90,10 +92,9 @@ impl Tree {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1)?;
-                if self.expects_key() {
-                    let plain = matches!(style, ScalarStyle::Plain);
-                    let key = if plain && text == "<<" { MERGE } else { &text };
-                    return self.begin_entry(key, line);
+                if let Some(next) = self.expected_key() {
+                    *next = Some(key(&text, style, line)?);
+                    return Ok(());
                 }
                 let value = scalar(&text, style, tag.as_deref())?;
                 self.finish(Node { line, value }, anchor)
@@ -127,29 +128,19 @@ impl Tree {
     fn count(&mut self, nodes: usize) -> Result<(), String> {
         self.nodes += nodes;
         if self.nodes > MOST_NODES {
-            return Err(format!("more than {MOST_NODES} values, repeated ones included"));
+            return Err(format!(
+                "more than {MOST_NODES} values, repeated ones included"
+            ));
         }
         Ok(())
     }
 
-    fn expects_key(&self) -> bool {
-        self.open
-            .last()
-            .is_some_and(|open| matches!(open.content, Content::Map { key: None, .. }))
-    }
-
-    fn begin_entry(&mut self, text: &str, line: u32) -> Result<(), String> {
-        if text != MERGE && text.contains('\0') {
-            return Err("a key with a zero character".to_owned());
+    /// Where the next scalar goes, if it is a key.
+    fn expected_key(&mut self) -> Option<&mut Option<Key>> {
+        match &mut self.open.last_mut()?.content {
+            Content::Map { key, .. } if key.is_none() => Some(key),
+            _ => None,
         }
-        if let Some(Open {
-            content: Content::Map { key, .. },
-            ..
-        }) = self.open.last_mut()
-        {
-            *key = Some((text.to_owned(), line));
-        }
-        Ok(())
     }
 
     fn begin(
@@ -160,11 +151,13 @@ impl Tree {
         line: u32,
     ) -> Result<(), String> {
         self.count(1)?;
-        if self.expects_key() {
+        if self.expected_key().is_some() {
             return Err("a list or map as a key".to_owned());
         }
         if self.open.len() >= DEEPEST {
-            return Err(format!("lists and maps nested deeper than {DEEPEST} levels"));
+            return Err(format!(
+                "lists and maps nested deeper than {DEEPEST} levels"
+            ));
         }
         if tag.is_some_and(Tag::is_custom) {
             return Err("a tag that is not of YAML's own".to_owned());
@@ -178,14 +171,16 @@ impl Tree {
     }
 
     fn alias(&mut self, anchor: usize, line: u32) -> Result<(), String> {
-        if self.expects_key() {
+        if self.expected_key().is_some() {
             return Err("an alias as a key".to_owned());
         }
         let Some(anchored) = self.anchors.get(&anchor) else {
             return Err("an alias inside of what it stands for".to_owned());
         };
         if self.open.len() + anchored.depth > DEEPEST {
-            return Err(format!("lists and maps nested deeper than {DEEPEST} levels"));
+            return Err(format!(
+                "lists and maps nested deeper than {DEEPEST} levels"
+            ));
         }
         let nodes = anchored.nodes;
         let node = Node {
@@ -218,15 +213,25 @@ impl Tree {
                 key,
                 merged,
             }) => match key.take() {
-                Some((key, _)) if key == MERGE => merged.extend(merge(node)?),
-                Some((key, line)) => {
+                Some(Key::Merge) => merged.extend(merge(node)?),
+                Some(Key::Name(name, line)) => {
                     node.line = line;
-                    entries.push((key, node));
+                    entries.push((name, node));
                 }
                 None => {}
             },
         }
         Ok(())
+    }
+}
+
+fn key(text: &str, style: ScalarStyle, line: u32) -> Result<Key, String> {
+    if text == "<<" && matches!(style, ScalarStyle::Plain) {
+        Ok(Key::Merge)
+    } else if text.len() > LONGEST_KEY {
+        Err(format!("a key of more than {LONGEST_KEY} bytes"))
+    } else {
+        Ok(Key::Name(text.to_owned(), line))
     }
 }
 

@@ -1,2 +1,60 @@
-//! placeholder
-fn main() {}
+//! `op-dbus`: keeps an infrastructure host in its declared state.
+
+mod actor;
+mod change;
+mod cli;
+mod commands;
+mod failure;
+mod guard;
+mod host;
+mod management;
+mod screen;
+mod witness;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use log::LevelFilter;
+
+use crate::cli::Cli;
+use crate::screen::Screen;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.verbose);
+    let screen = Screen::new(cli.json, cli.yes);
+    match commands::run(&cli, &screen) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            match cli.json {
+                true => {
+                    let _ = writeln!(std::io::stdout(), "{:#}", failure.json());
+                }
+                false => anstream::eprintln!("op-dbus: {failure}"),
+            }
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// To the journal when systemd runs us, to standard error else.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::Warn,
+        1 => LevelFilter::Info,
+        _ => LevelFilter::Debug,
+    };
+    if systemd_journal_logger::connected_to_journal()
+        && let Ok(logger) = systemd_journal_logger::JournalLog::new()
+        && logger.install().is_ok()
+    {
+        log::set_max_level(level);
+        return;
+    }
+    env_logger::Builder::new()
+        .filter_level(level)
+        .format_timestamp(None)
+        .format_target(false)
+        .init();
+}

@@ -165,26 +165,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io_error(path, source)),
         };
-        let mut records = Vec::new();
-        let mut good = 0;
-        let mut reader = BufReader::new(&file);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = reader
-                .read_until(b'\n', &mut line)
-                .map_err(|source| io_error(path, source))?;
-            if read == 0 || line.last() != Some(&b'\n') {
-                break;
-            }
-            let record = serde_json::from_slice(&line).map_err(|error| JournalError::Garbage {
-                path: path.to_owned(),
-                line: records.len() + 1,
-                reason: error.to_string(),
-            })?;
-            records.push(record);
-            good += read as u64;
-        }
+        let (records, good) = whole_records(path, &file)?;
         file.set_len(good)
             .map_err(|source| io_error(path, source))?;
         let journal = Self {
@@ -197,6 +178,15 @@ impl Journal {
             return Ok(None);
         }
         Ok(Some((journal, records)))
+    }
+
+    /// What a journal tells, without touching it; nothing if there is none.
+    pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
+        match File::open(path) {
+            Ok(file) => Ok(whole_records(path, &file)?.0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(io_error(path, source)),
+        }
     }
 
     /// Appends a record, durably.
@@ -222,6 +212,30 @@ impl Journal {
         std::fs::remove_file(&self.path)
             .and_then(|()| sync_directory(&self.path))
             .map_err(|source| io_error(&self.path, source))
+    }
+}
+
+/// The records up to the first half line, and their length in bytes.
+fn whole_records(path: &Path, file: &File) -> Result<(Vec<Record>, u64), JournalError> {
+    let mut records = Vec::new();
+    let mut length = 0;
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = reader
+            .read_until(b'\n', &mut line)
+            .map_err(|source| io_error(path, source))?;
+        if read == 0 || line.last() != Some(&b'\n') {
+            return Ok((records, length));
+        }
+        let record = serde_json::from_slice(&line).map_err(|error| JournalError::Garbage {
+            path: path.to_owned(),
+            line: records.len() + 1,
+            reason: error.to_string(),
+        })?;
+        records.push(record);
+        length += read as u64;
     }
 }
 

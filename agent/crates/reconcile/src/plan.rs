@@ -218,6 +218,11 @@ impl Draft {
         for (resource, want) in &desired {
             self.resource(plugin, resource, want, seen.get(resource));
         }
+        let notes = plugin.notes().into_iter().map(|(resource, text)| Note {
+            resource: Key::new(plugin.name(), resource),
+            text,
+        });
+        self.notes.extend(notes);
         for (resource, have) in seen {
             if have.owner == Owner::Ours && !desired.contains_key(resource) {
                 let key = Key::new(plugin.name(), resource);

@@ -163,6 +163,11 @@ pub trait Plugin: Send + Sync {
         Effects::default()
     }
 
+    /// Remarks on what was last observed, by resource: what people should know beside the plan.
+    fn notes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// Whether [`Plugin::apply`] takes many changes as one atomic transaction. If so it gets as many
     /// as can go together, in order, and does all or none; if not it gets them one at a time,
     /// possibly from several threads at once.

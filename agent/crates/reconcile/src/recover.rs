@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use crate::journal::{Ending, Journal, Record};
+use crate::journal::{Ending, Journal};
 use crate::key::Key;
 use crate::plugin::Plugin;
 use crate::run::{Outcome, Report, Run, RunError, Witness, now_ms};
@@ -64,18 +64,8 @@ fn resume<'a>(
     let Some((journal, records)) = Journal::load(path)? else {
         return Ok(None);
     };
-    let starts = records
-        .iter()
-        .enumerate()
-        .filter_map(|(line, record)| matches!(record, Record::Intent { .. }).then_some(line));
-    let mut starts: Vec<_> = starts.collect();
-    starts.push(records.len());
     let mut last = None;
-    for pair in starts.windows(2) {
-        let told = &records[pair[0]..pair[1]];
-        let Some(story) = Story::read(told) else {
-            continue;
-        };
+    for (story, told) in Story::all(&records) {
         for (place, record) in (0..).zip(told) {
             witness
                 .hear(&story.run, place, record, &story.changes)

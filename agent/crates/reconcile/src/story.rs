@@ -54,6 +54,17 @@ pub struct Story {
 }
 
 impl Story {
+    /// The runs that a journal tells of, each with its records, in order.
+    pub fn all(records: &[Record]) -> Vec<(Self, &[Record])> {
+        let starts = records.iter().enumerate();
+        let starts = starts.filter(|(_, record)| matches!(record, Record::Intent { .. }));
+        let mut starts: Vec<_> = starts.map(|(line, _)| line).collect();
+        starts.push(records.len());
+        let runs = starts.windows(2).map(|pair| &records[pair[0]..pair[1]]);
+        runs.filter_map(|told| Some((Self::read(told)?, told)))
+            .collect()
+    }
+
     /// Reads the records of one run; `None` if they do not start with an intent.
     pub fn read(records: &[Record]) -> Option<Self> {
         let Some(Record::Intent {

@@ -34,6 +34,10 @@ pub(super) fn transition(before: &Value, after: &Value) -> Transition {
              declare at least so much, or move what is in it to a new image",
             is.div_ceil(MIB)
         )),
+        (Some(_), Some(wanted)) if wanted < image::SMALLEST_GROWN => Transition::Refuse(format!(
+            "btrfs does not grow to less than {0} MiB: declare at least {0} MiB",
+            image::SMALLEST_GROWN / MIB
+        )),
         _ => Transition::Update,
     }
 }
@@ -96,14 +100,21 @@ impl Base {
     }
 
     fn observe_image(&self, image: &Path) -> Result<Option<Value>, PluginError> {
+        if !self.is_mounted(image)? {
+            self.check_size(image)?;
+            return Ok(None);
+        }
+        let size = match self.size {
+            Some(_) => Some(self.capacity()?),
+            None => None,
+        };
+        Ok(Some(self.state(size)))
+    }
+
+    /// Whether the image is mounted at the base; an error if it cannot be.
+    fn is_mounted(&self, image: &Path) -> Result<bool, PluginError> {
         match self.mounted()? {
-            Some(there) if is_same_file(&there, image) => {
-                let size = match self.size {
-                    Some(_) => Some(self.capacity()?),
-                    None => None,
-                };
-                Ok(Some(self.state(size)))
-            }
+            Some(there) if is_same_file(&there, image) => Ok(true),
             Some(there) => Err(PluginError::unavailable(
                 format!(
                     "{} is mounted at {}, not {}",
@@ -113,37 +124,38 @@ impl Base {
                 ),
                 "unmount it, or declare the base without an image",
             )),
-            None => {
-                self.check_room(image)?;
-                Ok(None)
-            }
+            None => self.check_hides_nothing(image).map(|()| false),
         }
     }
 
-    /// Refuses to hide files under a mount, and an image that would have to get smaller.
-    fn check_room(&self, image: &Path) -> Result<(), PluginError> {
-        let hides = match fs::read_dir(&self.path) {
+    /// Refuses to hide files under a mount.
+    fn check_hides_nothing(&self, image: &Path) -> Result<(), PluginError> {
+        let hidden = match fs::read_dir(&self.path) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(self.failed("read", error)),
         };
-        if hides {
-            return Err(PluginError::unavailable(
-                format!(
-                    "{} has files that mounting {} would hide",
-                    self.path.display(),
-                    image.display()
-                ),
-                "move them away, declare the base without an image, or choose another base",
-            ));
+        if !hidden {
+            return Ok(());
         }
-        let length = fs::metadata(image).map(|found| found.len());
-        match (length, self.size) {
-            (Ok(is), Some(wanted)) if wanted < is => Err(PluginError::unavailable(
+        Err(PluginError::unavailable(
+            format!(
+                "{} has files that mounting {} would hide",
+                self.path.display(),
+                image.display()
+            ),
+            "move them away, declare the base without an image, or choose another base",
+        ))
+    }
+
+    /// Refuses an image that would have to get smaller.
+    fn check_size(&self, image: &Path) -> Result<(), PluginError> {
+        match (fs::metadata(image), self.size) {
+            (Ok(found), Some(wanted)) if wanted < found.len() => Err(PluginError::unavailable(
                 format!(
                     "{} has {} MiB and does not get smaller",
                     image.display(),
-                    is.div_ceil(MIB)
+                    found.len().div_ceil(MIB)
                 ),
                 "declare at least so much",
             )),
@@ -165,7 +177,7 @@ impl Base {
             return Ok(());
         }
         make_directories(self.path.parent())
-            .map_err(|error| self.failed("make the way to", error))?;
+            .map_err(|error| self.failed("make directories for", error))?;
         // A subvolume, so that snapshots of the host's root leave it out.
         subvolume::make(&self.path, MODE, |_| Ok(())).map_err(|error| self.failed("create", error))
     }
@@ -174,7 +186,7 @@ impl Base {
         if let (false, Some(size)) = (file.exists(), self.size) {
             (context.progress)(&format!("making a file system in {}", file.display()));
             make_directories(file.parent())
-                .map_err(|error| self.failed("make the way to", error))?;
+                .map_err(|error| self.failed("make directories for", error))?;
             image::create(file, size).map_err(|error| self.failed("create", error))?;
         }
         make_directories(Some(&self.path)).map_err(|error| self.failed("create", error))?;
@@ -191,7 +203,7 @@ impl Base {
         let Some(image) = self.image.as_deref().filter(|image| image.exists()) else {
             return Ok(false);
         };
-        if self.observe_image(image)?.is_some() {
+        if self.is_mounted(image)? {
             return Ok(false);
         }
         make_directories(Some(&self.path)).map_err(|error| self.failed("create", error))?;

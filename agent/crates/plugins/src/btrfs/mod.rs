@@ -9,7 +9,7 @@ mod subvolume;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use declaration::{Declaration, SubvolumeName};
@@ -175,7 +175,7 @@ impl Plugin for BtrfsPlugin {
 }
 
 /// The path beside `path` whose name is `prefix` and the name of `path`.
-fn beside(path: &std::path::Path, prefix: &str) -> PathBuf {
+fn beside(path: &Path, prefix: &str) -> PathBuf {
     let mut name = OsString::from(prefix);
     name.push(path.file_name().unwrap_or_default());
     path.with_file_name(name)

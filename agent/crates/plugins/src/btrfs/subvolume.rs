@@ -1,7 +1,7 @@
 //! One subvolume below the base: what it is, and each way of changing it.
 
 use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -199,7 +199,9 @@ impl Place {
 
     fn sign(&self, path: &Path) -> Result<(), ::btrfs::Error> {
         match self.seal(path)? {
-            Some(seal) => mark::write(path, &seal).map_err(|error| io_failed("mark", path, error)),
+            Some(seal) => {
+                mark::write(path, &seal).map_err(|error| ::btrfs::Error::new("mark", path, error))
+            }
             None => Err(::btrfs::Error::NotSubvolume {
                 path: path.to_owned(),
             }),
@@ -208,7 +210,7 @@ impl Place {
 
     fn owner(&self) -> Result<Owner, ::btrfs::Error> {
         let found = mark::read(&self.path)
-            .map_err(|error| io_failed("read the mark of", &self.path, error))?;
+            .map_err(|error| ::btrfs::Error::new("read the mark of", &self.path, error))?;
         // Most that are not ours carry nothing, and then the seal need not be asked for.
         if found.is_some() && found == self.seal(&self.path)? {
             Ok(Owner::Ours)
@@ -260,7 +262,7 @@ pub(super) fn make(
     drop_leftover(&unfinished)?;
     let made = ::btrfs::create(&unfinished).and_then(|()| {
         fs::set_permissions(&unfinished, Permissions::from_mode(mode))
-            .map_err(|error| io_failed("set the permissions of", &unfinished, error))?;
+            .map_err(|error| ::btrfs::Error::new("set the permissions of", &unfinished, error))?;
         finish(&unfinished)?;
         rename(&unfinished, path)
     });
@@ -284,15 +286,7 @@ fn drop_leftover(unfinished: &Path) -> Result<(), ::btrfs::Error> {
 /// Renames; fails if the new name is taken.
 fn rename(from: &Path, to: &Path) -> Result<(), ::btrfs::Error> {
     renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
-        .map_err(|errno| io_failed("rename to", to, errno.into()))
-}
-
-fn io_failed(doing: &'static str, path: &Path, source: io::Error) -> ::btrfs::Error {
-    ::btrfs::Error::Io {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
+        .map_err(|errno| ::btrfs::Error::new("rename to", to, errno))
 }
 
 fn compression(state: &Value) -> Option<&str> {

@@ -1,0 +1,123 @@
+//! What only several values together can get wrong.
+//!
+//! The checks look at a declaration of which some parts may have been unreadable: these were
+//! reported already, and nothing that may only follow from them is.
+
+mod addresses;
+mod containers;
+mod flows;
+mod links;
+mod storage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::ops::Bound;
+
+use crate::document::Declaration;
+use crate::problem::{DocumentPath, Findings, Problem};
+use crate::reader::{Reader, nearest};
+
+/// Finds all contradictions in a declaration.
+pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Findings {
+    let mut check = Check {
+        damage,
+        findings: Findings::default(),
+    };
+    let plugins = &declaration.plugins;
+    storage::check(&plugins.btrfs.base, &mut check);
+    links::check(plugins, &mut check);
+    addresses::check(plugins, &mut check);
+    containers::check(plugins, &mut check);
+    flows::check(plugins, &mut check);
+    check.findings
+}
+
+/// The parts of a document that could not be read.
+#[derive(Default)]
+pub(crate) struct Damage {
+    paths: BTreeSet<DocumentPath>,
+    kept: BTreeMap<DocumentPath, Vec<usize>>,
+}
+
+impl Damage {
+    pub(crate) fn of(reader: &Reader) -> Self {
+        let reported = reader.findings.problems.iter().map(|problem| &problem.path);
+        Self {
+            paths: reported.chain(&reader.misspelt).cloned().collect(),
+            kept: reader.kept.clone(),
+        }
+    }
+}
+
+struct Check<'a> {
+    damage: &'a Damage,
+    findings: Findings,
+}
+
+impl Check<'_> {
+    fn report(
+        &mut self,
+        path: DocumentPath,
+        found: impl Into<String>,
+        accepted: impl Into<String>,
+        hint: impl Into<Option<String>>,
+    ) {
+        self.findings
+            .push(Problem::new(path, found, accepted).hint(hint));
+    }
+
+    /// Whether the value at a path, all of it and what it is in, could be read.
+    fn intact(&self, path: &DocumentPath) -> bool {
+        let paths = &self.damage.paths;
+        if paths.is_empty() {
+            return true;
+        }
+        let below = paths
+            .range((Bound::Included(path), Bound::Unbounded))
+            .next();
+        if below.is_some_and(|found| found.starts_with(path)) {
+            return false;
+        }
+        let mut above = path.clone();
+        while !above.steps().is_empty() {
+            above.pop();
+            if paths.contains(&above) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The path of an element of a list, some of whose elements may not have been readable.
+    fn element(&self, list: &DocumentPath, index: usize) -> DocumentPath {
+        let kept = self.damage.kept.get(list).and_then(|kept| kept.get(index));
+        list.index(*kept.unwrap_or(&index))
+    }
+}
+
+/// The path to a section or something in it.
+fn path<const N: usize>(keys: [&str; N]) -> DocumentPath {
+    DocumentPath::of(["plugins"].into_iter().chain(keys))
+}
+
+/// A few of the names that would have been known, for people.
+fn some_of<T: Display>(what: &str, names: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<_> = names
+        .into_iter()
+        .take(SHOWN + 1)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len() {
+        0 => format!("{what}; none is declared"),
+        1..=SHOWN => format!("{what}: {}", names.join(", ")),
+        _ => format!("{what}: {}, …", names[..SHOWN].join(", ")),
+    }
+}
+
+/// A guess at the name that was meant.
+fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    const TRIED: usize = 1000;
+    let known: Vec<_> = known.into_iter().take(TRIED).collect();
+    nearest(name, &known).map(|near| format!("did you mean `{near}`?"))
+}

@@ -1,0 +1,292 @@
+//! The command line, as clap sees it; the man page and the completions are made from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use declaration::{BridgeName, ContainerName, Size, TemplateName};
+use ipnet::IpNet;
+
+/// Keep an infrastructure host in its declared state.
+///
+/// One declaration says what btrfs subvolumes, Open vSwitch bridges, OpenFlow tables, LXC templates and
+/// containers a host should have; `plan` shows what would change, `apply` makes it so, and the ledger keeps
+/// every change.
+#[derive(Debug, Parser)]
+#[command(name = "op-dbus", version, max_term_width = 100, after_help = EXIT_STATUS)]
+pub(crate) struct Cli {
+    /// The declaration, JSON or YAML; `-` reads standard input
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/op-dbus/state.json"
+    )]
+    pub(crate) file: PathBuf,
+    /// The base directory, instead of the one in the declaration
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) base: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Say more of what is done; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 done or nothing to do; 1 failed, the machine is as before; \
+    2 bad declaration or usage; 3 refused (rights, lock, confirmation, what is not ours).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a declaration and report every problem in it
+    Check {
+        /// The declaration, instead of --file
+        #[arg(value_name = "FILE")]
+        path: Option<PathBuf>,
+    },
+    /// Print the declaration's JSON Schema
+    Schema,
+    /// Show what apply would change
+    #[command(visible_alias = "diff")]
+    Plan {
+        /// Exit with 4 if there are changes
+        #[arg(long)]
+        detailed_exitcode: bool,
+    },
+    /// Bring the host to its declared state
+    Apply(Apply),
+    /// Keep the changes that wait in a confirm window
+    Confirm,
+    /// Say whether the host is in its declared state; exit with 1 if not
+    Verify,
+    /// Show what the host has, by plugin
+    Query {
+        /// One plugin: btrfs, ovs, openflow or lxc
+        plugin: Option<String>,
+    },
+    /// Make, see, run and remove containers
+    #[command(subcommand)]
+    Container(Container),
+    /// See, build and remove container templates
+    #[command(subcommand)]
+    Template(Template),
+    /// Read and verify the record of what was done
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Say what this machine has and lacks, with the fix for each
+    Doctor,
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
+    /// Undo an unconfirmed run when its window is over
+    #[command(hide = true)]
+    Guard {
+        /// The run
+        run: String,
+    },
+    /// Prepare a container's link; LXC calls it when a container starts
+    #[command(hide = true)]
+    ContainerStarted {
+        /// What LXC appends
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Apply {
+    /// Apply only if the plan still has this hash (or its first 8 or more digits)
+    #[arg(long, value_name = "HASH")]
+    pub(crate) plan: Option<String>,
+    /// Allow changes that destroy data
+    #[arg(long)]
+    pub(crate) allow_destroy: bool,
+    /// Undo the changes unless confirmed within this time, such as 60s or 5m; 0 turns the window off.
+    /// Without it, changes of the management path get 60s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) confirm: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Container {
+    /// Make a container from a template, and start it
+    Create(Create),
+    /// List the containers
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one container
+    Show {
+        /// The container
+        name: ContainerName,
+    },
+    /// Start a container
+    Start {
+        /// The container
+        name: ContainerName,
+    },
+    /// Stop a container
+    Stop {
+        /// The container
+        name: ContainerName,
+    },
+    /// Run a command in a container
+    Exec {
+        /// The container
+        name: ContainerName,
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Remove a container and all its data
+    #[command(visible_alias = "rm")]
+    Destroy {
+        /// The container
+        name: ContainerName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The container's name
+    pub(crate) name: ContainerName,
+    /// The template
+    #[arg(long, short)]
+    pub(crate) template: TemplateName,
+    /// How it is reached: by the bridge and Unix sockets, by the mesh, or not at all
+    #[arg(long, short, default_value = "socket")]
+    pub(crate) network: Network,
+    /// The bridge; the declaration's only one if there is one
+    #[arg(long)]
+    pub(crate) bridge: Option<BridgeName>,
+    /// Its address with prefix length, such as 10.0.0.11/24
+    #[arg(long)]
+    pub(crate) address: Option<IpNet>,
+    /// Its default gateway
+    #[arg(long)]
+    pub(crate) gateway: Option<std::net::IpAddr>,
+    /// CPU cores
+    #[arg(long, default_value_t = 2)]
+    pub(crate) cores: u32,
+    /// Memory, in MiB or with a unit (2GiB)
+    #[arg(long, default_value = "2048")]
+    pub(crate) memory: Size,
+    /// Swap, in MiB or with a unit
+    #[arg(long, default_value = "512")]
+    pub(crate) swap: Size,
+    /// Run it with the host's user ids
+    #[arg(long)]
+    pub(crate) privileged: bool,
+    /// Make it, but do not start it
+    #[arg(long)]
+    pub(crate) stopped: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Network {
+    /// The bridge, and the sockets of the containers on this host
+    Socket,
+    /// The mesh
+    Mesh,
+    /// Nothing but loopback
+    None,
+}
+
+impl From<Network> for declaration::Network {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::Socket => Self::Socket,
+            Network::Mesh => Self::Mesh,
+            Network::None => Self::None,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Template {
+    /// List the templates
+    #[command(visible_alias = "ls")]
+    List,
+    /// Build a declared template, or rebuild it from its recipe
+    Build {
+        /// The template
+        name: TemplateName,
+    },
+    /// Remove a template that nothing declares any more
+    #[command(visible_alias = "rm")]
+    Destroy {
+        /// The template
+        name: TemplateName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// List entries
+    Log(Log),
+    /// Show one entry, whole
+    Show {
+        /// The entry's id
+        id: i64,
+    },
+    /// Verify the whole chain
+    Verify {
+        /// A hash that must be in the chain: finds a cut tail
+        #[arg(long, value_name = "HASH")]
+        expect_head: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Not before this time (2026-01-31, 2026-01-31T12:00:00Z, or 2h, 3d ago)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Before this time
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// Only this operation
+    #[arg(long)]
+    pub(crate) operation: Option<String>,
+    /// Only this target
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// Only this run
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    /// The last N entries; 0 for all
+    #[arg(short = 'n', long, default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Go on printing as entries come
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+/// Reads `60s`, `5m`, `1h`, or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time: write 60s, 5m or 1h");
+    let digits = text.trim_end_matches(['s', 'm', 'h']);
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.checked_mul(unit).ok_or_else(wrong)?;
+    if seconds > 24 * 3600 {
+        return Err("a confirm window is at most 24h".to_owned());
+    }
+    Ok(Duration::from_secs(seconds))
+}
