@@ -78,16 +78,33 @@ fn children(definitions: &Definitions, schema: &Json, path: String, page: &mut S
     if let Some(elements) = schema.get("items") {
         return children(definitions, elements, format!("{path}[N]"), page);
     }
-    let choices = schema.get("oneOf").and_then(Json::as_array);
-    match choices {
-        Some(choices) => choices.iter().for_each(|choice| {
-            let which = format!("{path}` ({})`", condition(choice));
-            children(definitions, choice, which, page);
-        }),
-        None => references(schema)
-            .into_iter()
-            .for_each(|name| section(definitions, name, path.clone(), page)),
+    if let Some(choices) = schema.get("oneOf").and_then(Json::as_array) {
+        for choice in choices {
+            children(
+                definitions,
+                choice,
+                format!("{path}{}", condition(choice)),
+                page,
+            );
+        }
+        return;
     }
+    for name in references(schema) {
+        section(definitions, name, path.clone(), page);
+    }
+}
+
+/// What tells a choice from the others: the values that it wants for a key.
+fn condition(choice: &Json) -> String {
+    let keys = choice.get("properties").and_then(Json::as_object);
+    keys.into_iter()
+        .flatten()
+        .filter_map(|(key, schema)| {
+            let values = schema.get("enum")?.as_array()?;
+            let values: Vec<_> = values.iter().filter_map(Json::as_str).collect();
+            Some(format!(" ({key}: {})", values.join(" or ")))
+        })
+        .collect()
 }
 
 /// The names of the definitions that a schema is, or is one of.

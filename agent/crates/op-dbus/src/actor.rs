@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 pub(crate) fn actor() -> Value {
     let uid = rustix::process::getuid().as_raw();
     let mut actor = json!({ "uid": uid, "name": name_of(uid), "door": "cli" });
-    let behind = ["SUDO_USER", "DOAS_USER"].iter().find_map(|name| std::env::var(name).ok());
+    let behind = ["SUDO_USER", "DOAS_USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
     if let Some(behind) = behind {
         actor["on_behalf_of"] = json!(behind);
     }
@@ -27,7 +29,9 @@ fn name_of(uid: u32) -> String {
 /// A new run's id: its time, and enough randomness that no two are alike.
 pub(crate) fn run_id() -> String {
     use std::hash::{BuildHasher, Hasher};
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
     let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
     format!("{now}-{:06x}", random & 0xff_ffff)
 }

@@ -105,7 +105,11 @@ impl<'a> Session<'a> {
             ))));
         }
         if plan.is_empty() {
-            let outcome = if self.recovered { "recovered" } else { "unchanged" };
+            let outcome = if self.recovered {
+                "recovered"
+            } else {
+                "unchanged"
+            };
             self.host.heartbeat(&run, outcome, hash.as_str());
             return Ok(Changed::nothing(run, outcome, plan, hash));
         }
@@ -124,7 +128,8 @@ impl<'a> Session<'a> {
         let report = apply(&self.host.plugins, &plan, &order, &witness)?;
         let changed = Changed::of(run, plan, hash, report, self.recovered);
         if changed.error.is_none() && changed.deadline_ms.is_none() {
-            self.host.heartbeat(&changed.run, changed.outcome, changed.hash.as_str());
+            self.host
+                .heartbeat(&changed.run, changed.outcome, changed.hash.as_str());
         }
         Ok(changed)
     }
@@ -186,7 +191,10 @@ impl<'a> Session<'a> {
         let left = Duration::from_millis(deadline_ms.saturating_sub(now));
         let witness = LedgerWitness::new(&self.host.paths, self.screen);
         let journal = self.host.paths.journal();
-        let question = format!("Keep these changes? They are undone in {} s.", left.as_secs());
+        let question = format!(
+            "Keep these changes? They are undone in {} s.",
+            left.as_secs()
+        );
         match self.screen.agrees_within(&question, left) {
             Some(true) => {
                 let (_, report) = reconcile::confirm(&self.host.plugins, &journal, &witness)?;
@@ -300,11 +308,6 @@ impl Changed {
         self.error.is_none()
     }
 
-    /// The failure, if it failed.
-    pub(crate) fn error(&self) -> Option<&str> {
-        self.error.as_deref()
-    }
-
     pub(crate) fn json(&self) -> Value {
         let mut json = json!({
             "run": self.run,
@@ -326,7 +329,13 @@ impl Changed {
     }
 
     pub(crate) fn text(&self) -> String {
-        let count = |verb| self.plan.changes.iter().filter(|change| change.verb == verb).count();
+        let count = |verb| {
+            self.plan
+                .changes
+                .iter()
+                .filter(|change| change.verb == verb)
+                .count()
+        };
         let notes: String = self
             .plan
             .notes

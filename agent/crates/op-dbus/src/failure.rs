@@ -1,6 +1,6 @@
 //! How a command ends: with an exit status that scripts can rely on.
 
-use declaration::Problems;
+use declaration::{Problems, ReadError};
 use reconcile::{LockError, PlanError, RunError};
 use serde_json::{Value, json};
 
@@ -55,6 +55,15 @@ impl From<anyhow::Error> for Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Bad(problems)
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Bad { problems, .. } => Self::Bad(problems),
+            unreadable @ ReadError::Unreadable { .. } => Self::Failed(unreadable.into()),
+        }
     }
 }
 

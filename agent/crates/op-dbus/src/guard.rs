@@ -49,7 +49,9 @@ pub(crate) fn start(host: &Host, run: &str) -> Result<(), Failure> {
             Ok(())
         });
     }
-    command.spawn().context("start the guard of the confirm window")?;
+    command
+        .spawn()
+        .context("start the guard of the confirm window")?;
     Ok(())
 }
 
@@ -88,7 +90,9 @@ fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), Failure> 
 fn stage(paths: &Paths, run: &str) -> Result<Option<Stage>, Failure> {
     let records = Journal::read(&paths.journal()).context("read the journal")?;
     let mut stories = Story::all(&records).into_iter();
-    Ok(stories.find(|(story, _)| story.run == run).map(|(story, _)| story.stage))
+    Ok(stories
+        .find(|(story, _)| story.run == run)
+        .map(|(story, _)| story.stage))
 }
 
 fn now_ms() -> u64 {

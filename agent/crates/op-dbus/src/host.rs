@@ -126,16 +126,9 @@ impl Host {
             base: written.plugins.btrfs.base.path.clone(),
         };
         let path = paths.containers();
-        let by_command = match std::fs::read_to_string(&path) {
-            Ok(text) => ContainersFile::from_json(&text)
-                .with_context(|| format!("read {}", path.display()))?
-                .containers,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => {
-                return Err(anyhow::Error::new(error)
-                    .context(format!("read {}", path.display()))
-                    .into());
-            }
+        let by_command = match path.exists() {
+            true => ContainersFile::read(&path)?.containers,
+            false => BTreeMap::new(),
         };
         let mut host = Self {
             paths,
@@ -209,9 +202,7 @@ impl Host {
 
     /// Writes the containers made by command, whole or not at all.
     pub(crate) fn save_by_command(&self) -> Result<(), Failure> {
-        let file = ContainersFile {
-            containers: self.by_command.clone(),
-        };
+        let file = ContainersFile::new(self.by_command.clone());
         let text = serde_json::to_vec_pretty(&file).context("write the containers")?;
         write_whole(&self.paths.containers(), &text)
     }

@@ -31,7 +31,9 @@ fn find() -> Result<BTreeSet<String>, netlink::Error> {
     for link in &links {
         // A bridge carries what its ports carry, and the other way round.
         let carried = indexes.contains(&link.index)
-            || link.controller.is_some_and(|index| indexes.contains(&index));
+            || link
+                .controller
+                .is_some_and(|index| indexes.contains(&index));
         if carried && link.name != "lo" {
             names.insert(link.name.clone());
         }

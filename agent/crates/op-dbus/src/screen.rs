@@ -47,7 +47,10 @@ impl Screen {
 
     /// Says something on the way.
     pub(crate) fn say(&self, text: &str) {
-        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match &*bar {
             Some(bar) => bar.suspend(|| anstream::eprintln!("{text}")),
             None => anstream::eprintln!("{text}"),
@@ -79,7 +82,10 @@ impl Screen {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(left.subsec_nanos()),
             };
-            let mut set = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
+            let mut set = [rustix::event::PollFd::new(
+                &stdin,
+                rustix::event::PollFlags::IN,
+            )];
             match rustix::event::poll(&mut set, Some(&timeout)) {
                 Ok(0) => return None,
                 Ok(_) => break,
@@ -107,10 +113,16 @@ impl Screen {
             Record::Done { steps } => {
                 for timed in steps.iter().take(LISTED) {
                     let text = sentence(&changes[timed.step]);
-                    self.say(&format!("{GREEN}done{GREEN:#} {text} ({} ms)", timed.duration_ms));
+                    self.say(&format!(
+                        "{GREEN}done{GREEN:#} {text} ({} ms)",
+                        timed.duration_ms
+                    ));
                 }
                 if steps.len() > LISTED {
-                    self.say(&format!("{GREEN}done{GREEN:#} … and {} more", steps.len() - LISTED));
+                    self.say(&format!(
+                        "{GREEN}done{GREEN:#} … and {} more",
+                        steps.len() - LISTED
+                    ));
                 }
                 self.advance(steps.len());
             }
@@ -119,7 +131,10 @@ impl Screen {
                 self.say(&format!("{YELLOW}undoing{YELLOW:#} all changes: {reason}"));
             }
             Record::Undone { step } => {
-                self.say(&format!("{YELLOW}undone{YELLOW:#} {}", sentence(&changes[*step])));
+                self.say(&format!(
+                    "{YELLOW}undone{YELLOW:#} {}",
+                    sentence(&changes[*step])
+                ));
             }
             Record::UndoFailed { error, .. } => {
                 self.say(&format!("{RED}not undone{RED:#} {error}"));
@@ -149,25 +164,37 @@ impl Screen {
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(length as u64).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(100));
-        *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(bar);
+        *self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(bar);
     }
 
     fn message(&self, text: &str) {
-        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = &*bar {
             bar.set_message(text.to_owned());
         }
     }
 
     fn advance(&self, by: usize) {
-        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = &*bar {
             bar.inc(by as u64);
         }
     }
 
     fn finish(&self) {
-        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = bar.take() {
             bar.finish_and_clear();
         }
@@ -189,7 +216,10 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
         return text;
     }
     let mut text = String::new();
-    let keys = plan.changes.iter().map(|change| change.key().to_string().chars().count());
+    let keys = plan
+        .changes
+        .iter()
+        .map(|change| change.key().to_string().chars().count());
     let width = keys.max().unwrap_or_default().min(60);
     for change in &plan.changes {
         let (sign, style) = match change.verb {
@@ -224,7 +254,9 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
 
 fn notes_text(plan: &Plan) -> String {
     let notes = plan.notes.iter();
-    notes.map(|note| format!("note: {}: {}\n", note.resource, note.text)).collect()
+    notes
+        .map(|note| format!("note: {}: {}\n", note.resource, note.text))
+        .collect()
 }
 
 /// `memory: 1024 → 2048, running: false → true`; for creates and deletes the values alone.
@@ -236,7 +268,10 @@ fn differences(before: &Value, after: &Value) -> String {
             keys.dedup();
             let null = Value::Null;
             let parts = keys.into_iter().filter_map(|key| {
-                let (old, new) = (before.get(key).unwrap_or(&null), after.get(key).unwrap_or(&null));
+                let (old, new) = (
+                    before.get(key).unwrap_or(&null),
+                    after.get(key).unwrap_or(&null),
+                );
                 (old != new).then(|| format!("{key}: {} → {}", short(old), short(new)))
             });
             parts.collect::<Vec<_>>().join(", ")
@@ -256,9 +291,14 @@ fn short(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(short).collect::<Vec<_>>().join(", ")),
+        Value::Array(list) => format!(
+            "[{}]",
+            list.iter().map(short).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(map) => {
-            let parts = map.iter().map(|(key, value)| format!("{key}: {}", short(value)));
+            let parts = map
+                .iter()
+                .map(|(key, value)| format!("{key}: {}", short(value)));
             format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
@@ -269,12 +309,18 @@ fn short(value: &Value) -> String {
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or_default();
+        let widest = cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default();
         widest.max(header[column].chars().count())
     };
     let widths: Vec<_> = (0..header.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
-        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         let line: Vec<_> = cells.collect();
         format!("{}\n", line.join("  ").trim_end())
     };

@@ -112,7 +112,9 @@ impl<'a> LedgerWitness<'a> {
                 ..Filter::default()
             };
             let entries = ledger.query(&filter)?;
-            let places = entries.iter().filter_map(|entry| entry.metadata["place"].as_u64());
+            let places = entries
+                .iter()
+                .filter_map(|entry| entry.metadata["place"].as_u64());
             known.kept = places.collect();
         }
         state.runs.insert(run.to_owned(), known);
@@ -193,7 +195,11 @@ fn entries(record: &Record, changes: &[Change], common: &Value) -> Vec<NewEntry>
             vec![whole("apply_undo", common, json!({ "reason": reason }))]
         }
         Record::Undone { step } => {
-            vec![of_change(&changes[*step], common, json!({ "outcome": "undone" }))]
+            vec![of_change(
+                &changes[*step],
+                common,
+                json!({ "outcome": "undone" }),
+            )]
         }
         Record::UndoFailed { step, error } => {
             let more = json!({ "outcome": "undo-failed", "error": error });

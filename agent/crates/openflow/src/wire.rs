@@ -7,8 +7,6 @@ pub struct Malformed(pub(crate) &'static str);
 
 /// The length of a message's header in bytes (`ofp_header`).
 pub(crate) const HEADER: usize = 8;
-/// The longest message in bytes; its length is a 16-bit number.
-pub(crate) const LONGEST: usize = u16::MAX as usize;
 
 /// A whole message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,8 +144,9 @@ mod tests {
     fn what_does_not_fit_is_not_written() {
         let mut bytes = vec![1];
         let body = |length| move |out: &mut Vec<u8>| out.resize(out.len() + length, 0);
-        assert!(!message(&mut bytes, 4, 2, 7, body(LONGEST)));
+        let longest = usize::from(u16::MAX) - HEADER;
+        assert!(!message(&mut bytes, 4, 2, 7, body(longest + 1)));
         assert_eq!(bytes, [1]);
-        assert!(message(&mut bytes, 4, 2, 7, body(LONGEST - HEADER)));
+        assert!(message(&mut bytes, 4, 2, 7, body(longest)));
     }
 }

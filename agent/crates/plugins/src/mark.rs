@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_has_no_mark_to_read() {
-        let missing = read("/nonexistent").unwrap_err();
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let missing = read(dir.path().join("missing")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }
 

@@ -204,8 +204,8 @@ impl Run<'_> {
             .ok_or_else(|| RunError::NoPlugin(change.plugin.clone()))
     }
 
-    /// Does all changes. `touched` gets the steps in the order in which they were done, and at the end
-    /// those that failed and may be half done.
+    /// Does all changes. `touched` gets the steps in the order in which they ended, those that failed and
+    /// may be half done included.
     fn carry_out(&mut self, touched: &mut Vec<usize>) -> Result<(), RunError> {
         for change in &self.changes {
             self.plugin_place(change)?;
@@ -220,73 +220,102 @@ impl Run<'_> {
             let mut running = 0_usize;
             let mut failure = None;
             loop {
-                let batches = match failure {
-                    None => schedule.next(),
-                    Some(_) => Vec::new(),
-                };
-                if !batches.is_empty() {
-                    let steps = batches.iter().flat_map(|batch| &batch.steps).copied();
-                    let begin = Record::Begin {
-                        steps: steps.collect(),
+                if failure.is_none() {
+                    let batches = schedule.next();
+                    failure = self.announce(&batches).err();
+                    // What could not be announced is not begun.
+                    let begun = if failure.is_none() {
+                        batches
+                    } else {
+                        Vec::new()
                     };
-                    if let Err(error) = self.note(&begin) {
-                        failure = Some(error);
-                        // Journaled or not, nothing of it was begun.
-                        continue;
+                    for batch in begun {
+                        let (sender, changes, run) = (sender.clone(), &changes, &run);
+                        running += 1;
+                        scope.spawn(move || {
+                            let start = Instant::now();
+                            // A panic goes on in the run's own thread, which would wait for ever else.
+                            let done = catch_unwind(AssertUnwindSafe(|| {
+                                carry(plugins, changes, &batch, run, Direction::Forward, witness)
+                            }));
+                            let duration_ms = u64::try_from(start.elapsed().as_millis());
+                            let _ = sender.send(Ended {
+                                batch,
+                                duration_ms: duration_ms.unwrap_or(u64::MAX),
+                                done,
+                            });
+                        });
                     }
-                }
-                for batch in batches {
-                    let (sender, changes, run) = (sender.clone(), &changes, &run);
-                    running += 1;
-                    scope.spawn(move || {
-                        let start = Instant::now();
-                        // A panic goes on in the run's own thread, which would wait for ever else.
-                        let done = catch_unwind(AssertUnwindSafe(|| {
-                            carry(plugins, changes, &batch, run, Direction::Forward, witness)
-                        }));
-                        let duration_ms = u64::try_from(start.elapsed().as_millis());
-                        let _ = sender.send((batch, duration_ms.unwrap_or(u64::MAX), done));
-                    });
                 }
                 if running == 0 {
                     return failure.map_or(Ok(()), Err);
                 }
-                let Ok(first) = results.recv() else {
-                    return failure.map_or(Ok(()), Err);
-                };
-                let mut timed = Vec::new();
-                for (batch, duration_ms, done) in std::iter::once(first).chain(results.try_iter()) {
-                    running -= 1;
-                    touched.extend(&batch.steps);
-                    match done.unwrap_or_else(|panic| resume_unwind(panic)) {
-                        Ok(()) => {
-                            schedule.done(&batch);
-                            let steps = batch.steps.iter().copied();
-                            timed.extend(steps.map(|step| Timed { step, duration_ms }));
-                        }
-                        Err(source) => {
-                            let error = RunError::Plugin {
-                                change: describe(&changes, &batch),
-                                source,
-                            };
-                            let record = Record::Failed {
-                                steps: batch.steps,
-                                error: error.to_string(),
-                            };
-                            let noted = self.note(&record);
-                            failure.get_or_insert(noted.map_or_else(|other| other, |()| error));
-                        }
-                    }
-                }
-                if !timed.is_empty()
-                    && let Err(error) = self.note(&Record::Done { steps: timed })
-                {
+                let ended: Vec<_> = results
+                    .recv()
+                    .into_iter()
+                    .chain(results.try_iter())
+                    .collect();
+                running -= ended.len();
+                if let Err(error) = self.account(ended, &mut schedule, touched) {
                     failure.get_or_insert(error);
                 }
             }
         })?;
         debug_assert!(schedule.finished(), "the plan's order has no cycles");
         Ok(())
+    }
+
+    fn announce(&mut self, batches: &[Batch]) -> Result<(), RunError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let steps = batches.iter().flat_map(|batch| &batch.steps);
+        self.note(&Record::Begin {
+            steps: steps.copied().collect(),
+        })
+    }
+
+    /// Journals how batches ended; the first failure comes back.
+    fn account(
+        &mut self,
+        ended: Vec<Ended>,
+        schedule: &mut Schedule,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), RunError> {
+        let mut timed = Vec::new();
+        let mut failures = Vec::new();
+        for Ended {
+            batch,
+            duration_ms,
+            done,
+        } in ended
+        {
+            touched.extend(&batch.steps);
+            match done.unwrap_or_else(|panic| resume_unwind(panic)) {
+                Ok(()) => {
+                    schedule.done(&batch);
+                    let steps = batch.steps.into_iter();
+                    timed.extend(steps.map(|step| Timed { step, duration_ms }));
+                }
+                Err(source) => failures.push((batch, source)),
+            }
+        }
+        let mut result = Ok(());
+        if !timed.is_empty() {
+            result = self.note(&Record::Done { steps: timed });
+        }
+        for (batch, source) in failures {
+            let error = RunError::Plugin {
+                change: describe(&self.changes, &batch),
+                source,
+            };
+            let noted = self.note(&Record::Failed {
+                steps: batch.steps,
+                error: error.to_string(),
+            });
+            result = result.and(noted).and(Err(error));
+        }
+        result
     }
 
     fn verify(&self) -> Result<(), RunError> {
@@ -411,6 +440,13 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// A batch that a thread has carried out, or failed or panicked at.
+struct Ended {
+    batch: Batch,
+    duration_ms: u64,
+    done: std::thread::Result<Result<(), PluginError>>,
 }
 
 /// Hands a batch to its plugin.

@@ -44,19 +44,16 @@ fn template(lxc: &Lxc, container: &Container, place: &DocumentPath, check: &mut 
 
 fn bridge(plugins: &Plugins, container: &Container, place: &DocumentPath, check: &mut Check<'_>) {
     let place = place.key("bridge");
-    let names: Vec<_> = plugins
-        .ovs
-        .iter()
-        .flat_map(|ovs| ovs.bridges.keys())
-        .collect();
-    let accepted = some_of("a bridge of `plugins.ovs.bridges`", &names);
+    let declared = plugins.ovs.as_ref().map(|ovs| &ovs.bridges);
+    let names = || declared.into_iter().flat_map(|bridges| bridges.keys());
+    let accepted = || some_of("a bridge of `plugins.ovs.bridges`", names());
     match &container.bridge {
         Some(bridge) => {
-            let declared = path(["ovs", "bridges", bridge.as_str()]);
-            if !names.contains(&bridge) && check.intact(&declared) {
-                let hint = meant(bridge.as_str(), names.iter().map(|name| name.as_str()));
+            let known = declared.is_some_and(|bridges| bridges.contains_key(bridge));
+            if !known && check.intact(&path(["ovs", "bridges", bridge.as_str()])) {
+                let hint = meant(bridge.as_str(), names().map(|name| name.as_str()));
                 let found = format!("`{bridge}`, which is not declared");
-                check.report(place, found, accepted, hint);
+                check.report(place, found, accepted(), hint);
             }
         }
         None => {
@@ -65,17 +62,15 @@ fn bridge(plugins: &Plugins, container: &Container, place: &DocumentPath, check:
                 .iter()
                 .all(|path| check.intact(path));
             if known {
-                let found = format!(
-                    "nothing, and there is no bridge to take for `network: {}`",
-                    container.network
-                );
-                let found = if names.is_empty() {
-                    found
-                } else {
-                    format!("nothing, while {} bridges are declared", names.len())
+                let found = match names().count() {
+                    0 => format!(
+                        "nothing, while no bridge is declared for `network: {}`",
+                        container.network
+                    ),
+                    count => format!("nothing, while {count} bridges are declared"),
                 };
                 let hint = "name the bridge, or write `network: none`".to_owned();
-                check.report(place, found, accepted, hint);
+                check.report(place, found, accepted(), hint);
             }
         }
     }
@@ -172,11 +167,18 @@ fn successor<'a>(lxc: &'a Lxc, name: &ContainerName, position: usize) -> Option<
 }
 
 fn report_cycle<'a>(names: impl Iterator<Item = &'a ContainerName>, check: &mut Check<'_>) {
+    const SHOWN: usize = 8;
     let names: Vec<_> = names.map(ContainerName::as_str).collect();
     let Some(first) = names.first() else { return };
+    let way = if names.len() > SHOWN {
+        let shown = names[..SHOWN].join(" → ");
+        format!("{shown} → … → {first} ({} containers)", names.len())
+    } else {
+        format!("{} → {first}", names.join(" → "))
+    };
     check.report(
         path(["lxc", "containers", first, "after"]),
-        format!("a cycle: {} → {first}", names.join(" → ")),
+        format!("a cycle: {way}"),
         "an order in which each container can wait for the others",
         None,
     );

@@ -24,7 +24,11 @@ pub(super) fn plan(cli: &Cli, screen: &Screen, detailed: bool) -> Result<u8, Fai
         "summary": plan.summary(),
     });
     screen.result(&result, || plan_text(&plan));
-    Ok(if detailed && !plan.is_empty() { CHANGES } else { 0 })
+    Ok(if detailed && !plan.is_empty() {
+        CHANGES
+    } else {
+        0
+    })
 }
 
 pub(super) fn apply(cli: &Cli, screen: &Screen, options: &Apply) -> Result<u8, Failure> {

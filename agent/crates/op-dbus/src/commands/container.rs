@@ -58,7 +58,9 @@ fn make(cli: &Cli, screen: &Screen, create: &cli::Create) -> Result<u8, Failure>
         Err(Failure::Refused(text))
     };
     if session.host.is_written(name) || session.host.by_command.contains_key(name) {
-        let text = format!("there is a container `{name}` already; `op-dbus container show {name}` shows it");
+        let text = format!(
+            "there is a container `{name}` already; `op-dbus container show {name}` shows it"
+        );
         return refuse(&session, text);
     }
     let before = session.host.by_command.clone();
@@ -121,7 +123,11 @@ fn set_running(
     name: &ContainerName,
     running: bool,
 ) -> Result<u8, Failure> {
-    let verb = if running { "container_start" } else { "container_stop" };
+    let verb = if running {
+        "container_start"
+    } else {
+        "container_stop"
+    };
     let mut session = Session::open(read_declaration_if_any(cli)?, screen, verb)?;
     let before = session.host.by_command.clone();
     let declared = session.host.is_written(name);
@@ -174,7 +180,10 @@ fn observed(host: &Host) -> Result<Vec<(String, Observed)>, Failure> {
         .into_iter()
         .find(|plugin| plugin.name() == "lxc")
         .map(|plugin| plugin.observe());
-    let seen = lxc.transpose().map_err(anyhow::Error::new)?.unwrap_or_default();
+    let seen = lxc
+        .transpose()
+        .map_err(anyhow::Error::new)?
+        .unwrap_or_default();
     let containers = seen.into_iter().filter_map(|(resource, observed)| {
         Some((resource.strip_prefix("container:")?.to_owned(), observed))
     });
@@ -214,7 +223,10 @@ fn list(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
             ]
         };
         let rows: Vec<_> = seen.iter().map(row).collect();
-        table(&["NAME", "STATE", "TEMPLATE", "NETWORK", "ADDRESS", "MADE BY"], &rows)
+        table(
+            &["NAME", "STATE", "TEMPLATE", "NETWORK", "ADDRESS", "MADE BY"],
+            &rows,
+        )
     });
     Ok(0)
 }
@@ -236,9 +248,14 @@ fn show(cli: &Cli, screen: &Screen, name: &ContainerName) -> Result<u8, Failure>
     });
     screen.result(&result, || {
         let lines = result["state"].as_object().into_iter().flatten();
-        let mut rows: Vec<_> = lines.map(|(key, value)| vec![key.clone(), value.to_string()]).collect();
+        let mut rows: Vec<_> = lines
+            .map(|(key, value)| vec![key.clone(), value.to_string()])
+            .collect();
         rows.push(vec!["port".to_owned(), result["port"].to_string()]);
-        rows.push(vec!["directory".to_owned(), result["directory"].to_string()]);
+        rows.push(vec![
+            "directory".to_owned(),
+            result["directory"].to_string(),
+        ]);
         table(&["CONTAINER", name.as_str()], &rows)
     });
     Ok(0)
@@ -246,7 +263,10 @@ fn show(cli: &Cli, screen: &Screen, name: &ContainerName) -> Result<u8, Failure>
 
 fn exec(cli: &Cli, name: &ContainerName, command: &[String]) -> Result<u8, Failure> {
     let host = Host::new(read_declaration_if_any(cli)?)?;
-    if !observed(&host)?.iter().any(|(found, _)| found == name.as_str()) {
+    if !observed(&host)?
+        .iter()
+        .any(|(found, _)| found == name.as_str())
+    {
         return Err(no_container(name));
     }
     let error = plugins::lxc::attach_command(&host.paths.base, name, command).exec();

@@ -30,10 +30,25 @@ pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         root(),
         kernel("btrfs", "/proc/filesystems", "btrfs", "modprobe btrfs"),
         on_btrfs(&base),
-        program("mkfs.btrfs", "btrfs-progs", false, "makes loop images for a base that is not on btrfs"),
+        program(
+            "mkfs.btrfs",
+            "btrfs-progs",
+            false,
+            "makes loop images for a base that is not on btrfs",
+        ),
         program("lxc-start", "lxc", true, "runs containers"),
-        program("busybox", "busybox-static", false, "is the busybox template"),
-        program("mmdebstrap", "mmdebstrap", false, "builds Debian and Ubuntu templates"),
+        program(
+            "busybox",
+            "busybox-static",
+            false,
+            "is the busybox template",
+        ),
+        program(
+            "mmdebstrap",
+            "mmdebstrap",
+            false,
+            "builds Debian and Ubuntu templates",
+        ),
         program("tar", "tar", false, "unpacks templates from archives"),
         socket(&run_dir.join("db.sock")),
         Finding {
@@ -49,7 +64,9 @@ pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
     if let Ok(host) = Host::new(declaration) {
         findings.push(ledger(&host));
     }
-    let lacking = findings.iter().any(|finding| finding.needed && finding.fix.is_some());
+    let lacking = findings
+        .iter()
+        .any(|finding| finding.needed && finding.fix.is_some());
     let entries: Vec<_> = findings
         .iter()
         .map(|finding| {
@@ -70,7 +87,12 @@ pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
                 (Some(_), false) => "absent",
             };
             let fix = finding.fix.clone().unwrap_or_default();
-            vec![finding.what.to_owned(), state.to_owned(), finding.detail.clone(), fix]
+            vec![
+                finding.what.to_owned(),
+                state.to_owned(),
+                finding.detail.clone(),
+                fix,
+            ]
         };
         let rows: Vec<_> = findings.iter().map(row).collect();
         table(&["WHAT", "STATE", "FOR", "FIX"], &rows)
@@ -101,8 +123,8 @@ fn kernel(what: &'static str, file: &str, word: &str, fix: &str) -> Finding {
 fn on_btrfs(base: &declaration::Base) -> Finding {
     // Before the first apply the base is not there: what counts is where it would be made.
     let place = base.path.ancestors().find(|path| path.exists());
-    let fits = base.image.is_some()
-        || place.is_some_and(|place| btrfs::is_btrfs(place).unwrap_or(false));
+    let fits =
+        base.image.is_some() || place.is_some_and(|place| btrfs::is_btrfs(place).unwrap_or(false));
     Finding {
         what: "base on btrfs",
         detail: base.path.display().to_string(),
@@ -133,7 +155,9 @@ fn socket(path: &Path) -> Finding {
         what: "Open vSwitch",
         detail: path.display().to_string(),
         fix: answer.err().map(|error| {
-            format!("{error}: apt-get install openvswitch-switch; systemctl start openvswitch-switch")
+            format!(
+                "{error}: apt-get install openvswitch-switch; systemctl start openvswitch-switch"
+            )
         }),
         needed: true,
     }

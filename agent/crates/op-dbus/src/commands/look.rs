@@ -28,8 +28,15 @@ pub(super) fn query(cli: &Cli, screen: &Screen, only: Option<&str>) -> Result<u8
             Ok(seen) => seen,
             // Asked for by name it must answer; among all, what it lacks is its answer.
             Err(error) if only.is_none() => {
-                all.insert(plugin.name().to_owned(), json!({ "error": error.to_string() }));
-                rows.push(vec![plugin.name().to_owned(), "-".to_owned(), error.to_string()]);
+                all.insert(
+                    plugin.name().to_owned(),
+                    json!({ "error": error.to_string() }),
+                );
+                rows.push(vec![
+                    plugin.name().to_owned(),
+                    "-".to_owned(),
+                    error.to_string(),
+                ]);
                 continue;
             }
             Err(error) => return Err(anyhow::Error::new(error).into()),

@@ -53,7 +53,10 @@ fn list(ledger: &Ledger, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u
     if !log.follow {
         screen.result(&json!({ "entries": entries }), || {
             let rows: Vec<_> = entries.iter().map(row).collect();
-            table(&["ID", "TIME", "OPERATION", "TARGET", "OUTCOME", "BY", "RUN"], &rows)
+            table(
+                &["ID", "TIME", "OPERATION", "TARGET", "OUTCOME", "BY", "RUN"],
+                &rows,
+            )
         });
         return Ok(0);
     }
@@ -66,7 +69,11 @@ fn list(ledger: &Ledger, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u
                 false => format!("{}\n", row(entry).join("  ")),
             };
             let mut out = std::io::stdout();
-            if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
+            if out
+                .write_all(line.as_bytes())
+                .and_then(|()| out.flush())
+                .is_err()
+            {
                 return Ok(0);
             }
             last = entry.id;
@@ -80,7 +87,10 @@ fn list(ledger: &Ledger, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u
 fn row(entry: &Entry) -> Vec<String> {
     let text = |pointer: &str| {
         let value = entry.metadata.pointer(pointer);
-        value.and_then(|value| value.as_str()).unwrap_or("-").to_owned()
+        value
+            .and_then(|value| value.as_str())
+            .unwrap_or("-")
+            .to_owned()
     };
     let time = Timestamp::from_second(entry.timestamp).map(|time| time.to_string());
     vec![
@@ -130,7 +140,11 @@ fn time(text: &str) -> Result<i64, Failure> {
     }
     if let Ok(span) = text.parse::<Span>() {
         let now = Timestamp::now().to_zoned(TimeZone::system());
-        return Ok(now.checked_sub(span).map_err(anyhow::Error::new)?.timestamp().as_second());
+        return Ok(now
+            .checked_sub(span)
+            .map_err(anyhow::Error::new)?
+            .timestamp()
+            .as_second());
     }
     Err(Failure::Usage(format!(
         "`{text}` is not a time: write 2026-01-31, 2026-01-31T12:00:00Z, or 2h or 3d for so long ago"

@@ -36,7 +36,10 @@ fn list(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         .into_iter()
         .find(|plugin| plugin.name() == "lxc")
         .map(|plugin| plugin.observe());
-    let seen = lxc.transpose().map_err(anyhow::Error::new)?.unwrap_or_default();
+    let seen = lxc
+        .transpose()
+        .map_err(anyhow::Error::new)?
+        .unwrap_or_default();
     let templates: Vec<_> = seen
         .iter()
         .filter_map(|(resource, seen)| Some((resource.strip_prefix("template:")?, seen)))
@@ -49,7 +52,11 @@ fn list(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         let rows: Vec<_> = templates
             .iter()
             .map(|(name, seen)| {
-                let owner = if seen.owner == Owner::Ours { "ours" } else { "foreign" };
+                let owner = if seen.owner == Owner::Ours {
+                    "ours"
+                } else {
+                    "foreign"
+                };
                 vec![(*name).to_owned(), owner.to_owned(), seen.state.to_string()]
             })
             .collect();

@@ -1,0 +1,113 @@
+//! Killed at every moment: the next run says what it found, ends converged, and the ledger holds.
+
+mod rig;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rig::Rig;
+
+/// Alternating goals, so that each run has work of every kind: creating, changing and removing.
+fn declare(rig: &Rig, goal: usize) {
+    match goal % 2 {
+        0 => rig.declare_house(&[("web-01", 11), ("db-01", 21)]),
+        _ => rig.declare_house(&[("web-02", 12)]),
+    }
+}
+
+fn apply(rig: &Rig) -> Command {
+    let mut command = rig.command(&["--json", "apply", "--allow-destroy"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// After a kill: the next apply recovers what it finds, and then all is well.
+#[track_caller]
+fn recover(rig: &Rig, moment: &str) {
+    let ended = rig.json(&["apply", "--allow-destroy"]);
+    assert_eq!(ended.status, 0, "after a kill {moment}: {ended:?}");
+    rig.assert_converged();
+    let leftovers: Vec<_> = ["@templates", "@containers", "."]
+        .iter()
+        .flat_map(|place| std::fs::read_dir(rig.base.join(place)).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert!(leftovers.is_empty(), "after a kill {moment}: {leftovers:?}");
+}
+
+/// The program is killed when it asks for the nth sync to disk: these are the boundaries of the journal and
+/// of the ledger.
+#[test]
+fn killed_at_every_sync() {
+    if !lab::has("strace") {
+        return lab::skip("needs strace");
+    }
+    let Some(rig) = Rig::with_lxc(1024) else {
+        return;
+    };
+    let mut kills = 0;
+    for nth in 1.. {
+        declare(&rig, nth);
+        let inject = format!("inject=fdatasync,fsync:signal=KILL:when={nth}");
+        let apply = apply(&rig);
+        let status = Command::new("strace")
+            .args([
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=fdatasync,fsync",
+                "-e",
+                &inject,
+            ])
+            .arg(apply.get_program())
+            .args(apply.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        let survived = status.success();
+        recover(&rig, &format!("at sync {nth}"));
+        if survived {
+            break;
+        }
+        kills += 1;
+    }
+    println!("{kills} kills at syncs");
+    assert!(kills >= 10, "only {kills}");
+}
+
+/// The program is killed at moments spread over the time that it takes.
+#[test]
+fn killed_at_any_time() {
+    let Some(rig) = Rig::with_lxc(1024) else {
+        return;
+    };
+    let mut length = Duration::ZERO;
+    for goal in 0..2 {
+        declare(&rig, goal);
+        let start = Instant::now();
+        assert!(apply(&rig).status().unwrap().success());
+        length = length.max(start.elapsed());
+    }
+    let mut kills = 0;
+    for round in 0..50_u32 {
+        declare(&rig, round as usize);
+        let mut child = apply(&rig).spawn().unwrap();
+        // Fractions of the golden ratio cover the span evenly and never repeat.
+        let moment = length.mul_f64((f64::from(round) * 0.618_033_988_75).fract());
+        std::thread::sleep(moment);
+        kills += u32::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+        recover(&rig, &format!("after {moment:?}"));
+    }
+    println!("{kills} kills within {length:?}");
+    assert!(kills >= 25, "only {kills} of 50 runs were still going");
+}

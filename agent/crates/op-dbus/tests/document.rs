@@ -1,0 +1,129 @@
+//! The doors that need no host: check, schema, completions, man, and how bad input ends.
+
+mod rig;
+
+use std::io::Write;
+
+use rig::op_dbus;
+
+fn file(text: &str, suffix: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn a_good_declaration_is_valid_in_both_formats() {
+    let yaml = file(
+        "version: 1\nplugins:\n  lxc:\n    templates: {busybox: {recipe: busybox}}\n",
+        ".yaml",
+    );
+    let json = file(
+        r#"{"version": "1.0", "plugins": {"lxc": {"templates": {"busybox": {"recipe": "busybox"}}}}}"#,
+        ".json",
+    );
+    let read = |path: &std::path::Path| {
+        let ended = op_dbus(&["--json", "check", path.to_str().unwrap()]).expect(0);
+        ended.json()
+    };
+    let (yaml, json) = (read(yaml.path()), read(json.path()));
+    assert_eq!(yaml["declaration"], json["declaration"]);
+    assert_eq!(yaml["valid"], true);
+}
+
+#[test]
+fn every_problem_is_reported_in_one_run_with_its_path() {
+    let bad = file(
+        "version: \"1.0\"\nplugins:\n  lxc:\n    templates: {busybox: {recipe: busybox}}\n    containers:\n      web-01: {template: busybox, network: none, memory: lots, corse: 2}\n      ../x: {template: busybox}\n",
+        ".yaml",
+    );
+    let ended = op_dbus(&["--json", "check", bad.path().to_str().unwrap()]).expect(2);
+    let error = ended.json()["error"].clone();
+    let paths: Vec<_> = error["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["path"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        paths
+            .iter()
+            .any(|path| path == "plugins.lxc.containers.web-01.memory"),
+        "{paths:?}"
+    );
+    let corse = error["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["path"].as_str().unwrap().ends_with("corse"));
+    assert!(
+        corse.unwrap()["hint"].as_str().unwrap().contains("cores"),
+        "{error:#}"
+    );
+    assert!(paths.len() >= 3, "{paths:?}");
+    let people = op_dbus(&["check", bad.path().to_str().unwrap()]).expect(2);
+    assert!(
+        people.err.contains("plugins.lxc.containers.web-01.memory"),
+        "{people:?}"
+    );
+}
+
+#[test]
+fn broken_text_is_a_bad_declaration() {
+    for (text, suffix) in [
+        ("{\"version\": ", ".json"),
+        ("version: [1\n", ".yaml"),
+        ("\u{0}\u{1}", ".yaml"),
+        ("- a\n- b\n", ".yaml"),
+        ("{\"version\": 1, \"version\": 1}", ".json"),
+        ("a: &a [*a]\n", ".yaml"),
+    ] {
+        let bad = file(text, suffix);
+        let ended = op_dbus(&["check", bad.path().to_str().unwrap()]).expect(2);
+        assert!(!ended.err.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_declaration_is_explained() {
+    let ended = op_dbus(&["--file", "/nonexistent/state.json", "plan"]).expect(2);
+    assert!(
+        ended.err.contains("/nonexistent/state.json") && ended.err.contains("op-dbus schema"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn usage_errors_end_with_2() {
+    op_dbus(&["frobnicate"]).expect(2);
+    op_dbus(&["container", "create", "UPPER/../case", "--template", "x"]).expect(2);
+    op_dbus(&["apply", "--confirm", "soon"]).expect(2);
+}
+
+#[test]
+fn schema_completions_and_manual_are_printed() {
+    let schema = op_dbus(&["schema"]).expect(0).json();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            op_dbus(&["completions", shell])
+                .expect(0)
+                .out
+                .contains("op-dbus")
+        );
+    }
+    assert!(op_dbus(&["man"]).expect(0).out.starts_with(".ie"));
+}
+
+#[test]
+fn a_ledger_that_is_not_there_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = op_dbus(&["--base", dir.path().to_str().unwrap(), "ledger", "verify"]).expect(2);
+    assert!(
+        ended.err.contains("the first `op-dbus apply` makes it"),
+        "{ended:?}"
+    );
+}

@@ -1,5 +1,0 @@
-//! Flows.
-
-/// Stands for the plugin while it is written.
-#[derive(Debug)]
-pub struct OpenflowPlugin;

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Takes the demo away: containers, switch, mounts, loop device, links, directory. May be repeated, and
+# works after a demo that stopped half way.
+set -euo pipefail
+here=$(realpath "$(dirname "$0")")
+# shellcheck source=demo/sandbox.sh
+source "$here/sandbox.sh"
+
+if [[ ! -d $sandbox ]]; then
+    echo "there is no demo at $sandbox"
+    exit
+fi
+if [[ ! -e $marker ]]; then
+    echo "$sandbox is not the demo's: nothing was touched" >&2
+    exit 1
+fi
+
+# gone SECONDS COMMAND…: waits until the command fails.
+gone() {
+    local tries=$(($1 * 10))
+    shift
+    while "$@" >/dev/null 2>&1; do
+        ((tries-- > 0)) || return 1
+        sleep 0.1
+    done
+}
+
+stop_containers() {
+    local path=$base/@containers name
+    [[ -d $path ]] || return 0
+    while read -r name; do
+        [[ -n $name ]] || continue
+        lxc-stop --lxcpath="$path" --name="$name" --kill || true
+    done < <(lxc-ls --lxcpath="$path" --running -1)
+}
+
+# The links that the switch's ports stand for.
+ports() {
+    ovs-vsctl --timeout=5 --db="unix:$run_dir/db.sock" --bare --columns=name list Interface \
+        2>/dev/null || true
+}
+
+# stop_daemon NAME: asks it to go, then makes it.
+stop_daemon() {
+    local pid
+    ovs-appctl --timeout=5 --target="$run_dir/$1.ctl" exit >/dev/null 2>&1 || true
+    pid=$(cat "$run_dir/$1.pid" 2>/dev/null) || return 0
+    # The number may be another process's by now.
+    [[ $(readlink "/proc/$pid/exe") == */$1 ]] || return 0
+    gone 5 test -d "/proc/$pid" || kill -KILL "$pid"
+    gone 5 test -d "/proc/$pid"
+}
+
+remove_links() {
+    local link
+    for link in "$@"; do
+        [[ $link == "lo" ]] || gone 5 ip link show dev "$link" || ip link delete dev "$link" || true
+    done
+}
+
+# unmounted SECONDS: tries until the base can be unmounted.
+unmounted() {
+    local tries=$(($1 * 10))
+    until umount "$base" 2>/dev/null; do
+        ((tries-- > 0)) || return 1
+        sleep 0.1
+    done
+}
+
+unmount_base() {
+    local device
+    # Busy while the last container is still on its way out.
+    while mountpoint --quiet "$base"; do
+        unmounted 5 || umount --lazy "$base"
+    done
+    while read -r device; do
+        [[ -z $device ]] || losetup --detach "$device" || true
+    done < <(losetup --noheadings --output NAME --associated "$sandbox/base.img" 2>/dev/null)
+}
+
+stop_containers
+mapfile -t links < <(ports)
+stop_daemon ovs-vswitchd
+stop_daemon ovsdb-server
+remove_links "${links[@]}"
+unmount_base
+rm -rf --one-file-system "$sandbox"
+echo "the demo is gone; the packages that it installed stay"

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Formatting, lints, documentation, shell scripts, and the licences and advisories of dependencies.
+# Sourced, it only defines `lint`.
+set -euo pipefail
+
+lint() {
+    check "formatting" cargo fmt --all --check
+    check "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+    check "documentation" env RUSTDOCFLAGS="-D warnings" \
+        cargo doc --workspace --no-deps --document-private-items --locked --quiet
+    local scripts=(../.ci/run ../scripts/*.sh ../demo/*.sh)
+    if command -v shellcheck >/dev/null; then
+        check "shell scripts" shellcheck --external-sources "${scripts[@]}"
+    else
+        skip "shell scripts" "shellcheck is not installed"
+    fi
+    if command -v cargo-deny >/dev/null; then
+        check "licences and sources of dependencies" cargo deny --log-level error check --hide-inclusion-graph licenses bans sources
+        advisories
+    else
+        skip "dependencies" "cargo-deny is not installed: cargo install cargo-deny --locked"
+    fi
+}
+
+# The list of advisories comes from the network.
+advisories() {
+    if cargo deny fetch db >/dev/null 2>&1; then
+        check "advisories on dependencies" cargo deny --log-level error --offline check advisories
+    else
+        skip "advisories on dependencies" "the list of advisories cannot be fetched"
+    fi
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    cd "$(dirname "$0")/../agent"
+    # shellcheck source=scripts/toolchain.sh
+    source ../scripts/toolchain.sh
+    # shellcheck source=scripts/report.sh
+    source ../scripts/report.sh
+    lint
+    summary
+fi

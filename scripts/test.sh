@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Everything that is checked, with what it needs installed first, and one summary at the end.
+set -euo pipefail
+cd "$(dirname "$0")/../agent"
+
+# shellcheck source=scripts/toolchain.sh
+source ../scripts/toolchain.sh
+# shellcheck source=scripts/report.sh
+source ../scripts/report.sh
+# shellcheck source=scripts/lint.sh
+source ../scripts/lint.sh
+
+packages() {
+    ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
+        mmdebstrap debootstrap iproute2 iputils-ping procps jq openssl shellcheck
+}
+
+# One process a test is what the test lab is made for.
+runner() {
+    command -v cargo-nextest >/dev/null && return
+    echo "cargo-nextest is missing; building it takes some minutes, once"
+    cargo install cargo-nextest --locked --quiet
+}
+
+# count_report REPORT SKIPPED: adds the counts of a JUnit report; tests that skipped themselves passed
+# as far as the runner knows.
+count_report() {
+    local report=$1 skipped=$2 all bad
+    all=$(sed -n 's/.*<testsuites .*tests="\([0-9]*\)".*/\1/p' "$report")
+    bad=$(sed -n 's/.*<testsuites .*failures="\([0-9]*\)" errors="\([0-9]*\)".*/\1+\2/p' "$report")
+    bad=$((bad))
+    failed=$((failed + bad))
+    passed=$((passed + all - bad - skipped))
+    ((bad == 0)) || mapfile -t -O "${#failures[@]}" failures < <(failed_tests "$report")
+}
+
+# The names of the test cases that hold a failure or an error.
+failed_tests() {
+    awk -F'"' '/<testcase /{name=$2" in "$4} /<(failure|error) /{print name}' "$1"
+}
+
+unit_and_system_tests() {
+    local report=target/nextest/ci/junit.xml skipped
+    skipped=$(wc -l <"$OP_DBUS_SKIPPED")
+    say "unit and system tests"
+    rm -f "$report"
+    cargo nextest run --profile ci --workspace --locked --cargo-quiet --status-level slow \
+        --final-status-level fail </dev/null || true
+    if [[ -s $report ]]; then
+        count_report "$report" $(($(wc -l <"$OP_DBUS_SKIPPED") - skipped))
+    else
+        failed=$((failed + 1))
+        failures+=("unit and system tests: they could not be built or run")
+    fi
+}
+
+doc_tests() {
+    local log
+    say "documentation tests"
+    log=$(mktemp)
+    if cargo test --workspace --doc --locked --quiet </dev/null >"$log" 2>&1; then
+        passed=$((passed + $(awk '/^test result:/{sum += $4} END{print sum + 0}' "$log")))
+    else
+        cat "$log"
+        failed=$((failed + 1))
+        failures+=("documentation tests")
+    fi
+    rm -f "$log"
+}
+
+# The demo, in namespaces of its own, must work and leave nothing behind.
+demo() {
+    if ((EUID != 0)); then
+        skip "demo" "needs root"
+        return
+    fi
+    check "demo" unshare --net --mount --propagation private ../demo/check.sh
+}
+
+say "what the tests need"
+if ! packages; then
+    echo "going on without; tests that need them are skipped or fail"
+fi
+runner
+lint
+unit_and_system_tests
+doc_tests
+demo
+summary
