@@ -40,10 +40,10 @@ ports() {
         2>/dev/null || true
 }
 
-# stop_daemon NAME: asks it to go, then makes it.
+# stop_daemon NAME [OPTION]: asks it to go, then makes it.
 stop_daemon() {
     local pid
-    ovs-appctl --timeout=5 --target="$run_dir/$1.ctl" exit >/dev/null 2>&1 || true
+    ovs-appctl --timeout=10 --target="$run_dir/$1.ctl" exit ${2:+"$2"} >/dev/null 2>&1 || true
     pid=$(cat "$run_dir/$1.pid" 2>/dev/null) || return 0
     # The number may be another process's by now.
     [[ $(readlink "/proc/$pid/exe") == */$1 ]] || return 0
@@ -54,8 +54,14 @@ stop_daemon() {
 remove_links() {
     local link
     for link in "$@"; do
-        [[ $link == "lo" ]] || gone 5 ip link show dev "$link" || ip link delete dev "$link" || true
+        gone 5 ip link show dev "$link" || ip link delete dev "$link" || true
     done
+}
+
+# The datapath in user space has a link of its own, which a killed switch leaves behind. Another
+# switch may have one of the same name.
+remove_datapath() {
+    [[ ! -e $run_dir/conf.db ]] || pgrep --exact --ns $$ --nslist net ovs-vswitchd >/dev/null || remove_links ovs-netdev
 }
 
 # unmounted SECONDS: tries until the base can be unmounted.
@@ -80,9 +86,10 @@ unmount_base() {
 
 stop_containers
 mapfile -t links < <(ports)
-stop_daemon ovs-vswitchd
+stop_daemon ovs-vswitchd --cleanup
 stop_daemon ovsdb-server
 remove_links "${links[@]}"
+remove_datapath
 unmount_base
 rm -rf --one-file-system "$sandbox"
 echo "the demo is gone; the packages that it installed stay"

@@ -55,7 +55,7 @@ answers() {
 # Its own pair, so that the machine's bridges are never touched.
 start_switch() {
     export OVS_RUNDIR=$run_dir OVS_DBDIR=$run_dir OVS_LOGDIR=$run_dir
-    local common=(--detach --no-chdir --log-file --verbose=console:off)
+    local common=(--verbose=console:off --detach --no-chdir --log-file)
     if ! answers ovsdb-server; then
         [[ -e $run_dir/conf.db ]] ||
             ovsdb-tool create "$run_dir/conf.db" /usr/share/openvswitch/vswitch.ovsschema
@@ -73,17 +73,28 @@ start_switch() {
 # The message must be read in the one container as it was written in the other. The system log is
 # the one service and client of a Unix socket that busybox has.
 exchange_over_socket() {
-    local socket=log message="hello from web-01, $RANDOM"
-    op container exec db-01 -- sh -c "ln -sf /run/op-dbus/self/$socket /dev/log; rm -f /tmp/log
-        kill \$(pidof syslogd) 2>/dev/null; syslogd -O /tmp/log"
-    op container exec web-01 -- sh -c "ln -sf /run/op-dbus/peers/db-01/$socket /dev/log; logger '$message'"
-    op container exec db-01 -- sh -c "for i in 1 2 3 4 5 6 7 8 9 10; do
-        grep -F '$message' /tmp/log && exit; sleep 0.2; done; exit 1"
+    local message="hello from web-01, $RANDOM"
+    agent container exec db-01 -- killall syslogd 2>/dev/null || true
+    op container exec db-01 -- ln -sf /run/op-dbus/self/log /dev/log
+    op container exec db-01 -- syslogd -O /tmp/messages
+    op container exec web-01 -- ln -sf /run/op-dbus/peers/db-01/log /dev/log
+    op container exec web-01 -- logger "$message"
+    received "$message"
+    op container exec db-01 -- tail -n 1 /tmp/messages
+}
+
+# received TEXT: waits until db-01 has read it.
+received() {
+    local tries=50
+    until agent container exec db-01 -- grep -qF "$1" /tmp/messages; do
+        ((tries-- > 0)) || return 1
+        sleep 0.1
+    done
 }
 
 say "Installing what the demo needs"
 "$here/../scripts/packages.sh" gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
-    iproute2 jq
+    iproute2 procps jq
 echo "all there"
 
 say "Building op-dbus"

@@ -4,30 +4,31 @@
 set -euo pipefail
 
 lint() {
-    check "formatting" cargo fmt --all --check
-    check "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-    check "documentation" env RUSTDOCFLAGS="-D warnings" \
+    check "Formatting" cargo fmt --all --check
+    check "Lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+    check "Documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --workspace --no-deps --document-private-items --locked --quiet
     local scripts=(../.ci/run ../scripts/*.sh ../demo/*.sh)
     if command -v shellcheck >/dev/null; then
-        check "shell scripts" shellcheck --external-sources "${scripts[@]}"
+        check "Shell scripts" shellcheck --external-sources "${scripts[@]}"
     else
-        skip "shell scripts" "shellcheck is not installed"
+        skip "Shell scripts" "shellcheck is not installed"
     fi
     if command -v cargo-deny >/dev/null; then
-        check "licences and sources of dependencies" cargo deny --log-level error check --hide-inclusion-graph licenses bans sources
+        check "Licences and sources of dependencies" cargo deny --log-level error check \
+            --hide-inclusion-graph licenses bans sources
         advisories
     else
-        skip "dependencies" "cargo-deny is not installed: cargo install cargo-deny --locked"
+        skip "Dependencies" "cargo-deny is not installed: cargo install cargo-deny --locked"
     fi
 }
 
 # The list of advisories comes from the network.
 advisories() {
     if cargo deny fetch db >/dev/null 2>&1; then
-        check "advisories on dependencies" cargo deny --log-level error --offline check advisories
+        check "Advisories on dependencies" cargo deny --log-level error --offline check advisories
     else
-        skip "advisories on dependencies" "the list of advisories cannot be fetched"
+        skip "Advisories on dependencies" "the list of advisories cannot be fetched"
     fi
 }
 

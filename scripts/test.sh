@@ -19,7 +19,7 @@ packages() {
 runner() {
     command -v cargo-nextest >/dev/null && return
     echo "cargo-nextest is missing; building it takes some minutes, once"
-    cargo install cargo-nextest --locked --quiet
+    cargo install cargo-nextest --locked --quiet </dev/null || true
 }
 
 # count_report REPORT SKIPPED: adds the counts of a JUnit report; tests that skipped themselves passed
@@ -41,8 +41,9 @@ failed_tests() {
 
 unit_and_system_tests() {
     local report=target/nextest/ci/junit.xml skipped
+    runner
     skipped=$(wc -l <"$OP_DBUS_SKIPPED")
-    say "unit and system tests"
+    say "Unit and system tests"
     rm -f "$report"
     cargo nextest run --profile ci --workspace --locked --cargo-quiet --status-level slow \
         --final-status-level fail </dev/null || true
@@ -56,7 +57,7 @@ unit_and_system_tests() {
 
 doc_tests() {
     local log
-    say "documentation tests"
+    say "Documentation tests"
     log=$(mktemp)
     if cargo test --workspace --doc --locked --quiet </dev/null >"$log" 2>&1; then
         passed=$((passed + $(awk '/^test result:/{sum += $4} END{print sum + 0}' "$log")))
@@ -71,17 +72,16 @@ doc_tests() {
 # The demo, in namespaces of its own, must work and leave nothing behind.
 demo() {
     if ((EUID != 0)); then
-        skip "demo" "needs root"
+        skip "Demo" "needs root"
         return
     fi
-    check "demo" unshare --net --mount --propagation private ../demo/check.sh
+    check "Demo" unshare --net --mount --propagation private ../demo/check.sh
 }
 
-say "what the tests need"
+say "What the tests need"
 if ! packages; then
     echo "going on without; tests that need them are skipped or fail"
 fi
-runner
 lint
 unit_and_system_tests
 doc_tests

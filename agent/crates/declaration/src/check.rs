@@ -47,6 +47,26 @@ impl Damage {
             kept: reader.kept.clone(),
         }
     }
+
+    /// Whether the value at a path, all of it and what it is in, could be read.
+    pub(crate) fn spares(&self, path: &DocumentPath) -> bool {
+        if self.paths.is_empty() {
+            return true;
+        }
+        let from_here = (Bound::Included(path), Bound::Unbounded);
+        let below = self.paths.range(from_here).next();
+        if below.is_some_and(|found| found.starts_with(path)) {
+            return false;
+        }
+        let mut above = path.clone();
+        while !above.steps().is_empty() {
+            above.pop();
+            if self.paths.contains(&above) {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 struct Check<'a> {
@@ -68,24 +88,7 @@ impl Check<'_> {
 
     /// Whether the value at a path, all of it and what it is in, could be read.
     fn intact(&self, path: &DocumentPath) -> bool {
-        let paths = &self.damage.paths;
-        if paths.is_empty() {
-            return true;
-        }
-        let below = paths
-            .range((Bound::Included(path), Bound::Unbounded))
-            .next();
-        if below.is_some_and(|found| found.starts_with(path)) {
-            return false;
-        }
-        let mut above = path.clone();
-        while !above.steps().is_empty() {
-            above.pop();
-            if paths.contains(&above) {
-                return false;
-            }
-        }
-        true
+        self.damage.spares(path)
     }
 
     /// The path of an element of a list, some of whose elements may not have been readable.
@@ -96,7 +99,7 @@ impl Check<'_> {
 }
 
 /// The path to a section or something in it.
-fn path<const N: usize>(keys: [&str; N]) -> DocumentPath {
+pub(crate) fn path<const N: usize>(keys: [&str; N]) -> DocumentPath {
     DocumentPath::of(["plugins"].into_iter().chain(keys))
 }
 

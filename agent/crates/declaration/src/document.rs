@@ -38,11 +38,11 @@ record! {
         /// Subvolumes of a btrfs file system; always there, since the ledger is kept in one of them.
         btrfs: Btrfs = Btrfs::default(),
         /// Bridges of Open vSwitch.
-        ovs: Option<Ovs> as Option<Ovs> = None,
+        ovs: Option<Ovs> = None,
         /// Flow tables of these bridges.
-        openflow: Option<Openflow> as Option<Openflow> = None,
+        openflow: Option<Openflow> = None,
         /// Templates and containers.
-        lxc: Option<Lxc> as Option<Lxc> = None,
+        lxc: Option<Lxc> = None,
     }
 }
 
@@ -62,7 +62,7 @@ record! {
         /// The version of this format: "1.0".
         version: Version = Version,
         /// Containers by name.
-        containers: BTreeMap<ContainerName, Container> as BTreeMap<ContainerName, Container>
+        containers: BTreeMap<ContainerName, Container>
             = BTreeMap::new(),
     }
 }
@@ -175,7 +175,9 @@ impl Declaration {
                 .map(|document| document.plugins)
                 .unwrap_or_default(),
         };
-        declaration.connect();
+        if damage.spares(&check::path(["ovs", "bridges"])) {
+            declaration.connect();
+        }
         findings.extend(check::declaration(&declaration, &damage));
         node.place(&mut findings.problems);
         findings.verdict()?;

@@ -13,7 +13,7 @@ use crate::builtin::In;
 use crate::define::record;
 use crate::form::{Rejected, Text};
 use crate::names::{BridgeName, LinkName};
-use crate::numbers::{EtherType, IpProtocol};
+use crate::numbers::{ARP, EtherType, IPV4, IPV6, IpProtocol};
 use crate::tree::quote;
 use crate::values::Prefix;
 
@@ -21,7 +21,7 @@ record! {
     /// Flow tables of the bridges.
     pub struct Openflow: Default {
         /// Flow tables by the name of their bridge, which has to be declared in `ovs`.
-        bridges: BTreeMap<BridgeName, FlowTables> as BTreeMap<BridgeName, FlowTables> = BTreeMap::new(),
+        bridges: BTreeMap<BridgeName, FlowTables> = BTreeMap::new(),
     }
 }
 
@@ -32,9 +32,9 @@ record! {
         /// forwards into the mesh, 30 is a learning switch.
         standard_tables: bool = true,
         /// What table 20 sends into the mesh.
-        mesh: Option<MeshPath> as Option<MeshPath> = None,
+        mesh: Option<MeshPath> = None,
         /// Further flows. One with the table, priority and match of a standard flow replaces it.
-        flows: Vec<Flow> as Vec<Flow> = Vec::new(),
+        flows: Vec<Flow> = Vec::new(),
     }
 }
 
@@ -60,7 +60,7 @@ record! {
         /// What is done, in this order: `normal`, `local`, `flood`, `drop`, `pop_vlan`, or a map with
         /// one of the keys `output`, `goto`, `set_eth_src`, `set_eth_dst`, `push_vlan`. `goto` comes
         /// last; `drop` stands alone.
-        actions: Vec<Action> as Vec<Action>,
+        actions: Vec<Action>,
     }
 }
 
@@ -68,11 +68,11 @@ record! {
     /// What a packet has to be for a flow. What is not named does not matter.
     pub struct Match: Default {
         /// The port that it came in by.
-        in_port: Option<LinkName> as Option<LinkName> = None,
+        in_port: Option<LinkName> = None,
         /// The Ethernet source address.
-        eth_src: Option<MacAddr> as Option<MacAddr> = None,
+        eth_src: Option<MacAddr> = None,
         /// The Ethernet destination address.
-        eth_dst: Option<MacAddr> as Option<MacAddr> = None,
+        eth_dst: Option<MacAddr> = None,
         /// The Ethernet type: `ip`, `arp`, `ipv6` or a number from 0x600. Addresses imply it.
         eth_type: Option<u16> as Option<EtherType> = None,
         /// The VLAN, 1 to 4094.
@@ -92,7 +92,25 @@ record! {
         /// The UDP destination port; needs `ip_proto: udp`.
         udp_dst: Option<u16> as Option<In<0, 65535>> = None,
         /// The IPv4 address that ARP asks for; implies `eth_type: arp`.
-        arp_tpa: Option<Ipv4Addr> as Option<Ipv4Addr> = None,
+        arp_tpa: Option<Ipv4Addr> = None,
+    }
+}
+
+impl Match {
+    /// The Ethernet type that it asks for, or that its addresses imply.
+    pub fn ether_type(&self) -> Option<u16> {
+        self.eth_type
+            .or_else(|| self.implied_ether_types().into_iter().flatten().next())
+    }
+
+    /// What `ip_src`, `ip_dst` and `arp_tpa` imply, in this order.
+    pub(crate) fn implied_ether_types(&self) -> [Option<u16>; 3] {
+        let family = |net: IpNet| if net.addr().is_ipv4() { IPV4 } else { IPV6 };
+        [
+            self.ip_src.map(family),
+            self.ip_dst.map(family),
+            self.arp_tpa.map(|_| ARP),
+        ]
     }
 }
 

@@ -16,9 +16,9 @@ record! {
     /// Templates and containers.
     pub struct Lxc: Default {
         /// Templates by name.
-        templates: BTreeMap<TemplateName, Template> as BTreeMap<TemplateName, Template> = BTreeMap::new(),
+        templates: BTreeMap<TemplateName, Template> = BTreeMap::new(),
         /// Containers by name.
-        containers: BTreeMap<ContainerName, Container> as BTreeMap<ContainerName, Container>
+        containers: BTreeMap<ContainerName, Container>
             = BTreeMap::new(),
     }
 }
@@ -33,11 +33,11 @@ record! {
         /// Whether it is to be running.
         running: bool = true,
         /// The bridge that it is connected to. It may be left out where only one is declared.
-        bridge: Option<BridgeName> as Option<BridgeName> = None,
+        bridge: Option<BridgeName> = None,
         /// Its address with the length of the prefix.
         address: Option<IpNet> as Option<InterfaceAddress> = None,
         /// Where it sends what is not for its own network; an address in that network.
-        gateway: Option<IpAddr> as Option<IpAddr> = None,
+        gateway: Option<IpAddr> = None,
         /// How many processors it may keep busy, 1 to 8192.
         cores: u32 as In<1, 8192> = 2,
         /// How much memory it may use, at least 4 MiB.
@@ -50,7 +50,7 @@ record! {
         /// Start it when the host starts.
         autostart: bool = true,
         /// Containers that are started before it.
-        after: Vec<ContainerName> as Vec<ContainerName> = Vec::new(),
+        after: Vec<ContainerName> = Vec::new(),
         /// Take the container over if it exists and is not ours.
         adopt: bool = false,
     }

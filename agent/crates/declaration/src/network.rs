@@ -16,7 +16,7 @@ record! {
         /// The directory with the socket of its database (`db.sock`) and those of the bridges.
         run_dir: PathBuf as AbsolutePath = PathBuf::from("/run/openvswitch"),
         /// Bridges by name.
-        bridges: BTreeMap<BridgeName, Bridge> as BTreeMap<BridgeName, Bridge> = BTreeMap::new(),
+        bridges: BTreeMap<BridgeName, Bridge> = BTreeMap::new(),
     }
 }
 
@@ -29,11 +29,11 @@ record! {
         fail_mode: FailMode = FailMode::Standalone,
         /// Links of the machine that join the bridge. What addresses and routes they have moves to
         /// the bridge.
-        uplinks: Vec<LinkName> as Vec<LinkName> = Vec::new(),
+        uplinks: Vec<LinkName> = Vec::new(),
         /// Addresses of the bridge's own interface, each with the length of its prefix.
         addresses: Vec<IpNet> as Vec<InterfaceAddress> = Vec::new(),
         /// Further ports by name. The ports of containers need not be declared.
-        ports: BTreeMap<LinkName, Port> as BTreeMap<LinkName, Port> = BTreeMap::new(),
+        ports: BTreeMap<LinkName, Port> = BTreeMap::new(),
         /// Take the bridge over if it exists and is not ours.
         adopt: bool = false,
     }
@@ -47,7 +47,7 @@ record! {
         /// The VLAN of its untagged packets (IEEE 802.1Q), 1 to 4094. Without it the port is a trunk.
         tag: Option<u16> as Option<In<1, 4094>> = None,
         /// For `veth`: the name of the other end.
-        peer: Option<LinkName> as Option<LinkName> = None,
+        peer: Option<LinkName> = None,
         /// Take the port over if it exists and is not ours.
         adopt: bool = false,
     }

@@ -332,3 +332,95 @@ fn float(text: &str) -> Option<f64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Value {
+        parse(text).unwrap().value
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn plain_scalars_have_the_types_of_the_core_schema() {
+        for (written, meant) in [
+            ("", Value::Null),
+            ("~", Value::Null),
+            ("null", Value::Null),
+            ("true", Value::Bool(true)),
+            ("FALSE", Value::Bool(false)),
+            ("yes", text("yes")),
+            ("on", text("on")),
+            ("12", Value::Integer(12)),
+            ("-12", Value::Integer(-12)),
+            ("+12", Value::Integer(12)),
+            ("012", Value::Integer(12)),
+            ("0o12", Value::Integer(10)),
+            ("0x1F", Value::Integer(31)),
+            ("0x-1", text("0x-1")),
+            ("0b1", text("0b1")),
+            ("1_000", text("1_000")),
+            ("1.0", Value::Float(1.0)),
+            ("-.5", Value::Float(-0.5)),
+            ("1e3", Value::Float(1000.0)),
+            (".inf", Value::Float(f64::INFINITY)),
+            ("inf", text("inf")),
+            ("1e", text("1e")),
+            ("02:00:00:00:00:01", text("02:00:00:00:00:01")),
+            ("12:30:45", text("12:30:45")),
+            ("10.0.0.1", text("10.0.0.1")),
+            ("10.0", Value::Float(10.0)),
+            ("\"12\"", text("12")),
+            ("'true'", text("true")),
+            ("!!str 12", text("12")),
+            ("!!int \"12\"", Value::Integer(12)),
+        ] {
+            assert_eq!(value(written), meant, "{written}");
+        }
+    }
+
+    fn integers(node: &Node) -> Vec<(&str, i128)> {
+        let Value::Map(entries) = &node.value else {
+            panic!("no map: {node:?}");
+        };
+        let numbers = entries.iter().map(|(key, node)| match node.value {
+            Value::Integer(number) => (key.as_str(), number),
+            _ => panic!("no number: {node:?}"),
+        });
+        numbers.collect()
+    }
+
+    #[test]
+    fn merged_pairs_give_way_to_the_maps_own() {
+        let root = parse(
+            "a: &a { x: 1, y: 1 }\nb: &b { y: 2, z: 2 }\n\
+             one: { <<: *a, y: 9 }\ntwo: { y: 9, <<: [*b, *a] }\nquoted: { '<<': 3 }",
+        )
+        .unwrap();
+        let of = |key| integers(root.get(key).unwrap());
+        assert_eq!(of("one"), [("y", 9), ("x", 1)]);
+        assert_eq!(of("two"), [("y", 9), ("z", 2), ("x", 1)]);
+        assert_eq!(of("quoted"), [("<<", 3)]);
+    }
+
+    #[test]
+    fn repeated_keys_are_all_kept() {
+        let root = parse("{ 1: 10, 1: 20, \"1\": 30 }").unwrap();
+        assert_eq!(integers(&root), [("1", 10), ("1", 20), ("1", 30)]);
+    }
+
+    #[test]
+    fn values_have_the_lines_of_their_keys() {
+        let root = parse("a:\n  b:\n    - 1\n    - 2\nc: 3").unwrap();
+        let b = root.get("a").and_then(|a| a.get("b")).unwrap();
+        let Value::List(nodes) = &b.value else {
+            panic!("no list: {b:?}");
+        };
+        assert_eq!((b.line, nodes[0].line, nodes[1].line), (2, 3, 4));
+        assert_eq!(root.get("c").unwrap().line, 5);
+    }
+}

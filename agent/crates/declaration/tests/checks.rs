@@ -1,4 +1,5 @@
 //! The checks over several values, against slower ones that are plainly right.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,6 +116,11 @@ fn one_mistake_is_one_problem() {
         },
     });
     assert_eq!(said(&good), [""; 0]);
+    let mut link_local = good.clone();
+    let container = &mut link_local["plugins"]["lxc"]["containers"]["a"];
+    container["address"] = json!("fd00::2/64");
+    container["gateway"] = json!("fe80::1");
+    assert_eq!(said(&link_local), [""; 0]);
     for (place, value) in [
         ("/version", json!(2)),
         ("/plugins/btrfs/base/image", json!("/srv/a.img")),
@@ -144,6 +150,7 @@ fn one_mistake_is_one_problem() {
         ("/plugins/openflow/bridges/br0/flows/1/actions", json!([])),
         ("/plugins/lxc/containers/a/template", json!("u")),
         ("/plugins/lxc/containers/a/gateway", json!("10.0.1.1")),
+        ("/plugins/lxc/containers/a/gateway", json!("fe80::1")),
         ("/plugins/lxc/containers/b/bridge", json!("br2")),
         ("/plugins/lxc/containers/b/address", json!("10.0.0.2/24")),
         ("/plugins/lxc/containers/b/address", json!("10.0.2.3/24")),

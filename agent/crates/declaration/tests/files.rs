@@ -1,4 +1,5 @@
 //! Declarations in files, and containers that were made by command beside them.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;

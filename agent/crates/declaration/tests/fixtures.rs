@@ -2,6 +2,7 @@
 //!
 //! Beside each document in `fixtures/bad` stands what is said about it. To write these files anew
 //! after a change, set `WRITE_EXPECTED=1`, and read the difference.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Documents that are meant to do harm: they are refused, in bounded time and memory.
+#![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;
 
@@ -140,13 +141,13 @@ fn large_documents_are_bounded() {
 #[test]
 fn of_many_problems_the_first_are_listed_and_the_rest_counted() {
     let mut text = "version: \"1.0\"\nplugins:\n  ovs:\n    bridges:\n".to_owned();
-    for number in 0..100_000 {
+    for number in 0..20_000 {
         let _ = writeln!(text, "      number-of-bridge-{number}: {{ datapth: x }}");
     }
     let problems = refused(&text, Format::Yaml);
-    assert_eq!(problems.problems.len() + problems.omitted, 200_000);
+    assert_eq!(problems.problems.len() + problems.omitted, 40_000);
     assert_eq!(problems.problems.len(), 1000);
-    assert!(problems.to_string().ends_with("… and 199000 more"));
+    assert!(problems.to_string().ends_with("… and 39000 more"));
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn many_unknown_and_repeated_keys_take_no_time() {
 
 #[test]
 fn a_long_chain_of_containers_is_followed_to_its_end() {
-    const LENGTH: usize = 50_000;
+    const LENGTH: usize = 20_000;
     let mut text = "version: 1\nplugins:\n  lxc:\n    templates: { t: { recipe: busybox } }\n    containers:\n".to_owned();
     for number in 0..LENGTH {
         let after = (number + 1) % LENGTH;
@@ -175,6 +176,6 @@ fn a_long_chain_of_containers_is_followed_to_its_end() {
     assert_eq!(problems.problems.len(), 1);
     assert_eq!(
         problems.problems[0].found,
-        "a cycle: c0 → c1 → c2 → c3 → c4 → c5 → c6 → c7 → … → c0 (50000 containers)"
+        "a cycle: c0 → c1 → c2 → c3 → c4 → c5 → c6 → c7 → … → c0 (20000 containers)"
     );
 }

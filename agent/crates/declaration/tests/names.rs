@@ -1,4 +1,5 @@
 //! Names, sizes and other small values: what is taken, what is not, and that the schema agrees.
+#![allow(clippy::unwrap_used)]
 
 use std::str::FromStr;
 use std::sync::LazyLock;

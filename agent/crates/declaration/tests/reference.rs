@@ -1,4 +1,5 @@
 //! What is published about the declaration is what the code does.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Ports and addresses that follow from names.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 

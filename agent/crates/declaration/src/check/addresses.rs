@@ -144,6 +144,8 @@ fn gateway(container: &Container, place: &DocumentPath, check: &mut Check<'_>) {
             format!("another address in {}", address.trunc()),
             None,
         ),
+        // RFC 4861 §4.2: IPv6 routers are known by their link-local addresses.
+        Some(address) if address.addr().is_ipv6() && is_link_local(gateway) => {}
         Some(address) if !address.contains(&gateway) => check.report(
             place,
             format!("{gateway}, which is not in the container's network"),
@@ -152,4 +154,8 @@ fn gateway(container: &Container, place: &DocumentPath, check: &mut Check<'_>) {
         ),
         Some(_) => {}
     }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -127,24 +127,6 @@ fn known_port(
     }
 }
 
-impl Match {
-    /// The Ethernet type that it asks for, or that its addresses imply.
-    pub fn ether_type(&self) -> Option<u16> {
-        self.eth_type
-            .or_else(|| self.implied_ether_types().into_iter().flatten().next())
-    }
-
-    /// What `ip_src`, `ip_dst` and `arp_tpa` imply.
-    fn implied_ether_types(&self) -> [Option<u16>; 3] {
-        let family = |net: ipnet::IpNet| if net.addr().is_ipv4() { IPV4 } else { IPV6 };
-        [
-            self.ip_src.map(family),
-            self.ip_dst.map(family),
-            self.arp_tpa.map(|_| ARP),
-        ]
-    }
-}
-
 /// The prerequisites of OpenFlow 1.3 §A.2.3.8: a field can be matched only in packets that have it.
 fn protocols(matches: &Match, place: &DocumentPath, check: &mut Check<'_>) {
     let ether_type = matches.ether_type();

@@ -10,7 +10,7 @@ use crate::problem::DocumentPath;
 
 pub(super) fn check(plugins: &Plugins, check: &mut Check<'_>) {
     let bridges = plugins.ovs.iter().flat_map(|ovs| &ovs.bridges);
-    let mut links = Links::default();
+    let mut links = Links::of_the_system();
     for (name, _) in bridges.clone() {
         let place = path(["ovs", "bridges", name.as_str()]);
         links.claim(&name.into(), "a bridge".to_owned(), place, check);
@@ -62,15 +62,29 @@ fn claim_ports(
 }
 
 /// What each link is, and the name of none twice.
-#[derive(Default)]
 struct Links(BTreeMap<LinkName, String>);
 
 impl Links {
+    /// The links that are never ours.
+    fn of_the_system() -> Self {
+        let taken = [
+            ("lo", "the loopback link"),
+            ("ovs-system", "a link of Open vSwitch's own"),
+            ("ovs-netdev", "a link of Open vSwitch's own"),
+        ];
+        let links = taken.into_iter();
+        Self(
+            links
+                .filter_map(|(name, what)| Some((name.parse().ok()?, what.to_owned())))
+                .collect(),
+        )
+    }
+
     fn claim(&mut self, link: &LinkName, what: String, place: DocumentPath, check: &mut Check<'_>) {
         match self.0.get(link) {
             Some(taken) => check.report(
                 place,
-                format!("`{link}` as {what}, while it is {taken}"),
+                format!("the name `{link}`, which is taken by {taken}"),
                 "a name that no other bridge, port or link has",
                 None,
             ),

@@ -8,6 +8,8 @@ mod bridge;
 mod names;
 mod rule;
 mod standard;
+#[cfg(test)]
+mod tests;
 mod text;
 mod translate;
 
