@@ -9,7 +9,7 @@ use crate::fixture::{
 /// The number of a container's port.
 fn port_number(ovs: &lab::Ovs, port: &str) -> u16 {
     let numbers = wiring::ofports(&declaration(ovs, "{}"), &"br0".parse().unwrap());
-    numbers[&port.parse().unwrap()]
+    numbers[port]
 }
 
 #[test]
