@@ -1,140 +1,206 @@
-//! Appending, with group commit: writers that come while one is being synced share the next sync.
+//! Appending: threads that append at the same time share a commit, and so one wait for the disk.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use serde_json::Value;
 
-use crate::entry::{Entry, Hashed, NewEntry, canonical};
-use crate::error::Error;
-use crate::store::{Ledger, head, now};
+use crate::database::Database;
+use crate::entry::{Entry, Head, NewEntry};
+use crate::error::{Error, Result};
+use crate::hash::Hash;
+use crate::ledger::{Ledger, lock, read_head};
+use crate::metadata;
+use crate::record::Record;
+use crate::schema;
 
-/// An entry that waits to be written, its metadata canonical.
-struct Waiting {
-    ticket: u64,
-    entries: Vec<(NewEntry, String)>,
+/// Largest entry, all its columns together, in bytes.
+const LARGEST: usize = 16 << 20;
+
+/// The connection that writes, and what waits for it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    connection: Mutex<Connection>,
+    waiting: Mutex<Vec<Arc<Job>>>,
 }
 
-/// Writers line up here; the first one writes for all.
-#[derive(Default)]
-pub(crate) struct Queue {
-    line: Mutex<Line>,
-    served: Condvar,
+/// Entries of one caller, and what became of them.
+#[derive(Debug)]
+struct Job {
+    entries: Vec<Checked>,
+    done: Mutex<Option<Result<Vec<Entry>>>>,
 }
 
-#[derive(Default)]
-struct Line {
-    next: u64,
-    waiting: Vec<Waiting>,
-    /// Somebody is writing.
-    busy: bool,
-    done: Vec<(u64, Result<Vec<Entry>, Error>)>,
+/// An entry that can be stored: as it will read back, and its metadata as it will be written.
+#[derive(Debug)]
+struct Checked {
+    entry: NewEntry,
+    metadata: String,
 }
 
 impl Ledger {
-    /// Records one entry; once this returns it is on disk.
-    pub fn append(&self, entry: &NewEntry) -> Result<Entry, Error> {
-        let mut entries = self.append_all(std::slice::from_ref(entry))?;
-        entries.pop().ok_or_else(|| self.corrupt("an entry was lost on the way"))
+    /// Records one entry; it is on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the entry cannot be stored, [`Error::DiskFull`], [`Error::Locked`],
+    /// [`Error::ReadOnly`] and others; nothing was recorded then.
+    pub fn append(&self, entry: &NewEntry) -> Result<Entry> {
+        let mut recorded = self.append_all(std::slice::from_ref(entry))?;
+        recorded.pop().ok_or_else(|| self.database.failed("an entry was lost"))
     }
 
-    /// Records entries, all or none; once this returns they are on disk.
-    pub fn append_all(&self, entries: &[NewEntry]) -> Result<Vec<Entry>, Error> {
-        let entries = entries
-            .iter()
-            .map(|entry| Ok((entry.clone(), canonical(&entry.metadata)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let mut line = self.queue.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = line.next;
-        line.next += 1;
-        line.waiting.push(Waiting { ticket, entries });
-        loop {
-            if let Some(place) = line.done.iter().position(|(done, _)| *done == ticket) {
-                return line.done.swap_remove(place).1;
-            }
-            if line.busy {
-                line = self.queue.served.wait(line).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            line.busy = true;
-            let group = std::mem::take(&mut line.waiting);
-            drop(line);
-            let results = self.write(group);
-            line = self.queue.line.lock().unwrap_or_else(PoisonError::into_inner);
-            line.busy = false;
-            line.done.extend(results);
-            self.queue.served.notify_all();
+    /// Records several entries in their order, side by side, all or none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::append`].
+    pub fn append_all(&self, entries: &[NewEntry]) -> Result<Vec<Entry>> {
+        let Some(writer) = &self.writer else {
+            return Err(Error::ReadOnly { path: self.path().to_owned() });
+        };
+        let entries = entries.iter().map(Checked::new).collect::<Result<Vec<_>>>()?;
+        match entries.is_empty() {
+            true => Ok(Vec::new()),
+            false => writer.append(&self.database, entries),
         }
     }
+}
 
-    /// Writes a group in one transaction. If that fails each of it is tried alone, so that nobody fails for
-    /// another's fault.
-    fn write(&self, group: Vec<Waiting>) -> Vec<(u64, Result<Vec<Entry>, Error>)> {
-        match self.transaction(&group) {
-            Ok(written) => group.iter().map(|one| one.ticket).zip(written.into_iter().map(Ok)).collect(),
-            Err(error) if group.len() == 1 => vec![(group[0].ticket, Err(error))],
-            Err(_) => group
-                .into_iter()
-                .map(|one| {
-                    let ticket = one.ticket;
-                    let written = self.transaction(&[one]);
-                    (ticket, written.map(|mut lists| lists.pop().unwrap_or_default()))
-                })
-                .collect(),
-        }
+impl Writer {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection: Mutex::new(connection), waiting: Mutex::default() }
     }
 
-    fn transaction(&self, group: &[Waiting]) -> Result<Vec<Vec<Entry>>, Error> {
-        let written = self.with(|connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let Some(mut last) = head(&transaction)? else {
-                return Ok(None);
-            };
-            let mut buffer = Vec::new();
-            let mut lists = Vec::with_capacity(group.len());
-            {
-                let mut insert = transaction.prepare_cached(
-                    "INSERT INTO operations (id, timestamp, operation, target, previous_hash, current_hash, metadata)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?;
-                for one in group {
-                    let mut list = Vec::with_capacity(one.entries.len());
-                    for (new, metadata) in &one.entries {
-                        let hashed = Hashed {
-                            id: last.id + 1,
-                            timestamp: now(),
-                            operation: &new.operation,
-                            target: &new.target,
-                            metadata,
-                            previous_hash: &last.hash,
-                        };
-                        let hash = String::from_utf8_lossy(&hashed.hash(&mut buffer)).into_owned();
-                        insert.execute(params![
-                            hashed.id,
-                            hashed.timestamp,
-                            new.operation,
-                            new.target,
-                            last.hash,
-                            hash,
-                            metadata
-                        ])?;
-                        list.push(Entry {
-                            id: hashed.id,
-                            timestamp: hashed.timestamp,
-                            operation: new.operation.clone(),
-                            target: new.target.clone(),
-                            previous_hash: Some(last.hash.clone()),
-                            current_hash: hash.clone(),
-                            metadata: new.metadata.clone(),
-                        });
-                        last.id = hashed.id;
-                        last.hash = hash;
-                    }
-                    lists.push(list);
+    /// Whoever gets the connection writes for all that wait; the others find their work done.
+    fn append(&self, database: &Database, entries: Vec<Checked>) -> Result<Vec<Entry>> {
+        let own = Arc::new(Job { entries, done: Mutex::default() });
+        lock(&self.waiting).push(Arc::clone(&own));
+        let mut connection = lock(&self.connection);
+        if let Some(done) = lock(&own.done).take() {
+            return done;
+        }
+        let jobs = std::mem::take(&mut *lock(&self.waiting));
+        match write(database, &mut connection, &jobs) {
+            Ok(recorded) => {
+                for (job, recorded) in jobs.iter().zip(recorded) {
+                    *lock(&job.done) = Some(Ok(recorded));
                 }
             }
-            transaction.commit()?;
-            Ok(Some(lists))
-        })?;
-        written.ok_or_else(|| self.corrupt("it has no entry, not even the first"))
+            Err(error) => {
+                for job in &jobs {
+                    *lock(&job.done) = Some(Err(error.clone()));
+                }
+            }
+        }
+        let done = lock(&own.done).take();
+        done.unwrap_or_else(|| Err(database.failed("an append was given up")))
+    }
+}
+
+/// Records the entries of all jobs in one transaction.
+fn write(database: &Database, connection: &mut Connection, jobs: &[Arc<Job>]) -> Result<Vec<Vec<Entry>>> {
+    let explain = |error| database.explain(error);
+    database.still_there()?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+    let mut head = read_head(database, &transaction)?;
+    let mut recorded = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let mut entries = Vec::with_capacity(job.entries.len());
+        for checked in &job.entries {
+            let entry = insert(database, &transaction, head, checked)?;
+            head = Head { id: entry.id, hash: entry.current_hash };
+            entries.push(entry);
+        }
+        recorded.push(entries);
+    }
+    transaction.commit().map_err(explain)?;
+    Ok(recorded)
+}
+
+fn insert(database: &Database, transaction: &Transaction<'_>, head: Head, new: &Checked) -> Result<Entry> {
+    let explain = |error| database.explain(error);
+    let sealed;
+    let new = match head.id {
+        0 => {
+            sealed = new.sealing(&genesis_hash(transaction).map_err(explain)?)?;
+            &sealed
+        }
+        _ => new,
+    };
+    let id = head.id + 1;
+    let timestamp = schema::now();
+    let record = Record {
+        id,
+        timestamp,
+        operation: new.entry.operation.as_bytes(),
+        target: new.entry.target.as_bytes(),
+        metadata: new.metadata.as_bytes(),
+        previous_hash: Some(&head.hash.hex()),
+    };
+    let current_hash = record.hash(&mut Vec::with_capacity(512));
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO operations VALUES (?, ?, ?, ?, ?, ?, NULL, ?)")
+        .map_err(explain)?;
+    let row = params![
+        id,
+        timestamp,
+        new.entry.operation,
+        new.entry.target,
+        head.hash.to_string(),
+        current_hash.to_string(),
+        new.metadata,
+    ];
+    insert.execute(row).map_err(explain)?;
+    Ok(Entry {
+        id,
+        timestamp,
+        operation: new.entry.operation.clone(),
+        target: new.entry.target.clone(),
+        previous_hash: Some(head.hash),
+        current_hash,
+        metadata: new.entry.metadata.clone(),
+    })
+}
+
+/// What the hash of the genesis row would be if it were not fixed.
+fn genesis_hash(transaction: &Transaction<'_>) -> rusqlite::Result<Hash> {
+    let select = "SELECT timestamp, operation, target, metadata FROM operations WHERE id = 0";
+    transaction.query_row(select, [], |row| {
+        let record = Record {
+            id: 0,
+            timestamp: row.get(0)?,
+            operation: row.get_ref(1)?.as_bytes()?,
+            target: row.get_ref(2)?.as_bytes()?,
+            metadata: row.get_ref(3)?.as_bytes()?,
+            previous_hash: None,
+        };
+        Ok(record.hash(&mut Vec::new()))
+    })
+}
+
+impl Checked {
+    fn new(entry: &NewEntry) -> Result<Self> {
+        let refused = |detail| Error::Refused { operation: entry.operation.clone(), detail };
+        let unfit = |error| refused(format!("its metadata does not fit: {error}"));
+        let metadata = metadata::canonical(&entry.metadata).map_err(unfit)?;
+        let length = metadata.len() + entry.operation.len() + entry.target.len();
+        if length > LARGEST {
+            return Err(refused(format!("it is {length} bytes long, more than {LARGEST}")));
+        }
+        let entry = NewEntry {
+            operation: entry.operation.clone(),
+            target: entry.target.clone(),
+            metadata: metadata::read(&metadata).map_err(unfit)?,
+        };
+        Ok(Self { entry, metadata })
+    }
+
+    /// The same with the hash of the genesis row in its metadata, as the first entry carries it.
+    fn sealing(&self, genesis: &Hash) -> Result<Self> {
+        let mut entry = self.entry.clone();
+        entry.metadata["genesis_hash"] = Value::from(genesis.to_string());
+        Self::new(&entry)
     }
 }

@@ -1,65 +1,88 @@
-//! Entries, and the bytes that their hashes are over.
+//! Entries and their place in the chain.
 
 use jiff::Timestamp;
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::error::Error;
-
-/// The hash of the genesis entry.
-pub(crate) const GENESIS_HASH: &str =
-    "0000000000000000000000000000000000000000000000000000000000000000";
-/// The genesis entry's metadata.
-pub(crate) const GENESIS_METADATA: &str = r#"{"deployment":"operation-dbus","version":"1.0"}"#;
+use crate::hash::Hash;
+use crate::metadata;
 
 /// Something to be recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEntry {
     /// What was done, such as `container_create`.
     pub operation: String,
-    /// To what, such as `web-01`.
+    /// What it was done to, such as `web-01`.
     pub target: String,
-    /// Everything else. Numbers must be exact in IEEE 754 double precision (RFC 7493).
+    /// A JSON object. Its numbers lie within ±(2^53 − 1), it nests at most 100 levels deep, and the
+    /// entry as a whole is at most 16 MiB long; else the entry is refused.
+    pub metadata: Value,
+}
+
+/// What was recorded.
+///
+/// Serializes as `{id, timestamp, time, operation, target, previous_hash, current_hash, metadata}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Place in the chain; 0 is the genesis row.
+    pub id: i64,
+    /// When it was recorded, in seconds since 1970-01-01 UTC.
+    pub timestamp: i64,
+    /// What was done.
+    pub operation: String,
+    /// What it was done to.
+    pub target: String,
+    /// The hash of the entry before; none for the genesis row.
+    pub previous_hash: Option<Hash>,
+    /// The hash of this entry.
+    pub current_hash: Hash,
+    /// A JSON object. That of the first entry after genesis has `genesis_hash` added to it.
     pub metadata: Value,
 }
 
 /// The last entry of a chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Head {
-    /// Its id.
+    /// Its place.
     pub id: i64,
-    /// Its hash, 64 lower-case hex digits.
-    pub hash: String,
+    /// Its hash, which stands for the whole chain up to it.
+    pub hash: Hash,
 }
 
-/// Something that was recorded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// Its place, from 0 (genesis), without gaps.
-    pub id: i64,
-    /// Seconds since 1970-01-01 UTC.
-    pub timestamp: i64,
-    /// What was done.
-    pub operation: String,
-    /// To what.
-    pub target: String,
-    /// The hash of the entry before; `None` for the genesis.
-    pub previous_hash: Option<String>,
-    /// Its own hash.
-    pub current_hash: String,
-    /// Everything else.
-    pub metadata: Value,
+impl Entry {
+    /// The columns that [`Entry::from_row`] reads, in its order.
+    pub(crate) const COLUMNS: &'static str =
+        "id, timestamp, operation, target, previous_hash, current_hash, metadata";
+
+    /// Reads a row of [`Entry::COLUMNS`]; the error says what is wrong with it.
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, String> {
+        let column = |index| row.get_ref(index).map_err(|error| error.to_string());
+        Ok(Self {
+            id: number("id", column(0)?)?,
+            timestamp: number("timestamp", column(1)?)?,
+            operation: text("operation", column(2)?)?.to_owned(),
+            target: text("target", column(3)?)?.to_owned(),
+            previous_hash: match column(4)? {
+                ValueRef::Null => None,
+                value => Some(hash("previous_hash", value)?),
+            },
+            current_hash: hash("current_hash", column(5)?)?,
+            metadata: metadata::read(text("metadata", column(6)?)?)
+                .map_err(|error| format!("its metadata is no JSON: {error}"))?,
+        })
+    }
 }
 
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = Timestamp::from_second(self.timestamp).map(|time| time.to_string());
+        let time = Timestamp::from_second(self.timestamp).ok();
         let mut entry = serializer.serialize_struct("Entry", 8)?;
         entry.serialize_field("id", &self.id)?;
         entry.serialize_field("timestamp", &self.timestamp)?;
-        entry.serialize_field("time", &time.ok())?;
+        entry.serialize_field("time", &time.map(|time| time.to_string()))?;
         entry.serialize_field("operation", &self.operation)?;
         entry.serialize_field("target", &self.target)?;
         entry.serialize_field("previous_hash", &self.previous_hash)?;
@@ -69,96 +92,39 @@ impl Serialize for Entry {
     }
 }
 
-/// The canonical text of metadata.
-pub(crate) fn canonical(metadata: &Value) -> Result<String, Error> {
-    let text = serde_json_canonicalizer::to_string(metadata)
-        .map_err(|error| Error::Metadata(error.to_string()))?;
-    // What is read back must be what was written: numbers beyond a double's precision are refused.
-    match serde_json::from_str::<Value>(&text) {
-        Ok(read) if serde_json_canonicalizer::to_string(&read).is_ok_and(|again| again == text) => {
-            Ok(text)
-        }
-        _ => Err(Error::Metadata("a number or text does not survive".to_owned())),
-    }
+pub(crate) fn number(column: &str, value: ValueRef<'_>) -> Result<i64, String> {
+    value.as_i64().map_err(|_| format!("its {column} is no number"))
 }
 
-/// The columns that are hashed.
-pub(crate) struct Hashed<'a> {
-    pub(crate) id: i64,
-    pub(crate) timestamp: i64,
-    pub(crate) operation: &'a str,
-    pub(crate) target: &'a str,
-    /// Canonical already: it is hashed as it stands in the table.
-    pub(crate) metadata: &'a str,
-    pub(crate) previous_hash: &'a str,
+fn text<'a>(column: &str, value: ValueRef<'a>) -> Result<&'a str, String> {
+    value.as_str().map_err(|_| format!("its {column} is no text"))
 }
 
-impl Hashed<'_> {
-    /// The canonical JSON of the object; `buffer` is replaced.
-    pub(crate) fn write(&self, buffer: &mut Vec<u8>) {
-        use std::io::Write;
-        buffer.clear();
-        // Writing to memory cannot fail; keys stand in the order of RFC 8785 3.2.3.
-        let _ = write!(buffer, "{{\"id\":{},\"metadata\":{},\"operation\":", self.id, self.metadata);
-        quote(buffer, self.operation);
-        buffer.extend_from_slice(b",\"previous_hash\":");
-        quote(buffer, self.previous_hash);
-        buffer.extend_from_slice(b",\"target\":");
-        quote(buffer, self.target);
-        let _ = write!(buffer, ",\"timestamp\":{}}}", self.timestamp);
-    }
-
-    /// The hash, as 64 lower-case hex digits.
-    pub(crate) fn hash(&self, buffer: &mut Vec<u8>) -> [u8; 64] {
-        self.write(buffer);
-        hex(&Sha256::digest(&buffer))
-    }
-}
-
-/// A string in canonical JSON (RFC 8785 3.2.2.2).
-fn quote(buffer: &mut Vec<u8>, text: &str) {
-    let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
-    if text.as_bytes().iter().all(plain) {
-        buffer.push(b'"');
-        buffer.extend_from_slice(text.as_bytes());
-        buffer.push(b'"');
-    } else {
-        // serde_json escapes exactly as the canonical form asks for.
-        let _ = serde_json::to_writer(buffer, text);
-    }
-}
-
-fn hex(digest: &[u8]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [b'0'; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    text
+pub(crate) fn hash(column: &str, value: ValueRef<'_>) -> Result<Hash, String> {
+    text(column, value)?.parse().map_err(|error| format!("its {column} is {error}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
-    proptest! {
-        #[test]
-        fn the_hashed_bytes_are_the_canonical_object(
-            id in 0_i64..1 << 50, timestamp in 0_i64..1 << 40, operation in ".*", target in ".*", text in ".*", number in any::<i32>(),
-        ) {
-            let metadata = json!({ "z": text, "a": [number, null, true], "nested": { "k": operation } });
-            let object = json!({
-                "id": id, "timestamp": timestamp, "operation": operation, "target": target,
-                "metadata": metadata, "previous_hash": GENESIS_HASH,
-            });
-            let mut buffer = Vec::new();
-            let canonical = canonical(&metadata).unwrap();
-            Hashed { id, timestamp, operation: &operation, target: &target, metadata: &canonical, previous_hash: GENESIS_HASH }.write(&mut buffer);
-            prop_assert_eq!(buffer, serde_json_canonicalizer::to_vec(&object).unwrap());
-        }
+    #[test]
+    fn an_entry_is_shown_with_its_time() {
+        let entry = Entry {
+            id: 1,
+            timestamp: 1_700_000_000,
+            operation: "container_create".into(),
+            target: "web-01".into(),
+            previous_hash: Some(Hash::ZERO),
+            current_hash: Hash::ZERO,
+            metadata: json!({ "run": "7f3a" }),
+        };
+        let zeros = "0".repeat(64);
+        let shown = format!(
+            r#"{{"id":1,"timestamp":1700000000,"time":"2023-11-14T22:13:20Z","operation":"container_create","target":"web-01","previous_hash":"{zeros}","current_hash":"{zeros}","metadata":{{"run":"7f3a"}}}}"#
+        );
+        assert_eq!(serde_json::to_string(&entry).unwrap(), shown);
     }
 }

@@ -1,215 +1,155 @@
-//! Reading the whole chain, link by link.
+//! Proving that a ledger is what was written.
 
-use serde::Serialize;
+mod chain;
+mod index;
+mod report;
 
-use crate::entry::{GENESIS_HASH, GENESIS_METADATA, Hashed, Head};
-use crate::error::Error;
-use crate::store::Ledger;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-/// What is wrong with an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Reason {
-    /// The first entry is not the genesis entry.
-    Genesis,
-    /// Entries before it are missing.
-    Gap {
-        /// The id that should have come.
-        expected: i64,
-    },
-    /// It does not follow the entry before: something was inserted, removed or moved.
-    Link,
-    /// Its content is not what was hashed.
-    Edited,
-    /// Its columns cannot be read.
-    Unreadable {
-        /// What is wrong with them.
-        detail: String,
-    },
-    /// The expected head is not in the chain: its tail was cut off, or rewritten.
-    Head {
-        /// The hash that was expected.
-        expected: String,
-    },
-}
+use rusqlite::{Connection, ErrorCode};
 
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Genesis => f.write_str("it is not the genesis entry"),
-            Self::Gap { expected } => write!(f, "entry {expected} is missing before it"),
-            Self::Link => f.write_str("it does not follow the entry before it"),
-            Self::Edited => f.write_str("it was changed after it was written"),
-            Self::Unreadable { detail } => write!(f, "it cannot be read: {detail}"),
-            Self::Head { expected } => write!(
-                f,
-                "the expected head {expected} is not in the chain: entries after this one were cut off or rewritten"
-            ),
-        }
-    }
-}
+pub use report::{Bad, Reason, Verification};
 
-/// The first bad entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Bad {
-    /// Its id; for a missing head the last entry's.
-    pub id: i64,
-    /// What is wrong with it.
-    #[serde(flatten)]
-    pub reason: Reason,
-}
-
-/// What verification found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verification {
-    /// Whether the whole chain holds.
-    pub valid: bool,
-    /// How many entries were read.
-    pub entries: u64,
-    /// The last entry read.
-    pub head: Head,
-    /// The first bad entry.
-    pub first_bad: Option<Bad>,
-}
+use crate::database::{Database, quick_check};
+use crate::error::Result;
+use crate::ledger::{Ledger, lock};
+use chain::{Span, Survey, Walked};
+use index::{Index, Sum};
+use report::Expected;
 
 impl Ledger {
-    /// Reads every entry and recomputes every hash, in constant memory.
+    /// Checks the whole ledger: every entry and its place in the chain, and the indexes and pages by
+    /// which searches find entries. Entries that are appended meanwhile are left for the next time.
     ///
-    /// `expect_head` is a hash that must be in the chain, as noted from an earlier look: without one a tail
-    /// that was cut off, or rewritten whole, cannot be told.
-    pub fn verify(&self, expect_head: Option<&str>) -> Result<Verification, Error> {
-        let connection = self.lock();
-        let failed = |source| Error::sqlite(&self.path, source);
-        let mut statement = connection
-            .prepare(
-                "SELECT id, timestamp, operation, target, previous_hash, current_hash, metadata \
-                 FROM operations ORDER BY id",
-            )
-            .map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        let mut walk = Walk::new(expect_head);
-        loop {
-            match rows.next() {
-                Ok(None) => return Ok(walk.end()),
-                Ok(Some(row)) => {
-                    if let Err(reason) = walk.step(row) {
-                        return Ok(walk.bad(reason));
-                    }
-                }
-                Err(error) => {
-                    let detail = error.to_string();
-                    walk.at += 1;
-                    return Ok(walk.bad(Reason::Unreadable { detail }));
-                }
-            }
+    /// `expected` is the hash of an entry, or `ID:HASH`, that must be in the chain. A chain proves that
+    /// nothing *before* a known head was changed; without one, a tail that was cut off, and a chain that
+    /// was written anew as a whole, cannot be told from a true one.
+    ///
+    /// Uses all processors, and the same little memory for any length.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::NotAHead`], and those of reading. What is found to be bad is no error but the result.
+    pub fn verify(&self, expected: Option<&str>) -> Result<Verification> {
+        self.check(expected, true)
+    }
+
+    /// Checks the entries alone, in less time: not the indexes and pages by which they are found.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::verify`].
+    pub fn verify_chain(&self, expected: Option<&str>) -> Result<Verification> {
+        self.check(expected, false)
+    }
+
+    fn check(&self, expected: Option<&str>, whole: bool) -> Result<Verification> {
+        let expected = expected.map(Expected::read).transpose()?;
+        let ends = chain::ends(&self.database.reader()?);
+        let last = match or_damage(&self.database, ends)? {
+            Ok(Some((0.., last))) => last,
+            Ok(Some((first, _))) => return Ok(Verification::bad_from(first, Reason::Inserted)),
+            Ok(None) => return Ok(Verification::bad_from(0, Reason::Deleted)),
+            Err(damage) => return Ok(Verification::bad_from(0, Reason::Unreadable(damage))),
+        };
+        let survey = Survey::new(last, expected.as_ref(), whole);
+        let mut tasks = Vec::new();
+        if whole {
+            tasks.push(Task::Pages);
+            tasks.extend(Index::ALL.map(Task::Index));
         }
+        tasks.extend(Span::split(last, processors()).map(Task::Walk));
+        let found = run(&self.database, &survey, &tasks)?;
+        Ok(Verification::conclude(last, expected.as_ref(), whole.then_some(found.search), found.walked))
     }
 }
 
-/// How far along the chain.
-struct Walk<'a> {
-    entries: u64,
-    /// The id of the entry that is being looked at.
-    at: i64,
-    head: Head,
-    hash: Vec<u8>,
-    buffer: Vec<u8>,
-    expected: Option<&'a str>,
-    seen: bool,
+/// One part of the work; any thread may do it at any time.
+enum Task {
+    Pages,
+    Index(Index),
+    Walk(Span),
 }
 
-impl<'a> Walk<'a> {
-    fn new(expected: Option<&'a str>) -> Self {
-        Self {
-            entries: 0,
-            at: -1,
-            head: Head {
-                id: -1,
-                hash: String::new(),
-            },
-            hash: Vec::new(),
-            buffer: Vec::new(),
-            expected,
-            seen: expected.is_none(),
-        }
-    }
+/// What the parts found.
+#[derive(Default)]
+struct Found {
+    walked: Vec<Walked>,
+    search: Search,
+}
 
-    fn step(&mut self, row: &rusqlite::Row<'_>) -> Result<(), Reason> {
-        let unreadable = |error: &dyn std::fmt::Display| Reason::Unreadable {
-            detail: error.to_string(),
-        };
-        let number = |column| row.get::<_, i64>(column).map_err(|error| unreadable(&error));
-        let text = |column: usize| {
-            let value = row.get_ref(column).map_err(|error| unreadable(&error))?;
-            value.as_str().map_err(|error| unreadable(&error))
-        };
-        let expected = self.at + 1;
-        self.at = number(0)?;
-        let (timestamp, operation, target) = (number(1)?, text(2)?, text(3)?);
-        let (current, metadata) = (text(5)?, text(6)?);
-        if expected == 0 {
-            let previous = row.get_ref(4).map_err(|error| unreadable(&error))?;
-            let genesis = self.at == 0
-                && (operation, target, current, metadata)
-                    == ("genesis", "system", GENESIS_HASH, GENESIS_METADATA)
-                && previous == rusqlite::types::ValueRef::Null;
-            if !genesis {
-                return Err(Reason::Genesis);
-            }
-        } else {
-            if self.at != expected {
-                return Err(Reason::Gap { expected });
-            }
-            let previous_hash = text(4)?;
-            if previous_hash.as_bytes() != self.hash {
-                return Err(Reason::Link);
-            }
-            let hashed = Hashed {
-                id: self.at,
-                timestamp,
-                operation,
-                target,
-                metadata,
-                previous_hash,
-            };
-            if hashed.hash(&mut self.buffer) != *current.as_bytes() {
-                return Err(Reason::Edited);
-            }
+/// What is known of the means by which entries are found.
+#[derive(Default)]
+struct Search {
+    pages: Option<String>,
+    indexes: Vec<(Index, std::result::Result<Sum, String>)>,
+}
+
+/// Works through the tasks on all processors.
+fn run(database: &Database, survey: &Survey, tasks: &[Task]) -> Result<Found> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Found::default());
+    let work = || {
+        let connection = database.reader()?;
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            perform(database, &connection, survey, task, &found)?;
         }
-        self.hash.clear();
-        self.hash.extend_from_slice(current.as_bytes());
-        self.seen |= self.expected == Some(current);
-        self.entries += 1;
         Ok(())
-    }
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..processors().min(tasks.len())).map(|_| scope.spawn(work)).collect();
+        let mut results = vec![work()];
+        results.extend(others.into_iter().map(|other| match other.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }));
+        results.into_iter().collect::<Result<()>>()
+    })?;
+    Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
 
-    fn end(mut self) -> Verification {
-        match self.expected {
-            _ if self.entries == 0 => {
-                self.at = 0;
-                self.bad(Reason::Genesis)
-            }
-            Some(expected) if !self.seen => {
-                let expected = expected.to_owned();
-                self.bad(Reason::Head { expected })
-            }
-            _ => self.result(None),
+fn perform(
+    database: &Database,
+    connection: &Connection,
+    survey: &Survey,
+    task: &Task,
+    found: &Mutex<Found>,
+) -> Result<()> {
+    match task {
+        Task::Pages => {
+            let pages = match or_damage(database, quick_check(connection))? {
+                Ok(pages) => pages,
+                Err(damage) => Some(damage),
+            };
+            lock(found).search.pages = pages;
+        }
+        Task::Index(index) => {
+            let sum = or_damage(database, index.sum(connection, survey))?;
+            lock(found).search.indexes.push((*index, sum.and_then(|sum| sum)));
+        }
+        Task::Walk(span) => {
+            let walked = survey.walk(connection, *span).map_err(|error| database.explain(error))?;
+            lock(found).walked.push(walked);
         }
     }
+    Ok(())
+}
 
-    fn bad(self, reason: Reason) -> Verification {
-        let id = self.at;
-        self.result(Some(Bad { id, reason }))
+/// Tells damage of the file, which is a finding, from what keeps it from being read.
+fn or_damage<T>(database: &Database, result: rusqlite::Result<T>) -> Result<std::result::Result<T, String>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if is_damage(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(database.explain(error)),
     }
+}
 
-    fn result(mut self, first_bad: Option<Bad>) -> Verification {
-        self.head.id = i64::try_from(self.entries).unwrap_or(i64::MAX) - 1;
-        self.head.hash = String::from_utf8_lossy(&self.hash).into_owned();
-        Verification {
-            valid: first_bad.is_none(),
-            entries: self.entries,
-            head: self.head,
-            first_bad,
-        }
-    }
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

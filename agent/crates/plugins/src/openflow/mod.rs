@@ -138,7 +138,7 @@ impl Plugin for OpenflowPlugin {
             match self.observe_bridge(&name, &mut seen) {
                 // Not knowing a bridge that nobody asked for must not stop the rest.
                 Err(error) if !self.declared.contains(&name) => {
-                    log::warn!("the flows of bridge {name} are passed over: {error}");
+                    log::debug!("the flows of bridge {name} are passed over: {error}");
                 }
                 done => done?,
             }
@@ -192,7 +192,9 @@ impl Plugin for OpenflowPlugin {
                 Verb::Create | Verb::Update => Edit::Write(rule),
             });
         }
-        for (name, edits) in &bridges {
+        for (name, edits) in &mut bridges {
+            // Two rules can be one on the switch by now, when a port has changed its number.
+            edits.sort_by_key(|edit| !edit.deletes());
             self.change_bridge(name, edits)?;
         }
         Ok(())

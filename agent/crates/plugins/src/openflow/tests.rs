@@ -83,6 +83,7 @@ fn a_rule_is_named_in_the_terms_of_ovs_ofctl() {
         ),
         (
             Match {
+                eth_type: Some(0x86dd),
                 ip_proto: Some(58),
                 ..Match::default()
             },

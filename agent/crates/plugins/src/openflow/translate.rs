@@ -9,8 +9,6 @@ use super::rule::{Conditions, EtherType, Hex, PortRef, Rule, Step};
 
 /// In the cookie's upper half: "opdb". The lower half is ours to use and 0 for now.
 pub(super) const MARK: u64 = 0x6f70_6462 << 32;
-/// ICMP for IPv6 (protocol numbers, IANA).
-const ICMPV6: u8 = 58;
 /// The Ethernet type of a VLAN tag (IEEE 802.1Q).
 const VLAN_TAG: u16 = 0x8100;
 
@@ -209,11 +207,10 @@ impl Conditions {
                 .filter(|network| network.prefix_len() > 0)
                 .map(|network| network.trunc())
         };
-        let implied = match (matches.ip_src.or(matches.ip_dst), matches.ip_proto) {
-            (Some(IpNet::V4(_)), _) => Some(EtherType::IPV4),
-            (Some(IpNet::V6(_)), _) | (None, Some(ICMPV6)) => Some(EtherType::IPV6),
-            (None, Some(_)) => Some(EtherType::IPV4),
-            (None, None) => matches.arp_tpa.map(|_| EtherType::ARP),
+        let implied = match matches.ip_src.or(matches.ip_dst) {
+            Some(IpNet::V4(_)) => Some(EtherType::IPV4),
+            Some(IpNet::V6(_)) => Some(EtherType::IPV6),
+            None => matches.arp_tpa.map(|_| EtherType::ARP),
         };
         Self {
             in_port: matches.in_port.clone().map(PortRef::Name),

@@ -1,6 +1,6 @@
 //! What people and restarts do to our flows.
 
-use crate::fixture::{converge, dump, management_socket, switch, wait_until_exists};
+use crate::fixture::{add_port, converge, dump, switch, wait_for_bridge};
 
 #[test]
 fn what_was_changed_by_hand_is_seen_and_mended() {
@@ -55,17 +55,17 @@ fn a_port_that_got_another_number_is_followed() {
     let flows = "{ br0: { standard_tables: false, flows: [ { match: { in_port: eth0 }, actions: [ { output: wg0 } ] } ] } }";
     converge(&ovs, flows);
     ovs.vsctl(&["del-port", "wg0"]);
-    crate::fixture::add_port(&ovs, "wg0", 16);
+    add_port(&ovs, "wg0", 16);
     assert_eq!(converge(&ovs, flows).len(), 1);
     let flow = "cookie=0x6f70646200000000, in_port=5 actions=output:16";
     assert!(dump(&ovs).contains(&flow.to_owned()), "{:?}", dump(&ovs));
     ovs.vsctl(&["del-port", "eth0"]);
-    crate::fixture::add_port(&ovs, "eth0", 15);
+    add_port(&ovs, "eth0", 15);
     assert_eq!(
         converge(&ovs, flows),
         [
-            "create br0/table=0,priority=32768,in_port=eth0",
             "delete br0/table=0,priority=32768,in_port=5",
+            "create br0/table=0,priority=32768,in_port=eth0",
         ]
     );
     assert_eq!(converge(&ovs, flows), [""; 0]);
@@ -81,7 +81,7 @@ fn a_restart_of_the_switch_loses_flows_and_they_come_back() {
     let good = dump(&ovs);
     ovs.kill_switch();
     ovs.start_switch();
-    wait_until_exists(&management_socket(&ovs, "br0"), true);
+    wait_for_bridge(&ovs, "br0", true);
     assert_ne!(dump(&ovs), good);
     assert_eq!(converge(&ovs, "{ br0: {} }").len(), 8);
     assert_eq!(dump(&ovs), good);

@@ -1,7 +1,8 @@
 //! A switch with one bridge, and the plugin over it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use declaration::Declaration;
 use plugins::OpenflowPlugin;
@@ -59,7 +60,7 @@ plugins:
     containers:
       web: {{ template: busybox, network: socket, bridge: br0, address: 10.0.0.11/24 }}
       mail: {{ template: busybox, network: mesh, bridge: br0, address: "fd00::12/64" }}
-      alone: {{ template: busybox, network: none, bridge: br0, address: 10.0.0.13/24 }}
+      alone: {{ template: busybox, network: none }}
 "#
     );
     Declaration::from_yaml(&text).unwrap_or_else(|problems| panic!("{problems}"))
@@ -122,15 +123,12 @@ pub(crate) fn ours(ovs: &lab::Ovs) -> Vec<String> {
     lines
 }
 
-pub(crate) fn management_socket(ovs: &lab::Ovs, bridge: &str) -> std::path::PathBuf {
-    ovs.run_dir().join(format!("{bridge}.mgmt"))
-}
-
-/// Waits until the switch has taken the bridge away or made it.
-pub(crate) fn wait_until_exists(path: &Path, exists: bool) {
-    let limit = std::time::Duration::from_secs(10);
-    lab::wait_for("the bridge's socket", limit, || {
-        (path.exists() == exists).then_some(())
+/// Waits until a bridge answers, or until it is gone.
+pub(crate) fn wait_for_bridge(ovs: &lab::Ovs, name: &str, there: bool) {
+    let socket = ovs.run_dir().join(format!("{name}.mgmt"));
+    lab::wait_for("the bridge", Duration::from_secs(10), || {
+        let answers = UnixStream::connect(&socket).is_ok();
+        (answers == there).then_some(())
     });
 }
 

@@ -3,8 +3,7 @@
 use reconcile::{Owner, Plan, PlanError, Plugin, Verb};
 
 use crate::fixture::{
-    add_bridge, carry_out, converge, dump, management_socket, ours, planned, plugin, switch,
-    wait_until_exists,
+    add_bridge, carry_out, converge, dump, ours, planned, plugin, switch, wait_for_bridge,
 };
 
 const FOREIGN: &str = "cookie=0x7,table=0,priority=300,ip,nw_src=192.0.2.1,actions=drop";
@@ -107,7 +106,7 @@ fn a_bridge_that_went_took_its_flows_along() {
     converge(&ovs, "{ br0: {} }");
     let delete = planned(&ovs, "{}").unwrap();
     ovs.vsctl(&["del-br", "br0"]);
-    wait_until_exists(&management_socket(&ovs, "br0"), false);
+    wait_for_bridge(&ovs, "br0", false);
     let plugin = plugin(&ovs, "{ br0: {} }");
     assert!(plugin.observe().unwrap().is_empty());
     carry_out(&ovs, &delete).unwrap();

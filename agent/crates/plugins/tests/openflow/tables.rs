@@ -3,7 +3,7 @@
 use declaration::wiring;
 
 use crate::fixture::{
-    add_port, converge, declaration, dump, ours, planned, plugin, switch, take_back,
+    add_port, carry_out, converge, declaration, dump, ours, planned, plugin, switch, take_back,
 };
 
 /// The number of a container's port.
@@ -28,7 +28,7 @@ fn the_standard_tables_are_made_once() {
     let (web_mac, mail_mac) = (mac("web"), mac("mail"));
     let mut expected = vec![
         // Made by the bridge itself; it stays.
-        "cookie=0x0, priority=0 actions=NORMAL".to_owned(),
+        "priority=0 actions=NORMAL".to_owned(),
         format!("{cookie} priority=50 actions=goto_table:30"),
         format!("{cookie} priority=100,ip,nw_dst=10.0.0.11 actions=goto_table:10"),
         format!("{cookie} priority=100,ipv6,ipv6_dst=fd00::12 actions=goto_table:10"),
@@ -95,14 +95,14 @@ fn every_declared_flow_is_read_back_as_it_was_declared() {
   { table: 0, priority: 1, match: {}, actions: [drop] },
   { table: 0, priority: 2, match: { in_port: eth0, vlan: 10 }, actions: [pop_vlan, { push_vlan: 12 }, { output: wg0 }] },
   { table: 0, priority: 3, match: { in_port: br0 }, actions: [{ set_eth_src: "02:00:00:00:00:01" }, local, flood] },
-  { table: 0, priority: 4, match: { ip_proto: tcp, tcp_dst: 80 }, actions: [normal] },
+  { table: 0, priority: 4, match: { eth_type: ip, ip_proto: tcp, tcp_dst: 80 }, actions: [normal] },
   { table: 0, priority: 5, match: { eth_type: ipv6, ip_proto: udp, udp_src: 53 }, actions: [{ goto: 7 }] },
   { table: 0, priority: 6, match: { ip_src: 10.0.0.0/8, ip_dst: 10.1.2.3 }, actions: [{ output: eth0 }, { goto: 7 }] },
   { table: 0, priority: 7, match: { ip_src: "fd00::/8", ip_proto: icmpv6 }, actions: [normal] },
   { table: 0, priority: 8, match: { arp_tpa: 10.0.0.1 }, actions: [{ set_eth_dst: "02:00:00:00:00:01" }, normal] },
   { table: 0, priority: 9, match: { eth_type: 0x88cc, eth_dst: "01:80:c2:00:00:0e" }, actions: [drop] },
   { table: 0, priority: 10, match: { ip_dst: 0.0.0.0/0, eth_src: "02:00:00:00:00:07" }, actions: [drop] },
-  { table: 0, priority: 11, match: { ip_proto: sctp }, actions: [drop] },
+  { table: 0, priority: 11, match: { eth_type: ip, ip_proto: sctp }, actions: [drop] },
   { table: 0, priority: 12, match: { eth_type: ip, ip_proto: 47 }, actions: [drop] },
   { table: 7, match: {}, actions: [normal] },
 ] } }
@@ -159,11 +159,11 @@ fn undo_gives_back_what_was() {
     let plan = planned(&ovs, flows).unwrap();
     let summary = plan.summary();
     assert_eq!((summary.create, summary.update, summary.delete), (1, 2, 1));
-    crate::fixture::carry_out(&ovs, &plan).unwrap();
+    carry_out(&ovs, &plan).unwrap();
     let after = dump(&ovs);
     assert_ne!(after, before);
     // Doing it twice is doing it once, and so is undoing it.
-    crate::fixture::carry_out(&ovs, &plan).unwrap();
+    carry_out(&ovs, &plan).unwrap();
     assert_eq!(dump(&ovs), after);
     take_back(&ovs, &plan).unwrap();
     assert_eq!(dump(&ovs), before);

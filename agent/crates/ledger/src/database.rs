@@ -1,0 +1,264 @@
+//! The file: how it is made, opened and found to be damaged.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use crate::error::{Error, Result};
+use crate::schema::{self, Contents};
+
+/// How long to wait for another program's lock.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The owner writes, the group reads.
+const MODE: u32 = 0o640;
+/// A file up to this size in bytes is checked as a whole before it is written to: some 10 ms.
+const SMALL: i64 = 4 << 20;
+/// With less free space than this in bytes, a failing write is taken for a full disk.
+const NEARLY_FULL: u64 = 1 << 20;
+
+/// A database file, and what all connections to it have in common.
+#[derive(Debug)]
+pub(crate) struct Database {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+    /// On a read-only file system: SQLite needs neither locks nor files beside it.
+    immutable: bool,
+}
+
+impl Database {
+    /// Opens a ledger for writing, and makes it if there is none. A file that is anything else than
+    /// a sound ledger is not changed in any way.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Connection)> {
+        make_file(path)?;
+        let database = Self::new(path, false)?;
+        let writer = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        database.prepare(&writer)?;
+        Ok((database, writer))
+    }
+
+    /// Takes a ledger that is there, for reading.
+    pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
+        let read_only = statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
+        let database = Self::new(path, read_only && !has_content(&wal(path)))?;
+        let reader = database.reader()?;
+        match schema::inspect(&reader).map_err(|error| database.explain(error))? {
+            Contents::Ledger => Ok((database, reader)),
+            Contents::Empty => Err(database.foreign("it is empty")),
+            Contents::Other(detail) => Err(database.foreign(&detail)),
+        }
+    }
+
+    fn new(path: &Path, immutable: bool) -> Result<Self> {
+        let meta = fs::metadata(path).map_err(|error| file_error(path, &error))?;
+        let database = Self {
+            path: path.to_owned(),
+            identity: (meta.dev(), meta.ino()),
+            immutable,
+        };
+        match meta.is_file() {
+            true => Ok(database),
+            false => Err(database.foreign("it is not a file")),
+        }
+    }
+
+    /// A further connection, for reading.
+    pub(crate) fn reader(&self) -> Result<Connection> {
+        self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    fn connect(&self, access: OpenFlags) -> Result<Connection> {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = match self.immutable {
+            true => Connection::open_with_flags(uri(&self.path), flags | OpenFlags::SQLITE_OPEN_URI),
+            false => Connection::open_with_flags(&self.path, flags),
+        };
+        let connection = opened.map_err(|error| self.explain(error))?;
+        let configure = || {
+            connection.busy_timeout(PATIENCE)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+            connection.pragma_update(None, "cell_size_check", true)
+        };
+        configure().map_err(|error| self.explain(error))?;
+        Ok(connection)
+    }
+
+    /// Makes sure that a connection for writing has a sound ledger before it.
+    fn prepare(&self, writer: &Connection) -> Result<()> {
+        let explain = |error| self.explain(error);
+        // Closing a connection would write to a file that is refused.
+        let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        writer.set_db_config(hands_off, true).map_err(explain)?;
+        match schema::inspect(writer).map_err(explain)? {
+            Contents::Ledger => self.check_if_small(writer)?,
+            Contents::Empty => self.create(writer)?,
+            Contents::Other(detail) => return Err(self.foreign(&detail)),
+        }
+        writer.set_db_config(hands_off, false).map_err(explain)?;
+        self.make_durable(writer)
+    }
+
+    fn create(&self, writer: &Connection) -> Result<()> {
+        self.make_durable(writer)?;
+        let make = || {
+            let transaction = rusqlite::Transaction::new_unchecked(writer, TransactionBehavior::Immediate)?;
+            // Another process may have been faster.
+            if schema::inspect(&transaction)? == Contents::Empty {
+                schema::create(&transaction)?;
+            }
+            transaction.commit()
+        };
+        make().map_err(|error| self.explain(error))
+    }
+
+    fn make_durable(&self, writer: &Connection) -> Result<()> {
+        let set = || {
+            writer.pragma_update(None, "synchronous", "FULL")?;
+            writer.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+        };
+        match set().map_err(|error| self.explain(error))?.as_str() {
+            "wal" => Ok(()),
+            mode => Err(self.failed(format!("a write-ahead log is not possible here, only `{mode}`"))),
+        }
+    }
+
+    fn check_if_small(&self, writer: &Connection) -> Result<()> {
+        let pragma = |name| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let size = || Ok(pragma("page_count")? * pragma("page_size")?);
+        if size().map_err(|error| self.explain(error))? > SMALL {
+            return Ok(());
+        }
+        match quick_check(writer).map_err(|error| self.explain(error))? {
+            None => Ok(()),
+            Some(detail) => Err(self.corrupt(detail)),
+        }
+    }
+
+    /// Fails when the path leads to another file than at first: what is written now would be lost.
+    pub(crate) fn still_there(&self) -> Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(meta) if (meta.dev(), meta.ino()) == self.identity => Ok(()),
+            _ => Err(Error::Replaced { path: self.path.clone() }),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn corrupt(&self, detail: impl Into<String>) -> Error {
+        Error::Corrupt { path: self.path.clone(), detail: detail.into() }
+    }
+
+    pub(crate) fn failed(&self, detail: impl Into<String>) -> Error {
+        Error::Failed { path: self.path.clone(), detail: detail.into() }
+    }
+
+    pub(crate) fn unreadable(&self, id: i64, detail: String) -> Error {
+        Error::Unreadable { path: self.path.clone(), id, detail }
+    }
+
+    fn foreign(&self, detail: &str) -> Error {
+        Error::Foreign { path: self.path.clone(), detail: detail.into() }
+    }
+
+    /// What an error of SQLite means for this file.
+    pub(crate) fn explain(&self, error: rusqlite::Error) -> Error {
+        let path = self.path.clone();
+        let detail = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Error::DiskFull { path },
+            Some(ErrorCode::SystemIoFailure) if self.is_nearly_full() => Error::DiskFull { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::Locked { path, seconds: PATIENCE.as_secs() }
+            }
+            Some(ErrorCode::ReadOnly) => Error::ReadOnly { path },
+            Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Error::Denied { path },
+            Some(ErrorCode::DatabaseCorrupt) => Error::Corrupt { path, detail },
+            Some(ErrorCode::NotADatabase) => Error::Foreign { path, detail },
+            _ => Error::Failed { path, detail },
+        }
+    }
+
+    fn is_nearly_full(&self) -> bool {
+        statvfs(&self.path).is_ok_and(|fs| fs.f_bavail * fs.f_frsize < NEARLY_FULL)
+    }
+}
+
+/// What is wrong with the pages of the file, if anything; takes some 1 µs an entry.
+pub(crate) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let said: String = connection.pragma_query_value(None, "quick_check(1)", |row| row.get(0))?;
+    Ok((said != "ok").then_some(said))
+}
+
+/// Makes an empty file where there is none.
+fn make_file(path: &Path) -> Result<()> {
+    if !has_content(path) && has_content(&wal(path)) {
+        return Err(Error::Corrupt {
+            path: path.to_owned(),
+            detail: format!("the file is gone, but {} still holds entries", wal(path).display()),
+        });
+    }
+    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+    match made {
+        // Whatever the umask is.
+        Ok(file) => file
+            .set_permissions(Permissions::from_mode(MODE))
+            .and_then(|()| sync_directory(path))
+            .map_err(|error| file_error(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(file_error(path, &error)),
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn file_error(path: &Path, error: &io::Error) -> Error {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::NotFound => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() && !parent.exists() => Error::Missing {
+                detail: format!("the directory {} does not exist", parent.display()),
+                path,
+            },
+            _ => Error::Missing { path, detail: "the file does not exist".into() },
+        },
+        io::ErrorKind::PermissionDenied => Error::Denied { path },
+        io::ErrorKind::ReadOnlyFilesystem => Error::ReadOnly { path },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { path },
+        _ => Error::Failed { path, detail: error.to_string() },
+    }
+}
+
+/// The write-ahead log of a database.
+fn wal(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}
+
+fn has_content(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
+}
+
+/// The path as a URI that tells SQLite that nobody can write.
+fn uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri + "?immutable=1"
+}

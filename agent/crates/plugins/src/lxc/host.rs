@@ -1,0 +1,95 @@
+//! What of the machine decides how a container's configuration is written.
+
+use std::fs;
+use std::path::Path;
+
+/// The machine's control groups and security modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HostFacts {
+    pub(super) cgroups: Cgroups,
+    /// AppArmor confines programs, and LXC has to be told how a container is to be.
+    pub(super) apparmor: bool,
+}
+
+/// Where limits are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cgroups {
+    /// Version 2 alone.
+    Unified,
+    /// Version 1, also beside version 2, with those controllers that are there.
+    Legacy {
+        cpu: bool,
+        memory: bool,
+        /// Swap can be limited together with memory.
+        swap: bool,
+        devices: bool,
+    },
+}
+
+impl HostFacts {
+    /// Reads them from `/sys`.
+    pub(super) fn detect() -> Self {
+        Self::read(Path::new("/sys"))
+    }
+
+    fn read(sys: &Path) -> Self {
+        let cgroup = sys.join("fs/cgroup");
+        let there = |name: &str| cgroup.join(name).exists();
+        let cgroups = if there("cgroup.controllers") {
+            Cgroups::Unified
+        } else {
+            Cgroups::Legacy {
+                cpu: there("cpu/cpu.cfs_quota_us"),
+                memory: there("memory/memory.limit_in_bytes"),
+                swap: there("memory/memory.memsw.limit_in_bytes"),
+                devices: there("devices/devices.allow"),
+            }
+        };
+        let apparmor = fs::read_to_string(sys.join("module/apparmor/parameters/enabled"));
+        Self {
+            cgroups,
+            apparmor: apparmor.is_ok_and(|text| text.starts_with('Y')),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let sys = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = sys.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        sys
+    }
+
+    #[test]
+    fn both_versions_of_control_groups_are_told_apart() {
+        let unified = tree(&[("fs/cgroup/cgroup.controllers", "cpu memory\n")]);
+        assert_eq!(HostFacts::read(unified.path()).cgroups, Cgroups::Unified);
+        let legacy = tree(&[
+            ("fs/cgroup/unified/cgroup.controllers", ""),
+            ("fs/cgroup/memory/memory.limit_in_bytes", "1"),
+            ("fs/cgroup/cpu/cpu.cfs_quota_us", "-1"),
+        ]);
+        let expected = Cgroups::Legacy {
+            cpu: true,
+            memory: true,
+            swap: false,
+            devices: false,
+        };
+        assert_eq!(HostFacts::read(legacy.path()).cgroups, expected);
+    }
+
+    #[test]
+    fn apparmor_counts_when_it_is_enabled() {
+        let name = "module/apparmor/parameters/enabled";
+        assert!(HostFacts::read(tree(&[(name, "Y\n")]).path()).apparmor);
+        assert!(!HostFacts::read(tree(&[(name, "N\n")]).path()).apparmor);
+        assert!(!HostFacts::read(tree(&[]).path()).apparmor);
+    }
+}

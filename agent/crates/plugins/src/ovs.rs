@@ -1,5 +1,0 @@
-//! Bridges and ports.
-
-/// Stands for the plugin while it is written.
-#[derive(Debug)]
-pub struct OvsPlugin;
