@@ -194,7 +194,7 @@ impl Database {
 
 /// What is wrong with the pages of the file, if anything; takes some 1 µs an entry.
 pub(crate) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let said: String = connection.pragma_query_value(None, "quick_check(1)", |row| row.get(0))?;
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok((said != "ok").then_some(said))
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::append::Writer;
 use crate::database::Database;
 use crate::entry::{self, Entry, Head};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filter::Filter;
 
 /// An open ledger. Threads share one; processes open one each.
@@ -32,7 +32,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::Foreign`] or [`Error::Corrupt`] if the file is anything else than a sound ledger; it is
+    /// [`crate::Error::Foreign`] or [`crate::Error::Corrupt`] if the file is anything else than a sound ledger; it is
     /// not changed then. A file beyond 4 MiB is looked at only in parts: [`Ledger::verify`] reads all.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let (database, writer) = Database::open(path.as_ref())?;
@@ -48,7 +48,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if there is none, [`Error::Foreign`] or [`Error::Corrupt`] if it is none.
+    /// [`crate::Error::Missing`] if there is none, [`crate::Error::Foreign`] or [`crate::Error::Corrupt`] if it is none.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         let (database, reader) = Database::existing(path.as_ref())?;
         Ok(Self { database, writer: None, reader: Reader::new(reader) })
@@ -63,7 +63,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreadable`] if the row was tampered with beyond reading.
+    /// [`crate::Error::Unreadable`] if the row was tampered with beyond reading.
     pub fn get(&self, id: i64) -> Result<Option<Entry>> {
         let select = format!("SELECT {} FROM operations WHERE id = ?", Entry::COLUMNS);
         Ok(self.select(&select, [id])?.pop())
@@ -73,7 +73,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreadable`] if one of them was tampered with beyond reading.
+    /// [`crate::Error::Unreadable`] if one of them was tampered with beyond reading.
     pub fn query(&self, filter: &Filter) -> Result<Vec<Entry>> {
         let (select, values) = filter.select();
         self.select(&select, params_from_iter(values))
@@ -100,7 +100,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if there is not even a genesis row.
+    /// [`crate::Error::Corrupt`] if there is not even a genesis row.
     pub fn head(&self) -> Result<Head> {
         read_head(&self.database, &self.reader().connection)
     }

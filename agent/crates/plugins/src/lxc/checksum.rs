@@ -8,12 +8,12 @@ use std::io;
 use std::os::fd::AsFd;
 
 use reconcile::PluginError;
-use rustix::ioctl::{Updater, ioctl};
+use rustix::ioctl::{Opcode, Updater, ioctl};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// `SIOCETHTOOL` of `linux/sockios.h`.
-const SIOCETHTOOL: u32 = 0x8946;
+const SIOCETHTOOL: Opcode = 0x8946;
 /// `ETHTOOL_STXCSUM` of `linux/ethtool.h`.
 const SET_TX_CHECKSUM: u32 = 0x17;
 /// `IFNAMSIZ` of `linux/if.h`.
