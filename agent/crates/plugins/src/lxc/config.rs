@@ -75,6 +75,11 @@ pub(super) fn read(
     (Some(header.state), configuration)
 }
 
+/// The state that a file was written from, whatever has become of the rest of it.
+pub(super) fn state_in(text: &str) -> Option<ContainerState> {
+    split(text).map(|(header, _)| header.state)
+}
+
 fn split(text: &str) -> Option<(Header, &str)> {
     let (header, body) = text.strip_prefix(HEADER)?.split_once('\n')?;
     Some((serde_json::from_str(header).ok()?, body))

@@ -79,11 +79,16 @@ impl Runtime {
         Ok(Some(state.trim().to_owned()))
     }
 
-    /// Starts a container and waits until its init runs; one that runs already is left as it is.
+    /// Starts a container, unless it runs already.
     pub(super) fn start(&self, name: &ContainerName) -> Result<(), PluginError> {
-        if self.is_active(name)? {
-            return Ok(());
+        match self.is_active(name)? {
+            true => Ok(()),
+            false => self.launch(name),
         }
+    }
+
+    /// Starts a container that does not run, and waits until its init runs.
+    pub(super) fn launch(&self, name: &ContainerName) -> Result<(), PluginError> {
         let _ = fs::remove_file(self.log(name));
         match &self.systemd {
             Some(systemd) => {

@@ -16,7 +16,7 @@ use declaration::Declaration;
 use ipnet::IpNet;
 use ovsdb::{Client, Done, Value};
 use reconcile::{
-    Change, Context, Desired, Effects, Key, Observed, Owner, Plugin, PluginError, Verb,
+    Change, Context, Desired, Direction, Effects, Key, Observed, Owner, Plugin, PluginError, Verb,
 };
 use serde_json::{Value as Json, json};
 
@@ -28,6 +28,8 @@ use transaction::Transaction;
 const NAME: &str = "ovs";
 /// How long ovs-vswitchd may take to realise a transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same, when changes are taken back.
+const PATIENCE_FOR_UNDO: Duration = Duration::from_secs(2);
 
 /// Keeps bridges and their ports as declared.
 #[derive(Debug)]
@@ -93,17 +95,21 @@ impl OvsPlugin {
                 "it did not say which configuration this is",
             ));
         };
+        // The database is back as it was: a switch that is dead will read so when it comes again.
+        let undo = context.direction == Direction::Undo;
+        let patience = if undo { PATIENCE_FOR_UNDO } else { PATIENCE };
         let realised = client
-            .wait_for(PATIENCE, |tables| {
+            .wait_for(patience, |tables| {
                 Switch::read(tables).filter(|switch| switch.cur_cfg >= wanted).map(|_| ())
             })
             .map_err(|error| PluginError::failed("wait for ovs-vswitchd", error))?;
-        realised.ok_or_else(|| {
-            PluginError::unavailable(
-                format!("ovs-vswitchd did not take over the configuration within {PATIENCE:?}"),
-                "see whether it runs: `systemctl status openvswitch-switch`",
-            )
-        })
+        if realised.is_some() || undo {
+            return Ok(());
+        }
+        Err(PluginError::unavailable(
+            format!("ovs-vswitchd did not take over the configuration within {PATIENCE:?}"),
+            "see whether it runs: `systemctl status openvswitch-switch`",
+        ))
     }
 
     /// What ovs-vswitchd could not do of it.
@@ -350,7 +356,9 @@ impl Plugin for OvsPlugin {
             }
         }
         self.transact(&client, changes, &moved, context)?;
-        Self::check(&client, changes)?;
+        if context.direction == Direction::Forward {
+            Self::check(&client, changes)?;
+        }
         for change in changes {
             self.settle(&links, change, moved.get(change.resource.as_str()))?;
         }
