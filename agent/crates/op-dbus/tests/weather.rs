@@ -3,9 +3,8 @@
 mod rig;
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use lab::{run, wait_for};
+use lab::run;
 use rig::Rig;
 
 #[test]
@@ -262,25 +261,4 @@ fn an_edited_ledger_is_found() {
     assert_eq!(found["valid"], false);
     assert!(found["first_bad"]["id"].is_u64(), "{found:#}");
     rig.json(&["ledger", "show", "1"]).expect(0);
-}
-
-#[test]
-fn an_unconfirmed_window_undoes_itself_even_when_everything_is_killed() {
-    let Some(rig) = Rig::whole(256) else { return };
-    rig.declare("");
-    rig.apply();
-    rig.declare_house(&[]);
-    let waiting = rig.json(&["apply", "--confirm", "2s"]).expect(0).json();
-    assert_eq!(waiting["outcome"], "awaiting-confirmation", "{waiting:#}");
-    assert_eq!(rig.ovs().vsctl(&["list-br"]).trim(), "br0");
-    rig.json(&["apply"]).expect(3);
-    wait_for("the guard undoes the run", Duration::from_secs(20), || {
-        (!rig.beside(".journal").exists()).then_some(())
-    });
-    assert_eq!(rig.ovs().vsctl(&["list-br"]).trim(), "");
-    rig.json(&["confirm"]).expect(3);
-    // Confirmed, it stays.
-    rig.json(&["apply", "--confirm", "60s"]).expect(0);
-    rig.json(&["confirm"]).expect(0);
-    rig.assert_converged();
 }

@@ -1,0 +1,94 @@
+//! The confirm window: what touches the management path undoes itself unless somebody keeps it.
+
+mod rig;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use lab::{run, wait_for};
+use rig::Rig;
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn bridges(rig: &Rig) -> String {
+    rig.ovs().vsctl(&["list-br"]).trim().to_owned()
+}
+
+/// A network card with an address and the default route, as a host has it.
+fn plug_in() {
+    run("ip", &["link", "add", "eth0", "type", "veth", "peer", "name", "cable"]);
+    for link in ["eth0", "cable"] {
+        run("ip", &["link", "set", link, "up"]);
+    }
+    run("ip", &["addr", "add", "192.0.2.10/24", "dev", "eth0"]);
+    run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
+}
+
+fn declare_uplink(rig: &Rig) {
+    let run_dir = rig.ovs().run_dir().display();
+    rig.declare(&format!("  ovs:\n    run_dir: {run_dir}\n    bridges: {{br0: {{datapath: netdev, uplinks: [eth0]}}}}\n"));
+}
+
+#[test]
+fn the_link_of_the_default_route_is_under_a_window_without_asking() {
+    let Some(rig) = Rig::whole(256) else { return };
+    plug_in();
+    rig.declare("");
+    assert_eq!(rig.apply()["outcome"], "applied");
+    let before = run("ip", &["route"]);
+    declare_uplink(&rig);
+    let waiting = rig.json(&["apply"]).expect(0).json();
+    assert_eq!(waiting["outcome"], "awaiting-confirmation", "{waiting:#}");
+    assert!(run("ip", &["route"]).contains("default via 192.0.2.1 dev br0"));
+    // Nothing else runs before the answer, and a refused run is on record.
+    rig.json(&["apply"]).expect(3);
+    rig.json(&["confirm"]).expect(0);
+    rig.assert_converged();
+    // Taking it off again touches the same path; with the window turned off it is done at once.
+    rig.declare(&format!("  ovs: {{run_dir: {}, bridges: {{}}}}\n", rig.ovs().run_dir().display()));
+    assert_eq!(rig.json(&["apply", "--confirm", "0"]).expect(0).json()["outcome"], "applied");
+    assert_eq!(run("ip", &["route"]), before);
+    rig.assert_converged();
+}
+
+#[test]
+fn without_an_answer_it_is_undone() {
+    let Some(rig) = Rig::whole(256) else { return };
+    plug_in();
+    rig.declare("");
+    rig.apply();
+    let before = run("ip", &["route"]);
+    declare_uplink(&rig);
+    rig.json(&["apply", "--confirm", "1s"]).expect(0);
+    wait_for("the guard undoes the run", LONG, || (!rig.beside(".journal").exists()).then_some(()));
+    assert_eq!(bridges(&rig), "");
+    assert_eq!(run("ip", &["route"]), before);
+    rig.json(&["confirm"]).expect(3);
+    assert_eq!(rig.ledger(&["--operation", "apply_rolled_back"]).len(), 1);
+}
+
+#[test]
+fn a_killed_run_is_undone_by_its_guard() {
+    let Some(rig) = Rig::with_lxc(1024) else { return };
+    rig.declare("");
+    rig.apply();
+    rig.declare_house(&[("web-01", 11)]);
+    let mut child = rig
+        .command(&["apply", "--confirm", "60s"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the first changes are done", LONG, || {
+        let journal = std::fs::read_to_string(rig.beside(".journal")).ok()?;
+        journal.contains("\"record\":\"done\"").then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("the guard undoes the run", LONG, || (!rig.beside(".journal").exists()).then_some(()));
+    assert_eq!(bridges(&rig), "");
+    assert!(!rig.base.join("@containers/web-01").exists());
+    rig.json(&["apply", "--confirm", "0"]).expect(0);
+    rig.assert_converged();
+}
