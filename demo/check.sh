@@ -11,6 +11,7 @@ inventory() {
     echo "links: $(ip -brief link show | cut -d' ' -f1 | sort | tr '\n' ' ')"
     echo "mounts: $(findmnt --noheadings --output TARGET --list | sort | tr '\n' ' ')"
     echo "images: $(losetup --noheadings --output BACK-FILE --list | grep -F "$DEMO_BASE" || true)"
+    echo "locks: $(find /run/lxc -path "*$DEMO_BASE*" 2>/dev/null || true)"
     echo "processes: $(pgrep --full "$DEMO_BASE" | grep --invert-match "^$$\$" || true)"
 }
 

@@ -34,6 +34,17 @@ stop_containers() {
     done < <(lxc-ls --lxcpath="$path" --running -1)
 }
 
+# Where systemd runs the machine it runs the containers too, by a unit template named after the base.
+remove_units() {
+    local units=/run/systemd/system stem
+    stem=op-dbus-container-$(printf %s "$base" | sha256sum | cut -c 1-8)
+    [[ -e $units/$stem@.service ]] || return 0
+    systemctl stop "$stem@*.service" || true
+    rm -f "$units"/*.wants/"$stem"@*.service "$units/$stem@.service"
+    systemctl daemon-reload
+    systemctl reset-failed "$stem@*.service" || true
+}
+
 # The links that the switch's ports stand for.
 ports() {
     ovs-vsctl --timeout=5 --db="unix:$run_dir/db.sock" --bare --columns=name list Interface \
@@ -85,11 +96,12 @@ unmount_base() {
 }
 
 stop_containers
+remove_units
 mapfile -t links < <(ports)
 stop_daemon ovs-vswitchd --cleanup
 stop_daemon ovsdb-server
 remove_links "${links[@]}"
 remove_datapath
 unmount_base
-rm -rf --one-file-system "$sandbox"
+rm -rf --one-file-system "$sandbox" "/run/lxc/lock$sandbox"
 echo "the demo is gone; the packages that it installed stay"

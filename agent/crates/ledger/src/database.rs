@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::{Access, access, statvfs};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::schema::{self, Contents};
@@ -46,7 +47,8 @@ impl Database {
 
     /// Takes a ledger that is there, for reading.
     pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
-        let read_only = statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
+        // A read-only snapshot says so only when asked for write access.
+        let read_only = access(path, Access::WRITE_OK) == Err(Errno::ROFS);
         let database = Self::new(path, read_only && !has_content(&wal(path)))?;
         let reader = database.reader()?;
         match schema::inspect(&reader).map_err(|error| database.explain(error))? {
@@ -74,8 +76,8 @@ impl Database {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    fn connect(&self, access: OpenFlags) -> Result<Connection> {
-        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    fn connect(&self, mode: OpenFlags) -> Result<Connection> {
+        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = match self.immutable {
             true => Connection::open_with_flags(uri(&self.path), flags | OpenFlags::SQLITE_OPEN_URI),
             false => Connection::open_with_flags(&self.path, flags),
@@ -93,6 +95,10 @@ impl Database {
     /// Makes sure that a connection for writing has a sound ledger before it.
     fn prepare(&self, writer: &Connection) -> Result<()> {
         let explain = |error| self.explain(error);
+        // SQLite opens for reading what it cannot open for writing.
+        if writer.is_readonly("main").map_err(explain)? {
+            return Err(Error::ReadOnly { path: self.path.clone() });
+        }
         // Closing a connection would write to a file that is refused.
         let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         writer.set_db_config(hands_off, true).map_err(explain)?;

@@ -34,14 +34,22 @@ impl Host {
     }
 
     fn declare(&self, subvolumes: usize, ports: usize, flows: usize, containers: &str) {
-        let mut text = format!("version: 1\nplugins:\n  btrfs:\n    base: {}\n    subvolumes:\n      \"@cache\": {{}}\n", self.base.display());
+        let mut text = format!(
+            "version: 1\nplugins:\n  btrfs:\n    base: {}\n    subvolumes:\n      \"@cache\": {{}}\n",
+            self.base.display()
+        );
         for n in 0..subvolumes {
             writeln!(text, "      \"@s{n}\": {{compression: \"zstd:1\"}}").unwrap();
         }
         writeln!(text, "  ovs:\n    run_dir: {}\n    bridges:\n      br0:\n        datapath: netdev\n        addresses: [10.7.0.1/16]\n        ports:", self.ovs.run_dir().display()).unwrap();
         writeln!(text, "          first: {{type: internal}}").unwrap();
         for n in 0..ports {
-            writeln!(text, "          p{n}: {{type: internal, tag: {}}}", n % 4000 + 1).unwrap();
+            writeln!(
+                text,
+                "          p{n}: {{type: internal, tag: {}}}",
+                n % 4000 + 1
+            )
+            .unwrap();
         }
         text.push_str("  openflow:\n    bridges:\n      br0:\n        standard_tables: true\n        flows:\n");
         text.push_str("          - {table: 5, priority: 1, match: {}, actions: [drop]}\n");
@@ -62,7 +70,11 @@ impl Host {
             .output()
             .unwrap();
         let elapsed = start.elapsed();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         elapsed
     }
 
@@ -79,7 +91,12 @@ impl Host {
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let kib: f64 = text.lines().last().unwrap_or_default().parse().unwrap_or_default();
+        let kib: f64 = text
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .parse()
+            .unwrap_or_default();
         format!("{:.1} MiB", kib / 1024.0)
     }
 }
@@ -106,10 +123,17 @@ fn no_op_apply() {
         host.declare(third, third, n - 2 * third, "");
         host.op(&["apply", "--confirm", "0"]);
         let time = times(7, |_| host.op(&["apply"]));
-        println!("no-op apply of {n} resources: {:.1} ms, {:.1} us each", ms(time), ms(time) * 1000.0 / n as f64);
+        println!(
+            "no-op apply of {n} resources: {:.1} ms, {:.1} us each",
+            ms(time),
+            ms(time) * 1000.0 / n as f64
+        );
         found.push(time);
     }
-    println!("  1000 against 100: {:.1} x (bound: 12)", ms(found[1]) / ms(found[0]));
+    println!(
+        "  1000 against 100: {:.1} x (bound: 12)",
+        ms(found[1]) / ms(found[0])
+    );
     println!("  peak memory of that apply: {}", host.peak(&["apply"]));
 }
 
@@ -121,33 +145,70 @@ fn containers() {
     let Some(host) = Host::new() else { return };
     host.declare(0, 0, 0, "");
     host.op(&["apply", "--confirm", "0"]);
-    println!("plan of that declaration: {:.1} ms", ms(times(7, |_| host.op(&["plan"]))));
+    println!(
+        "plan of that declaration: {:.1} ms",
+        ms(times(7, |_| host.op(&["plan"])))
+    );
     println!("  peak memory of plan: {}", host.peak(&["plan"]));
 
     let containers = host.base.join("@containers");
     let path = containers.to_str().unwrap();
     // The bare operation starts what the command makes: the same snapshot, the same configuration.
-    host.op(&["container", "create", "model", "--template", "busybox", "--network", "none", "--stopped"]);
+    host.op(&[
+        "container",
+        "create",
+        "model",
+        "--template",
+        "busybox",
+        "--network",
+        "none",
+        "--stopped",
+    ]);
     let model = std::fs::read_to_string(containers.join("model/config")).unwrap();
     let bare = |n: usize| {
         let name = format!("bare-{n}");
         let place = containers.join(&name);
         let config = host.machine.dir().join("bare.conf");
-        let text: String = model.replace("/model", &format!("/{name}")).replace("uts.name = model", &format!("uts.name = {name}"));
+        let text: String = model
+            .replace("/model", &format!("/{name}"))
+            .replace("uts.name = model", &format!("uts.name = {name}"));
         std::fs::write(&config, text).unwrap();
         let start = Instant::now();
-        run("btrfs", &["-q", "subvolume", "snapshot", host.base.join("@templates/busybox").to_str().unwrap(), place.to_str().unwrap()]);
-        run("lxc-start", &["-P", path, "-n", &name, "-f", config.to_str().unwrap()]);
+        run(
+            "btrfs",
+            &[
+                "-q",
+                "subvolume",
+                "snapshot",
+                host.base.join("@templates/busybox").to_str().unwrap(),
+                place.to_str().unwrap(),
+            ],
+        );
+        run(
+            "lxc-start",
+            &["-P", path, "-n", &name, "-f", config.to_str().unwrap()],
+        );
         let elapsed = start.elapsed();
         run("lxc-stop", &["-k", "-P", path, "-n", &name]);
-        run("btrfs", &["-q", "subvolume", "delete", place.to_str().unwrap()]);
+        run(
+            "btrfs",
+            &["-q", "subvolume", "delete", place.to_str().unwrap()],
+        );
         elapsed
     };
     let made = |network: &'static str| {
         let host = &host;
         move |n: usize| {
             let name = format!("made-{n}");
-            let elapsed = host.op(&["container", "create", &name, "--template", "busybox", "--network", network]);
+            let elapsed = host.op(&[
+                "container",
+                "create",
+                &name,
+                "--template",
+                "busybox",
+                "--network",
+                network,
+            ]);
             host.op(&["container", "destroy", &name]);
             elapsed
         }
@@ -156,19 +217,33 @@ fn containers() {
     println!("bare snapshot and lxc-start: {:.1} ms", ms(bare));
     for network in ["none", "socket"] {
         let time = times(9, made(network));
-        println!("container create and start, network {network}: {:.1} ms, {:.2} x the bare operation (bound: 1.3)", ms(time), ms(time) / ms(bare));
+        println!(
+            "container create and start, network {network}: {:.1} ms, {:.2} x the bare operation (bound: 1.3)",
+            ms(time),
+            ms(time) / ms(bare)
+        );
     }
     match lab::has("incus") {
         true => println!("against incus launch: SKIPPED, no pool is set up for it here"),
-        false => println!("against incus launch: SKIPPED, incus is not installed (Debian 12 has it in backports only)"),
+        false => println!(
+            "against incus launch: SKIPPED, incus is not installed (Debian 12 has it in backports only)"
+        ),
     }
 }
 
 fn main() {
     let size = std::fs::metadata(PROGRAM).unwrap().len();
-    println!("size of the binary: {:.1} MiB (bound: 19.1, which is 20 MB)", size as f64 / 1_048_576.0);
+    println!(
+        "size of the binary: {:.1} MiB (bound: 19.1, which is 20 MB)",
+        size as f64 / 1_048_576.0
+    );
     // Each in a thread of its own, since a lab takes its thread's namespaces.
     for bench in [no_op_apply, containers] {
-        std::thread::Builder::new().name("bench".into()).spawn(bench).unwrap().join().unwrap();
+        std::thread::Builder::new()
+            .name("bench".into())
+            .spawn(bench)
+            .unwrap()
+            .join()
+            .unwrap();
     }
 }

@@ -10,7 +10,7 @@ use rig::Rig;
 /// Alternating goals, so that each run has work of every kind: creating, changing and removing.
 fn declare(rig: &Rig, goal: usize) {
     match goal % 2 {
-        0 => rig.declare_house(&[("web-01", 11), ("db-01", 21)]),
+        0 => rig.declare_house(&[("web-01", 11)]),
         _ => rig.declare_house(&[("web-02", 12)]),
     }
 }
@@ -40,7 +40,7 @@ fn recover(rig: &Rig, moment: &str) {
 }
 
 /// The program is killed when it asks for the nth sync to disk: these are the boundaries of the journal and
-/// of the ledger.
+/// of the ledger. Its children are not traced: the containers among them live on.
 #[test]
 fn killed_at_every_sync() {
     if !lab::has("strace") {

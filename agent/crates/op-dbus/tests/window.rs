@@ -16,7 +16,12 @@ fn bridges(rig: &Rig) -> String {
 
 /// A network card with an address and the default route, as a host has it.
 fn plug_in() {
-    run("ip", &["link", "add", "eth0", "type", "veth", "peer", "name", "cable"]);
+    run(
+        "ip",
+        &[
+            "link", "add", "eth0", "type", "veth", "peer", "name", "cable",
+        ],
+    );
     for link in ["eth0", "cable"] {
         run("ip", &["link", "set", link, "up"]);
     }
@@ -45,8 +50,14 @@ fn the_link_of_the_default_route_is_under_a_window_without_asking() {
     rig.json(&["confirm"]).expect(0);
     rig.assert_converged();
     // Taking it off again touches the same path; with the window turned off it is done at once.
-    rig.declare(&format!("  ovs: {{run_dir: {}, bridges: {{}}}}\n", rig.ovs().run_dir().display()));
-    assert_eq!(rig.json(&["apply", "--confirm", "0"]).expect(0).json()["outcome"], "applied");
+    rig.declare(&format!(
+        "  ovs: {{run_dir: {}, bridges: {{}}}}\n",
+        rig.ovs().run_dir().display()
+    ));
+    assert_eq!(
+        rig.json(&["apply", "--confirm", "0"]).expect(0).json()["outcome"],
+        "applied"
+    );
     assert_eq!(run("ip", &["route"]), before);
     rig.assert_converged();
 }
@@ -60,7 +71,9 @@ fn without_an_answer_it_is_undone() {
     let before = run("ip", &["route"]);
     declare_uplink(&rig);
     rig.json(&["apply", "--confirm", "1s"]).expect(0);
-    wait_for("the guard undoes the run", LONG, || (!rig.beside(".journal").exists()).then_some(()));
+    wait_for("the guard undoes the run", LONG, || {
+        (!rig.beside(".journal").exists()).then_some(())
+    });
     assert_eq!(bridges(&rig), "");
     assert_eq!(run("ip", &["route"]), before);
     rig.json(&["confirm"]).expect(3);
@@ -69,7 +82,9 @@ fn without_an_answer_it_is_undone() {
 
 #[test]
 fn a_killed_run_is_undone_by_its_guard() {
-    let Some(rig) = Rig::with_lxc(1024) else { return };
+    let Some(rig) = Rig::with_lxc(1024) else {
+        return;
+    };
     rig.declare("");
     rig.apply();
     rig.declare_house(&[("web-01", 11)]);
@@ -86,7 +101,9 @@ fn a_killed_run_is_undone_by_its_guard() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_for("the guard undoes the run", LONG, || (!rig.beside(".journal").exists()).then_some(()));
+    wait_for("the guard undoes the run", LONG, || {
+        (!rig.beside(".journal").exists()).then_some(())
+    });
     assert_eq!(bridges(&rig), "");
     assert!(!rig.base.join("@containers/web-01").exists());
     rig.json(&["apply", "--confirm", "0"]).expect(0);

@@ -1,6 +1,6 @@
 //! container: thin sentences over plan, apply and the ledger.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
 
 use declaration::{Container, ContainerName};
@@ -82,21 +82,21 @@ fn make(cli: &Cli, screen: &Screen, create: &cli::Create) -> Result<u8, Failure>
     };
     by_command.insert(name.clone(), container);
     session.host.set_by_command(by_command)?;
-    with_containers(screen, session, before, name, &Apply::default())
+    // As the whole declaration has it: with its bridge, if there is only one.
+    let container = find(&session.host, name).ok_or_else(|| no_container(name))?;
+    let options = Apply::default();
+    with_containers(screen, session, before, (name, &container), &options)
 }
 
 /// Applies what concerns one container; keeps the list of containers made by command only if that works.
 fn with_containers(
     screen: &Screen,
     mut session: Session<'_>,
-    before: std::collections::BTreeMap<ContainerName, Container>,
-    name: &ContainerName,
+    before: BTreeMap<ContainerName, Container>,
+    (name, container): (&ContainerName, &Container),
     options: &Apply,
 ) -> Result<u8, Failure> {
-    let container = find(&session.host, name)
-        .or_else(|| before.get(name).cloned())
-        .ok_or_else(|| no_container(name))?;
-    let keys = resources(&session.host, name, &container);
+    let keys = resources(&session.host, name, container);
     // Written first: after a crash in between the next apply makes the container.
     let kept = session.host.by_command != before;
     if kept {
@@ -131,9 +131,11 @@ fn set_running(
     let mut session = Session::open(read_declaration_if_any(cli)?, screen, verb)?;
     let before = session.host.by_command.clone();
     let declared = session.host.is_written(name);
-    let contradicts = declared && find(&session.host, name).is_some_and(|it| it.running != running);
+    let container = find(&session.host, name).ok_or_else(|| no_container(name))?;
+    let contradicts = declared && container.running != running;
     session.host.set_running(name, running)?;
-    let status = with_containers(screen, session, before, name, &Apply::default())?;
+    let options = Apply::default();
+    let status = with_containers(screen, session, before, (name, &container), &options)?;
     if contradicts && status == 0 {
         screen.say(&format!(
             "The declaration says `running: {}` for {name}: the next apply follows it again.",
@@ -155,9 +157,10 @@ fn destroy(cli: &Cli, screen: &Screen, name: &ContainerName) -> Result<u8, Failu
             "the declaration has `{name}`: take it out there, then run `op-dbus apply --allow-destroy`"
         ));
     }
-    if !session.host.by_command.contains_key(name) {
+    let made = session.host.by_command.contains_key(name);
+    let Some(container) = find(&session.host, name).filter(|_| made) else {
         return Err(no_container(name));
-    }
+    };
     if !screen.agrees(&format!("Remove container {name} and all its data?")) {
         return refuse(format!(
             "removing {name} loses its data and was not confirmed; --yes confirms it"
@@ -171,7 +174,7 @@ fn destroy(cli: &Cli, screen: &Screen, name: &ContainerName) -> Result<u8, Failu
         allow_destroy: true,
         ..Apply::default()
     };
-    with_containers(screen, session, before, name, &options)
+    with_containers(screen, session, before, (name, &container), &options)
 }
 
 /// What LXC has of one container, or of all.

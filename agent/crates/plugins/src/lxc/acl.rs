@@ -53,7 +53,12 @@ impl AccessList {
 
     /// Gives the list to `path`.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        Ok(lsetxattr(path, ATTRIBUTE, &self.encode(), XattrFlags::empty())?)
+        Ok(lsetxattr(
+            path,
+            ATTRIBUTE,
+            &self.encode(),
+            XattrFlags::empty(),
+        )?)
     }
 
     /// Lets a user pass through the directory; `false` if that is so already.
@@ -159,7 +164,11 @@ mod tests {
     fn the_mask_lets_pass_where_the_group_may_not() {
         let mut list = AccessList::from_mode(0o700);
         list.let_pass(7);
-        let group = list.0.iter().find(|entry| entry.tag == GROUP_OBJECT).unwrap();
+        let group = list
+            .0
+            .iter()
+            .find(|entry| entry.tag == GROUP_OBJECT)
+            .unwrap();
         let mask = list.0.iter().find(|entry| entry.tag == MASK).unwrap();
         assert_eq!((group.permissions, mask.permissions), (0, 1));
     }

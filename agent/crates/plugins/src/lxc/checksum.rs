@@ -38,7 +38,10 @@ struct Request {
 /// sends. The kernel then also cuts up segments before it sends them (TSO needs checksums).
 pub fn disable_tx_checksum(pid: u32, link: &str) -> Result<(), PluginError> {
     let failed = |error: io::Error| {
-        PluginError::failed(format!("make {link} of process {pid} compute checksums"), error)
+        PluginError::failed(
+            format!("make {link} of process {pid} compute checksums"),
+            error,
+        )
     };
     if link.is_empty() || link.len() >= NAME_SIZE {
         return Err(failed(io::ErrorKind::InvalidInput.into()));

@@ -58,10 +58,7 @@ pub(super) fn render(state: &ContainerState, with: &Rendering<'_>) -> String {
 }
 
 /// The state that a file was written from, and whether it is still as it should be.
-pub(super) fn read(
-    text: &str,
-    with: &Rendering<'_>,
-) -> (Option<ContainerState>, Configuration) {
+pub(super) fn read(text: &str, with: &Rendering<'_>) -> (Option<ContainerState>, Configuration) {
     let Some((header, body)) = split(text) else {
         return (None, Configuration::Edited);
     };
@@ -100,13 +97,15 @@ impl Lines {
     }
 
     fn mount(&mut self, source: &str, target: &str, kind: &str, options: &str) {
-        self.set("mount.entry", format!("{source} {target} {kind} {options} 0 0"));
+        self.set(
+            "mount.entry",
+            format!("{source} {target} {kind} {options} 0 0"),
+        );
     }
 }
 
 fn body(state: &ContainerState, with: &Rendering<'_>) -> String {
-    let mut lines =
-        Lines("# Written by op-dbus, which undoes what is changed here.\n".to_owned());
+    let mut lines = Lines("# Written by op-dbus, which undoes what is changed here.\n".to_owned());
     identity(&mut lines, with);
     system(&mut lines, with);
     devices(&mut lines, state, with);
@@ -119,7 +118,10 @@ fn body(state: &ContainerState, with: &Rendering<'_>) -> String {
 fn identity(lines: &mut Lines, with: &Rendering<'_>) {
     let directory = with.layout.container(with.name);
     lines.set("uts.name", with.name);
-    lines.set("rootfs.path", format!("dir:{}", directory.join("rootfs").display()));
+    lines.set(
+        "rootfs.path",
+        format!("dir:{}", directory.join("rootfs").display()),
+    );
     if let Some(first) = with.first_id {
         lines.set("rootfs.options", "idmap=container");
         lines.set("idmap", format!("u 0 {first} {}", ids::COUNT));
@@ -135,7 +137,10 @@ fn system(lines: &mut Lines, with: &Rendering<'_>) {
     lines.set("pty.max", 1024);
     if with.first_id.is_none() {
         // Root of the container is root of the machine: what would reach beyond the container.
-        lines.set("cap.drop", "mac_admin mac_override sys_module sys_rawio sys_time");
+        lines.set(
+            "cap.drop",
+            "mac_admin mac_override sys_module sys_rawio sys_time",
+        );
     }
     if with.facts.apparmor {
         lines.set("apparmor.profile", "generated");
@@ -143,14 +148,26 @@ fn system(lines: &mut Lines, with: &Rendering<'_>) {
         lines.set("apparmor.allow_nesting", 1);
     }
     // Here and not by the container's init, which would cover what is mounted below.
-    lines.mount("tmpfs", "run", "tmpfs", "rw,nosuid,nodev,mode=755,create=dir");
+    lines.mount(
+        "tmpfs",
+        "run",
+        "tmpfs",
+        "rw,nosuid,nodev,mode=755,create=dir",
+    );
 }
 
 /// Devices that every container may use; numbers from the kernel's admin-guide/devices.txt: null, zero,
 /// full, random, urandom, tty, console, ptmx, and the pseudo-terminals.
 const DEVICES: [&str; 9] = [
-    "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm",
-    "c 5:2 rwm", "c 136:* rwm",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:1 rwm",
+    "c 5:2 rwm",
+    "c 136:* rwm",
 ];
 const TUN: &str = "c 10:200 rwm";
 
@@ -170,7 +187,12 @@ fn devices(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
         }
     }
     if mesh {
-        lines.mount("/dev/net/tun", "dev/net/tun", "none", "bind,create=file,optional");
+        lines.mount(
+            "/dev/net/tun",
+            "dev/net/tun",
+            "none",
+            "bind,create=file,optional",
+        );
     }
 }
 
@@ -187,7 +209,11 @@ fn network(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
     lines.set("net.0.hwaddr", wiring::mac(with.name));
     lines.set("net.0.flags", "up");
     if let Some(address) = state.address {
-        let family = if address.addr().is_ipv4() { "ipv4" } else { "ipv6" };
+        let family = if address.addr().is_ipv4() {
+            "ipv4"
+        } else {
+            "ipv6"
+        };
         lines.set(&format!("net.0.{family}.address"), address);
         if let Some(gateway) = state.gateway {
             lines.set(&format!("net.0.{family}.gateway"), gateway);
@@ -197,7 +223,10 @@ fn network(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
         && let Some(agent) = with.agent
     {
         lines.set("hook.version", 1);
-        lines.set("hook.start-host", format!("{} container-started {LINK}", agent.display()));
+        lines.set(
+            "hook.start-host",
+            format!("{} container-started {LINK}", agent.display()),
+        );
     }
     if state.network == Network::Socket {
         sockets(lines, with);
@@ -209,10 +238,19 @@ fn sockets(lines: &mut Lines, with: &Rendering<'_>) {
     let own = all.join(with.name.as_str());
     // The ids of all containers are the same there, so that root of one may connect to a socket of
     // root of another.
-    let idmap = if with.first_id.is_some() { ",idmap=container" } else { "" };
+    let idmap = if with.first_id.is_some() {
+        ",idmap=container"
+    } else {
+        ""
+    };
     let options = format!("bind,create=dir,nosuid,nodev,noexec{idmap}");
     lines.mount(&fstab(&own), "run/op-dbus/self", "none", &options);
-    lines.mount(&fstab(&all), "run/op-dbus/peers", "none", &format!("ro,{options}"));
+    lines.mount(
+        &fstab(&all),
+        "run/op-dbus/peers",
+        "none",
+        &format!("ro,{options}"),
+    );
 }
 
 /// A path in the form of fstab(5).
@@ -236,7 +274,9 @@ fn limits(lines: &mut Lines, state: &ContainerState, cgroups: Cgroups) {
             lines.set("cgroup2.memory.max", state.memory);
             lines.set("cgroup2.memory.swap.max", state.swap);
         }
-        Cgroups::Legacy { cpu, memory, swap, .. } => {
+        Cgroups::Legacy {
+            cpu, memory, swap, ..
+        } => {
             if cpu {
                 lines.set("cgroup.cpu.cfs_period_us", CPU_PERIOD);
                 lines.set("cgroup.cpu.cfs_quota_us", quota);
@@ -294,7 +334,10 @@ mod tests {
         let case = case();
         let state = container("address: 10.0.0.2/24, gateway: 10.0.0.1, running: false");
         let text = render(&state, &case.with());
-        assert_eq!(read(&text, &case.with()), (Some(state), Configuration::AsRendered));
+        assert_eq!(
+            read(&text, &case.with()),
+            (Some(state), Configuration::AsRendered)
+        );
         assert!(text.contains("\nlxc.net.0.ipv4.address = 10.0.0.2/24\n"));
         assert!(text.contains("\nlxc.rootfs.path = dir:/srv/op dbus/@containers/a/rootfs\n"));
         assert!(text.contains(" /srv/op\\040dbus/sockets/containers/a run/op-dbus/self none "));
@@ -308,7 +351,10 @@ mod tests {
         let edited = text.replace("300000", "900000");
         assert_ne!(edited, text);
         assert_eq!(read(&edited, &case.with()).1, Configuration::Edited);
-        assert_eq!(read("lxc.uts.name = a\n", &case.with()), (None, Configuration::Edited));
+        assert_eq!(
+            read("lxc.uts.name = a\n", &case.with()),
+            (None, Configuration::Edited)
+        );
         let moved = Rendering {
             agent: Some(Path::new("/usr/local/bin/op-dbus")),
             ..case.with()
@@ -352,7 +398,9 @@ mod tests {
         };
         let text = render(&state, &legacy(true));
         assert!(text.contains("cgroup.memory.memsw.limit_in_bytes = 2147483648\n"));
-        assert!(!text.contains("cgroup2") && !text.contains("devices") && !text.contains("apparmor"));
+        assert!(
+            !text.contains("cgroup2") && !text.contains("devices") && !text.contains("apparmor")
+        );
         assert!(!render(&state, &legacy(false)).contains("memsw"));
     }
 

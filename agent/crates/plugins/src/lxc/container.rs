@@ -38,7 +38,10 @@ pub(super) fn transition(before: &Value, after: &Value) -> Transition {
         return Transition::Update;
     };
     let changed = if before.template != after.template {
-        format!("it was made from template {} and not {}", before.template, after.template)
+        format!(
+            "it was made from template {} and not {}",
+            before.template, after.template
+        )
     } else if before.unprivileged != after.unprivileged {
         "a container stays privileged or unprivileged".to_owned()
     } else {
@@ -121,7 +124,14 @@ impl<'a> Container<'a> {
         let fits = state
             .as_ref()
             .is_some_and(|state| state.unprivileged == seal.first_id.is_some());
-        Ok((state, if fits { configuration } else { Configuration::Edited }))
+        Ok((
+            state,
+            if fits {
+                configuration
+            } else {
+                Configuration::Edited
+            },
+        ))
     }
 
     fn rendering(&self, first_id: Option<u32>) -> Rendering<'_> {
@@ -160,7 +170,9 @@ impl<'a> Container<'a> {
             first_id = self.claim(unfinished, after.unprivileged)?;
             self.write_config(unfinished, &after, first_id)
         })?;
-        self.site.runtime.start_with_host(self.name, after.autostart)?;
+        self.site
+            .runtime
+            .start_with_host(self.name, after.autostart)?;
         if after.running {
             (context.progress)("starting");
             self.site.sockets_for(self.name, &after, first_id)?;

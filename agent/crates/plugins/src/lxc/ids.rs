@@ -50,7 +50,9 @@ pub(super) fn allocate(
 fn lowest_free(taken: &BTreeSet<u32>, grants: &[(u64, u64)]) -> Option<u32> {
     let granted = |first: u32| {
         let range = (u64::from(first), u64::from(first) + u64::from(COUNT));
-        grants.iter().any(|grant| grant.0 < range.1 && range.0 < grant.1)
+        grants
+            .iter()
+            .any(|grant| grant.0 < range.1 && range.0 < grant.1)
     };
     (FIRST..=LAST)
         .step_by(COUNT as usize)

@@ -135,7 +135,9 @@ impl LxcPlugin {
         Name: std::str::FromStr + Ord,
     {
         let there = subdirectories(directory)?;
-        let there = there.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+        let there = there
+            .iter()
+            .filter_map(|path| path.file_name()?.to_str()?.parse().ok());
         let desired = self.desired.keys();
         let desired = desired.filter_map(|resource| resource.strip_prefix(prefix)?.parse().ok());
         Ok(there.chain(desired).collect())
@@ -153,10 +155,17 @@ impl LxcPlugin {
     fn observe_containers(&self, seen: &mut BTreeMap<String, Observed>) -> Result<(), PluginError> {
         let directory = self.site.layout.containers();
         let names = self.names::<ContainerName>(&directory, "container:")?;
-        let any = names.iter().any(|name| directory.join(name.as_str()).exists());
-        let active = if any { self.site.runtime.active()? } else { BTreeSet::new() };
+        let any = names
+            .iter()
+            .any(|name| directory.join(name.as_str()).exists());
+        let active = if any {
+            self.site.runtime.active()?
+        } else {
+            BTreeSet::new()
+        };
         for name in names {
-            let found = Container::new(&self.site, &name).observe(active.contains(name.as_str()))?;
+            let found =
+                Container::new(&self.site, &name).observe(active.contains(name.as_str()))?;
             self.note_down(seen, container_resource(name.as_str()), found);
         }
         Ok(())
@@ -169,16 +178,18 @@ impl LxcPlugin {
         resource: String,
         found: Option<Observed>,
     ) {
-        let kept = |found: &Observed| {
-            found.owner == Owner::Ours || self.desired.contains_key(&resource)
-        };
+        let kept =
+            |found: &Observed| found.owner == Owner::Ours || self.desired.contains_key(&resource);
         if let Some(found) = found.filter(kept) {
             seen.insert(resource, found);
         }
     }
 
     /// What people should know of containers that do not follow their template.
-    fn remarks(&self, seen: &BTreeMap<String, Observed>) -> Result<Vec<(String, String)>, PluginError> {
+    fn remarks(
+        &self,
+        seen: &BTreeMap<String, Observed>,
+    ) -> Result<Vec<(String, String)>, PluginError> {
         let mut builds = BTreeMap::new();
         let mut remarks = Vec::new();
         for (resource, observed) in seen {
@@ -193,11 +204,13 @@ impl LxcPlugin {
                 let build = seal::uuid_of(&self.site.layout.template(&template))?;
                 builds.insert(template.clone(), build);
             }
-            let earlier = builds[&template]
-                .as_ref()
-                .is_some_and(|build| Container::new(&self.site, &name).origin().as_ref() != Some(build));
+            let origin = Container::new(&self.site, &name).origin();
+            let earlier =
+                matches!((origin, &builds[&template]), (Some(one), Some(two)) if one != *two);
             let text = if earlier {
-                format!("stays on an earlier build of template {template}, which is what it was made from")
+                format!(
+                    "stays on an earlier build of template {template}, which is what it was made from"
+                )
             } else if self.will_be_rebuilt(&template, seen) {
                 format!("stays on the build of template {template} that it was made from")
             } else {
@@ -280,7 +293,10 @@ impl Plugin for LxcPlugin {
             keys.push(Key::new("ovs", format!("bridge:{bridge}")));
             keys.push(Key::new("ovs", format!("port:{port}")));
         }
-        let after = state.after.iter().map(|name| container_resource(name.as_str()));
+        let after = state
+            .after
+            .iter()
+            .map(|name| container_resource(name.as_str()));
         keys.extend(after.map(|resource| Key::new(NAME, resource)));
         keys
     }
@@ -300,7 +316,10 @@ impl Plugin for LxcPlugin {
     }
 
     fn notes(&self) -> Vec<(String, String)> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn apply(&self, changes: &[&Change], context: &Context<'_>) -> Result<(), PluginError> {

@@ -124,7 +124,10 @@ fn not_started(command: &Command, doing: &str, error: io::Error) -> PluginError 
 fn failed(command: &Command, doing: &str, status: ExitStatus, lines: &[String]) -> PluginError {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or_default().to_string_lossy();
-    let told: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).collect();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let last: Vec<_> = told[told.len().saturating_sub(TOLD)..]
         .iter()
         .map(|line| line.as_str())
@@ -145,7 +148,10 @@ mod tests {
         let mut command = command("sh").unwrap();
         command.args(["-c", "echo out; echo no such suite >&2; exit 3"]);
         let text = output(&mut command, "build").unwrap_err().to_string();
-        assert!(text.contains("no such suite") && text.contains('3'), "{text}");
+        assert!(
+            text.contains("no such suite") && text.contains('3'),
+            "{text}"
+        );
         let mut heard = Vec::new();
         let text = follow(&mut command, "build", |line| heard.push(line.to_owned()));
         assert!(text.unwrap_err().to_string().contains("no such suite"));

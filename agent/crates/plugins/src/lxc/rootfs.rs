@@ -9,8 +9,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, chmodat, fchmod, fstat, mkdirat, openat, openat2, symlinkat,
-    unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, chmodat, fchmod, fstat, mkdirat, openat,
+    openat2, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -108,7 +108,13 @@ impl RootFs {
 
     fn look_up(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        openat2(
+            &self.root,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )
     }
 }
 
@@ -159,7 +165,10 @@ mod tests {
         rootfs.link("b/c", "a/link").unwrap();
         assert_eq!(read("a/link"), "3");
         rootfs.replace("a/link", "4").unwrap();
-        assert_eq!((read("a/link"), read("a/b/c")), ("4".to_owned(), "3".to_owned()));
+        assert_eq!(
+            (read("a/link"), read("a/b/c")),
+            ("4".to_owned(), "3".to_owned())
+        );
         rootfs.remove("a/link").unwrap();
         rootfs.remove("a/link").unwrap();
     }

@@ -229,10 +229,23 @@ mod tests {
         let layout = Layout::new(Path::new("/srv/x"));
         let name = "web-01".parse().unwrap();
         let command = attach_command(&layout, &name, &["sh", "-c", "echo $HOME; ls"]);
-        let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        let words: Vec<_> = command
+            .get_args()
+            .map(|word| word.to_str().unwrap())
+            .collect();
         assert_eq!(
             words,
-            ["-P", "/srv/x/@containers", "-n", "web-01", "--clear-env", "--", "sh", "-c", "echo $HOME; ls"]
+            [
+                "-P",
+                "/srv/x/@containers",
+                "-n",
+                "web-01",
+                "--clear-env",
+                "--",
+                "sh",
+                "-c",
+                "echo $HOME; ls"
+            ]
         );
     }
 }

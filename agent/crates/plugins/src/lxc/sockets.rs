@@ -59,7 +59,9 @@ impl Sockets {
 
     fn make_root(&self) -> io::Result<()> {
         if make(&self.root, 0o770)?
-            && let Some(group) = fs::read_to_string("/etc/group").ok().and_then(|text| group_id(&text))
+            && let Some(group) = fs::read_to_string("/etc/group")
+                .ok()
+                .and_then(|text| group_id(&text))
         {
             chown(&self.root, Some(0), Some(group))?;
         }
@@ -109,9 +111,8 @@ impl Sockets {
                 _ => Ok(()),
             }
         };
-        remove().map_err(|error| {
-            PluginError::failed(format!("remove {}", directory.display()), error)
-        })
+        remove()
+            .map_err(|error| PluginError::failed(format!("remove {}", directory.display()), error))
     }
 }
 

@@ -225,12 +225,12 @@ mod word {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use declaration::Declaration;
 
     use super::*;
 
-    pub(in crate::lxc) fn container(extra: &str) -> ContainerState {
+    pub(in super::super) fn container(extra: &str) -> ContainerState {
         let text = format!(
             "version: 1\nplugins:\n  ovs: {{bridges: {{br0: {{addresses: [10.0.0.1/24]}}}}}}\n  \
              lxc:\n    templates: {{busybox: {{recipe: busybox}}}}\n    \
@@ -244,7 +244,10 @@ mod tests {
     #[test]
     fn a_state_survives_the_way_through_a_plan() {
         let state = container("address: 10.0.0.2/24, gateway: 10.0.0.1, memory: 1GiB, after: [b]");
-        assert_eq!(ContainerState::parse(&state.to_value()), Some(state.clone()));
+        assert_eq!(
+            ContainerState::parse(&state.to_value()),
+            Some(state.clone())
+        );
         assert_eq!(state.to_value()["network"], "socket");
         assert_eq!(state.to_value()["memory"], 1 << 30);
         let edited = observed(Some(&state), false, Configuration::Edited);
@@ -262,7 +265,9 @@ mod tests {
     #[test]
     fn only_what_the_container_sees_needs_a_new_start() {
         let state = container("cores: 1");
-        assert!(state.runs_like(&container("cores: 1, running: false, autostart: false, after: [b]")));
+        assert!(state.runs_like(&container(
+            "cores: 1, running: false, autostart: false, after: [b]"
+        )));
         assert!(!state.runs_like(&container("cores: 2")));
         assert!(!state.runs_like(&container("cores: 1, address: 10.0.0.2/24")));
     }
@@ -276,9 +281,15 @@ mod tests {
         assert!(tarball("/a", "1").makes_the_same_as(&tarball("/b", "1")));
         assert!(!tarball("/a", "1").makes_the_same_as(&tarball("/a", "2")));
         let state = tarball("/a", "1");
-        assert_eq!(state.to_value(), json!({"recipe": "tarball", "path": "/a", "sha256": "1"}));
+        assert_eq!(
+            state.to_value(),
+            json!({"recipe": "tarball", "path": "/a", "sha256": "1"})
+        );
         assert_eq!(TemplateState::parse(&state.to_value()), Some(state));
-        assert_eq!(TemplateState::parse(&json!({"recipe": "busybox"})), Some(TemplateState::Busybox {}));
+        assert_eq!(
+            TemplateState::parse(&json!({"recipe": "busybox"})),
+            Some(TemplateState::Busybox {})
+        );
         assert_eq!(TemplateState::parse(&damaged_template()), None);
     }
 }

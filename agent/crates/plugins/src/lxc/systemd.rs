@@ -80,7 +80,12 @@ impl Systemd {
     /// Whether the unit neither runs nor is about to.
     pub(super) fn has_ended(&self, name: &ContainerName) -> Result<bool, PluginError> {
         let doing = format!("look at container {name}");
-        let arguments = ["show", "--property=ActiveState", "--value", &self.unit(name)];
+        let arguments = [
+            "show",
+            "--property=ActiveState",
+            "--value",
+            &self.unit(name),
+        ];
         let state = self.call(&arguments, &doing)?;
         Ok(matches!(state.trim(), "inactive" | "failed"))
     }
@@ -115,8 +120,11 @@ impl Systemd {
         let unfinished = self.directory.join(format!(".{}.new", self.stem));
         fs::write(&unfinished, text).map_err(failed)?;
         fs::rename(&unfinished, &path).map_err(failed)?;
-        self.call(&["daemon-reload"], "make systemd read the unit of containers")
-            .map(drop)
+        self.call(
+            &["daemon-reload"],
+            "make systemd read the unit of containers",
+        )
+        .map(drop)
     }
 
     fn text(&self) -> Result<String, PluginError> {
@@ -156,7 +164,11 @@ fn stem(base: &Path) -> String {
         return "op-dbus-container".to_owned();
     }
     let digest = Sha256::digest(base.as_os_str().as_encoded_bytes());
-    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("op-dbus-container-{digits}")
 }
 
@@ -167,7 +179,10 @@ fn escape(path: &Path) -> String {
 
 /// A path as one word of a command line in a unit, by systemd.service(5).
 fn quote(path: &Path) -> String {
-    let text = escape(path).replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
+    let text = escape(path)
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('$', "$$");
     format!("\"{text}\"")
 }
 
@@ -181,7 +196,10 @@ mod tests {
     fn systemd(directory: &Path) -> Systemd {
         let systemctl = directory.join("systemctl");
         let notes = directory.join("notes");
-        let script = format!("#!/bin/sh\necho \"$*\" >> {}\necho active\n", notes.display());
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >> {}\necho active\n",
+            notes.display()
+        );
         fs::write(&systemctl, script).unwrap();
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
         Systemd {
@@ -216,9 +234,15 @@ mod tests {
         systemd.start(&name).unwrap();
         let text = fs::read_to_string(&unit).unwrap();
         assert!(text.starts_with(HEADER));
-        assert!(text.contains(" -F -P \"/srv/100%% mine/@containers\" -n %i\n"), "{text}");
+        assert!(
+            text.contains(" -F -P \"/srv/100%% mine/@containers\" -n %i\n"),
+            "{text}"
+        );
         let instance = format!("{}@web-01.service", systemd.stem);
-        let start = [format!("reset-failed {instance}"), format!("start {instance}")];
+        let start = [
+            format!("reset-failed {instance}"),
+            format!("start {instance}"),
+        ];
         let mut expected = vec!["daemon-reload".to_owned()];
         expected.extend(start.iter().chain(&start).cloned());
         assert_eq!(notes(directory.path()), expected);
@@ -240,7 +264,10 @@ mod tests {
         fs::rename(unit, &instance).unwrap();
         let verdict = lab::output("systemd-analyze", &["verify", instance.to_str().unwrap()]);
         let text = String::from_utf8_lossy(&verdict.stderr).into_owned();
-        let about_it: Vec<_> = text.lines().filter(|line| line.contains("op-dbus")).collect();
+        let about_it: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("op-dbus"))
+            .collect();
         assert_eq!(about_it, [""; 0], "{text}");
     }
 

@@ -164,7 +164,10 @@ impl<'a> Template<'a> {
         self.place.must_be_ours("delete")?;
         if let Some(user) = self.user()? {
             return Err(PluginError::unavailable(
-                format!("template {} is in use by container {user}", self.place.name()),
+                format!(
+                    "template {} is in use by container {user}",
+                    self.place.name()
+                ),
                 "delete the container first",
             ));
         }
@@ -182,7 +185,9 @@ impl<'a> Template<'a> {
                 continue;
             };
             let template = template_of(&path);
-            if seal.name == name && template.is_some_and(|template| template.as_str() == self.place.name()) {
+            if seal.name == name
+                && template.is_some_and(|template| template.as_str() == self.place.name())
+            {
                 return Ok(Some(name.to_owned()));
             }
         }

@@ -24,13 +24,19 @@ pub(super) struct Distribution {
 
 pub(super) const DEBIAN: Distribution = Distribution {
     name: "Debian",
-    keys: ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
+    keys: (
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
+    ),
     mirror: None,
 };
 
 pub(super) const UBUNTU: Distribution = Distribution {
     name: "Ubuntu",
-    keys: ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
+    keys: (
+        "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+        "ubuntu-keyring",
+    ),
     mirror: Some(if cfg!(any(target_arch = "x86_64", target_arch = "x86")) {
         "http://archive.ubuntu.com/ubuntu"
     } else {
@@ -52,12 +58,17 @@ pub(super) fn build(
     let (keys, package) = distribution.keys;
     if !Path::new(keys).exists() {
         return Err(PluginError::unavailable(
-            format!("the keys of {}'s packages ({keys}) are not there", distribution.name),
+            format!(
+                "the keys of {}'s packages ({keys}) are not there",
+                distribution.name
+            ),
             format!("install them (on Debian: apt install {package})"),
         ));
     }
     let mut command = tool(distribution, packages, &root)?;
-    command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
+    command
+        .env("LC_ALL", "C.UTF-8")
+        .env("DEBIAN_FRONTEND", "noninteractive");
     program::follow(&mut command, &doing, |line| {
         if let Some(text) = line.strip_prefix("I: ") {
             progress(text);

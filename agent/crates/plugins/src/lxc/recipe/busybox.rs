@@ -15,7 +15,10 @@ use super::ROOTFS;
 const DIRECTORIES: [&str; 5] = ["etc/init.d", "root", "var/log", "var/spool", "usr/share"];
 
 const FILES: [(&str, &str); 6] = [
-    ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+    (
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    ),
     ("etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
     ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("etc/profile", "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"),
@@ -52,12 +55,14 @@ pub(super) fn build(workshop: &Path, progress: &dyn Fn(&str)) -> Result<(), Plug
 fn must_be_static(root: &Path, busybox: &Path) -> Result<(), PluginError> {
     let mut command = program::command("chroot")?;
     command.arg(root).args(["/bin/busybox", "true"]);
-    program::output(&mut command, "try busybox").map(drop).map_err(|_| {
-        PluginError::unavailable(
-            format!("{} needs the libraries of this machine", busybox.display()),
-            "install a static one (on Debian: apt install busybox-static)",
-        )
-    })
+    program::output(&mut command, "try busybox")
+        .map(drop)
+        .map_err(|_| {
+            PluginError::unavailable(
+                format!("{} needs the libraries of this machine", busybox.display()),
+                "install a static one (on Debian: apt install busybox-static)",
+            )
+        })
 }
 
 fn lay_out(root: &Path, applets: &str) -> io::Result<()> {

@@ -89,7 +89,10 @@ mod tests {
         furnish(&rootfs).unwrap();
         let read = |name: &str| fs::read_to_string(units.join(name)).unwrap();
         assert_eq!(read("socket-network.service"), "mine");
-        assert_eq!(read("multi-user.target.wants/netmaker-enroll.service"), ENROL_UNIT);
+        assert_eq!(
+            read("multi-user.target.wants/netmaker-enroll.service"),
+            ENROL_UNIT
+        );
         let client = fs::read(root.path().join("etc/op-dbus/client.json")).unwrap();
         let client: serde_json::Value = serde_json::from_slice(&client).unwrap();
         assert_eq!(client["self"], "/run/op-dbus/self");

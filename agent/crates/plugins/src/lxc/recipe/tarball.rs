@@ -60,8 +60,18 @@ fn hash(archive: &mut File) -> io::Result<String> {
 fn unpack(archive: File, into: &Path, doing: &str) -> Result<(), PluginError> {
     let mut command = Command::new(program::path("tar")?);
     // The very file that was checked; by name, so that tar finds out how it is compressed.
-    command.args(["--extract", "--file=/dev/stdin", "--numeric-owner", "--preserve-permissions"]);
-    command.args(["--same-owner", "--xattrs", "--xattrs-include=*", "--directory"]);
+    command.args([
+        "--extract",
+        "--file=/dev/stdin",
+        "--numeric-owner",
+        "--preserve-permissions",
+    ]);
+    command.args([
+        "--same-owner",
+        "--xattrs",
+        "--xattrs-include=*",
+        "--directory",
+    ]);
     command.arg(into).stdin(Stdio::from(archive));
     program::follow(&mut command, doing, |_| {})
 }
@@ -84,7 +94,10 @@ fn must_have_init(root: &Path, archive: &Path) -> Result<(), PluginError> {
         return Ok(());
     }
     Err(PluginError::unavailable(
-        format!("{} holds no root file system: it has no {INIT}", archive.display()),
+        format!(
+            "{} holds no root file system: it has no {INIT}",
+            archive.display()
+        ),
         "take an archive of a whole system, with its root at the top or in a directory `rootfs`",
     ))
 }

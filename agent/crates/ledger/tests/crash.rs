@@ -1,0 +1,124 @@
+//! Writers that are killed, and disks that are full.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use ledger::{Error, Ledger};
+use support::*;
+
+const PATH: &str = "LEDGER_OF_THE_DOOMED";
+
+/// Appends with several threads until it is killed.
+fn write_until_killed(path: &Path) -> ! {
+    let ledger = Ledger::open(path).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..3 {
+            let ledger = &ledger;
+            scope.spawn(move || {
+                for n in 0.. {
+                    let entries = vec![sample(n); 1 + thread];
+                    ledger.append_all(&entries).unwrap().iter().for_each(acknowledge);
+                }
+            });
+        }
+    });
+    unreachable!("nobody stops")
+}
+
+#[test]
+fn killed_writers_lose_nothing_that_was_acknowledged() {
+    if let Some(path) = std::env::var_os(PATH) {
+        write_until_killed(Path::new(&path));
+    }
+    let (_dir, path) = place();
+    let mut recorded = BTreeMap::new();
+    for round in 0..60_u64 {
+        let mut child = again("killed_writers_lose_nothing_that_was_acknowledged", PATH, &path);
+        let pid = child.id();
+        let reader = thread::spawn(move || (acknowledged(&mut child), child.wait().unwrap()));
+        // Spread over start, creation, opening and writing.
+        thread::sleep(Duration::from_micros(300 + round * 7919 % 40_000));
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::KILL).unwrap();
+        let (acknowledged, status) = reader.join().unwrap();
+        assert!(!status.success());
+        recorded.extend(acknowledged);
+        let ledger = Ledger::open(&path).unwrap();
+        let found = ledger.verify(None).unwrap();
+        assert!(found.valid, "round {round}: {found:?}");
+        let there: BTreeMap<_, _> =
+            all(&ledger).into_iter().map(|entry| (entry.id, entry.current_hash.to_string())).collect();
+        for (id, hash) in &recorded {
+            assert_eq!(there.get(id), Some(hash), "round {round}: entry {id}");
+        }
+    }
+    assert!(recorded.len() > 100, "only {} entries in all", recorded.len());
+}
+
+/// Appends until the disk is full; what was acknowledged must be there, and more once there is space.
+fn fill_up(dir: &Path) {
+    let path = dir.join("blockchain.db");
+    let ledger = Ledger::open(&path).unwrap();
+    ledger.append(&sample(0)).unwrap();
+    let ballast = dir.join("ballast");
+    let mut file = fs::File::create(&ballast).unwrap();
+    while file.write_all(&[0x42; 64 << 10]).and_then(|()| file.sync_data()).is_ok() {}
+    drop(file);
+    let mut last = ledger.head().unwrap();
+    let mut entry = sample(1);
+    entry.metadata["long"] = "x".repeat(20_000).into();
+    let error = loop {
+        match ledger.append(&entry) {
+            Ok(entry) => last = ledger::Head { id: entry.id, hash: entry.current_hash },
+            Err(error) => break error,
+        }
+        assert!(last.id < 100_000, "the disk does not fill up");
+    };
+    assert_eq!(error, Error::DiskFull { path: path.clone() });
+    assert_eq!(ledger.append(&entry), Err(Error::DiskFull { path: path.clone() }));
+    assert_eq!(ledger.head().unwrap(), last);
+    let reader = Ledger::open_read_only(&path).unwrap();
+    assert!(reader.verify(Some(&last.hash.to_string())).unwrap().valid);
+
+    fs::remove_file(ballast).unwrap();
+    let next = lab::wait_for("the space is given back", Duration::from_secs(60), || ledger.append(&entry).ok());
+    assert_eq!((next.id, next.previous_hash), (last.id + 1, Some(last.hash)));
+    assert!(ledger.verify(None).unwrap().valid);
+    drop((ledger, reader));
+    assert!(Ledger::open(&path).unwrap().verify(Some(&next.current_hash.to_string())).unwrap().valid);
+}
+
+#[test]
+fn a_full_tmpfs_loses_nothing() {
+    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let dir = machine.dir().join("tmpfs");
+    fs::create_dir(&dir).unwrap();
+    lab::run("mount", &["-t", "tmpfs", "-o", "size=2m", "none", dir.to_str().unwrap()]);
+    fill_up(&dir);
+    lab::run("umount", &[dir.to_str().unwrap()]);
+}
+
+#[test]
+fn a_full_btrfs_loses_nothing() {
+    let Some(machine) = lab::Machine::new("needs root") else { return };
+    fill_up(&machine.btrfs(128));
+}
+
+#[test]
+fn a_ledger_cannot_be_made_on_a_full_disk() {
+    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let dir = machine.dir().join("tmpfs");
+    fs::create_dir(&dir).unwrap();
+    lab::run("mount", &["-t", "tmpfs", "-o", "size=16k", "none", dir.to_str().unwrap()]);
+    let path = dir.join("blockchain.db");
+    assert_eq!(Ledger::open(&path).err(), Some(Error::DiskFull { path: path.clone() }));
+    // What was begun is no obstacle later.
+    lab::run("mount", &["-o", "remount,size=2m", dir.to_str().unwrap()]);
+    assert_eq!(Ledger::open(&path).unwrap().append(&sample(1)).unwrap().id, 1);
+    lab::run("umount", &[dir.to_str().unwrap()]);
+}
