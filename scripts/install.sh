@@ -2,9 +2,9 @@
 # Installs the release binary, its manual page and its completions below DESTDIR and PREFIX, or, with
 # --remove, takes them away again.
 set -euo pipefail
+prefix=$(realpath --canonicalize-missing "${DESTDIR:-}${PREFIX:-/usr/local}")
 cd "$(dirname "$0")/../agent"
 
-prefix=${DESTDIR:-}${PREFIX:-/usr/local}
 binary=$prefix/bin/op-dbus
 manual=$prefix/share/man/man1/op-dbus.1
 bash=$prefix/share/bash-completion/completions/op-dbus

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
@@ -72,6 +73,13 @@ impl Writer {
         Self { connection: Mutex::new(connection), waiting: Mutex::default() }
     }
 
+    /// Lets the write-ahead log stand when the connection is closed, for the next one to read.
+    pub(crate) fn leave_the_log(&self) {
+        let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        // Without it, closing tries to write and fails: no harm to what is stored.
+        let _ = lock(&self.connection).set_db_config(option, true);
+    }
+
     /// Whoever gets the connection writes for all that wait; the others find their work done.
     fn append(&self, database: &Database, entries: Vec<Checked>) -> Result<Vec<Entry>> {
         let own = Arc::new(Job { entries, done: Mutex::default() });
@@ -102,6 +110,7 @@ impl Writer {
 fn write(database: &Database, connection: &mut Connection, jobs: &[Arc<Job>]) -> Result<Vec<Vec<Entry>>> {
     let explain = |error| database.explain(error);
     database.still_there()?;
+    database.room_to_write()?;
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
     let mut head = read_head(database, &transaction)?;

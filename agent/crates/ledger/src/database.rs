@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::schema::{self, Contents};
+use crate::space::Space;
 
 /// How long to wait for another program's lock.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,8 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MODE: u32 = 0o640;
 /// A file up to this size in bytes is checked as a whole before it is written to: some 10 ms.
 const SMALL: i64 = 4 << 20;
-/// With less free space than this in bytes, a failing write is taken for a full disk.
-const NEARLY_FULL: u64 = 1 << 20;
 
 /// A database file, and what all connections to it have in common.
 #[derive(Debug)]
@@ -30,8 +29,9 @@ pub(crate) struct Database {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
-    /// On a read-only file system: SQLite needs neither locks nor files beside it.
+    /// Nobody can write: SQLite needs neither locks nor files beside it.
     immutable: bool,
+    space: Space,
 }
 
 impl Database {
@@ -39,17 +39,19 @@ impl Database {
     /// a sound ledger is not changed in any way.
     pub(crate) fn open(path: &Path) -> Result<(Self, Connection)> {
         make_file(path)?;
-        let database = Self::new(path, false)?;
-        let writer = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let database = Self::new(path)?;
+        database.room_to_write()?;
+        let writer = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
         database.prepare(&writer)?;
         Ok((database, writer))
     }
 
     /// Takes a ledger that is there, for reading.
     pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
-        // A read-only snapshot says so only when asked for write access.
-        let read_only = access(path, Access::WRITE_OK) == Err(Errno::ROFS);
-        let database = Self::new(path, read_only && !has_content(&wal(path)))?;
+        let mut database = Self::new(path)?;
+        // A read-only snapshot says so only when asked for write access. On a full disk no writer can begin.
+        let unwritable = access(path, Access::WRITE_OK) == Err(Errno::ROFS) || database.room_to_read().is_err();
+        database.immutable = unwritable && !has_content(&beside(path, "-wal"));
         let reader = database.reader()?;
         match schema::inspect(&reader).map_err(|error| database.explain(error))? {
             Contents::Ledger => Ok((database, reader)),
@@ -58,12 +60,13 @@ impl Database {
         }
     }
 
-    fn new(path: &Path, immutable: bool) -> Result<Self> {
+    fn new(path: &Path) -> Result<Self> {
         let meta = fs::metadata(path).map_err(|error| file_error(path, &error))?;
         let database = Self {
             path: path.to_owned(),
             identity: (meta.dev(), meta.ino()),
-            immutable,
+            immutable: false,
+            space: Space::new(path),
         };
         match meta.is_file() {
             true => Ok(database),
@@ -73,16 +76,25 @@ impl Database {
 
     /// A further connection, for reading.
     pub(crate) fn reader(&self) -> Result<Connection> {
-        self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
+        let parameters = if self.immutable { "?immutable=1" } else { "" };
+        self.room_to_read()?;
+        self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY, parameters)
     }
 
-    fn connect(&self, mode: OpenFlags) -> Result<Connection> {
-        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = match self.immutable {
-            true => Connection::open_with_flags(uri(&self.path), flags | OpenFlags::SQLITE_OPEN_URI),
-            false => Connection::open_with_flags(&self.path, flags),
-        };
-        let connection = opened.map_err(|error| self.explain(error))?;
+    /// Fails when a read could end the process for want of space.
+    pub(crate) fn room_to_read(&self) -> Result<()> {
+        if self.immutable { Ok(()) } else { self.space.to_read() }
+    }
+
+    /// Fails when a write could end the process for want of space.
+    pub(crate) fn room_to_write(&self) -> Result<()> {
+        self.space.to_write()
+    }
+
+    fn connect(&self, mode: OpenFlags, parameters: &str) -> Result<Connection> {
+        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri(&self.path) + parameters, flags)
+            .map_err(|error| self.explain(error))?;
         let configure = || {
             connection.busy_timeout(PATIENCE)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -181,7 +193,7 @@ impl Database {
         let detail = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Error::DiskFull { path },
-            Some(ErrorCode::SystemIoFailure) if self.is_nearly_full() => Error::DiskFull { path },
+            Some(ErrorCode::SystemIoFailure) if self.space.is_short() => Error::DiskFull { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::Locked { path, seconds: PATIENCE.as_secs() }
             }
@@ -191,10 +203,6 @@ impl Database {
             Some(ErrorCode::NotADatabase) => Error::Foreign { path, detail },
             _ => Error::Failed { path, detail },
         }
-    }
-
-    fn is_nearly_full(&self) -> bool {
-        statvfs(&self.path).is_ok_and(|fs| fs.f_bavail * fs.f_frsize < NEARLY_FULL)
     }
 }
 
@@ -206,10 +214,10 @@ pub(crate) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<St
 
 /// Makes an empty file where there is none.
 fn make_file(path: &Path) -> Result<()> {
-    if !has_content(path) && has_content(&wal(path)) {
+    if !has_content(path) && has_content(&beside(path, "-wal")) {
         return Err(Error::Corrupt {
             path: path.to_owned(),
-            detail: format!("the file is gone, but {} still holds entries", wal(path).display()),
+            detail: format!("the file is gone, but {} still holds entries", beside(path, "-wal").display()),
         });
     }
     let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
@@ -246,18 +254,18 @@ fn file_error(path: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// The write-ahead log of a database.
-fn wal(path: &Path) -> PathBuf {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    wal.into()
+/// A file of SQLite's beside the database: `-wal` is the write-ahead log, `-shm` is shared memory.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
 }
 
-/// The path as a URI that tells SQLite that nobody can write.
+/// The path as a URI, to which parameters can be added.
 fn uri(path: &Path) -> String {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
@@ -266,5 +274,5 @@ fn uri(path: &Path) -> String {
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }
-    uri + "?immutable=1"
+    uri
 }

@@ -15,8 +15,9 @@ use crate::filter::Filter;
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) database: Database,
-    pub(crate) writer: Option<Writer>,
+    /// Before the writer, which puts the write-ahead log into the file if it is the last to close.
     reader: Mutex<Reader>,
+    pub(crate) writer: Option<Writer>,
 }
 
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Ledger {
 
     fn select(&self, select: &str, values: impl rusqlite::Params) -> Result<Vec<Entry>> {
         let explain = |error| self.database.explain(error);
-        let reader = self.reader();
+        let reader = self.reader()?;
         let mut statement = reader.connection.prepare_cached(select).map_err(explain)?;
         let mut rows = statement.query(values).map_err(explain)?;
         let mut entries = Vec::new();
@@ -102,7 +103,7 @@ impl Ledger {
     ///
     /// [`crate::Error::Corrupt`] if there is not even a genesis row.
     pub fn head(&self) -> Result<Head> {
-        read_head(&self.database, &self.reader().connection)
+        read_head(&self.database, &self.reader()?.connection)
     }
 
     /// Whether the file was written to since the last call, by any thread or process; the first call
@@ -112,7 +113,7 @@ impl Ledger {
     ///
     /// Those of reading.
     pub fn changed(&self) -> Result<bool> {
-        let mut reader = self.reader();
+        let mut reader = self.reader()?;
         let version = reader
             .connection
             .pragma_query_value(None, "data_version", |row| row.get(0))
@@ -120,8 +121,19 @@ impl Ledger {
         Ok(reader.seen.replace(version) != Some(version))
     }
 
-    fn reader(&self) -> MutexGuard<'_, Reader> {
-        lock(&self.reader)
+    fn reader(&self) -> Result<MutexGuard<'_, Reader>> {
+        self.database.room_to_read()?;
+        Ok(lock(&self.reader))
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.writer
+            && self.database.room_to_write().is_err()
+        {
+            writer.leave_the_log();
+        }
     }
 }
 

@@ -39,6 +39,7 @@ mod ledger;
 mod metadata;
 mod record;
 mod schema;
+mod space;
 mod verify;
 
 pub use entry::{Entry, Head, NewEntry};

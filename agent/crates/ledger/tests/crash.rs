@@ -9,7 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use ledger::{Error, Ledger};
+use ledger::{Entry, Error, Head, Ledger};
 use support::*;
 
 const PATH: &str = "LEDGER_OF_THE_DOOMED";
@@ -60,36 +60,49 @@ fn killed_writers_lose_nothing_that_was_acknowledged() {
     assert!(recorded.len() > 100, "only {} entries in all", recorded.len());
 }
 
+/// Writes to a file until the disk is full.
+fn fill(ballast: &Path) {
+    let mut file = fs::File::create(ballast).unwrap();
+    while file.write_all(&[0x42; 64 << 10]).and_then(|()| file.sync_data()).is_ok() {}
+}
+
+fn head(entry: &Entry) -> Head {
+    Head { id: entry.id, hash: entry.current_hash }
+}
+
 /// Appends until the disk is full; what was acknowledged must be there, and more once there is space.
 fn fill_up(dir: &Path) {
     let path = dir.join("blockchain.db");
     let ledger = Ledger::open(&path).unwrap();
-    ledger.append(&sample(0)).unwrap();
+    let mut last = head(&ledger.append(&sample(0)).unwrap());
     let ballast = dir.join("ballast");
-    let mut file = fs::File::create(&ballast).unwrap();
-    while file.write_all(&[0x42; 64 << 10]).and_then(|()| file.sync_data()).is_ok() {}
-    drop(file);
-    let mut last = ledger.head().unwrap();
+    fill(&ballast);
     let mut entry = sample(1);
     entry.metadata["long"] = "x".repeat(20_000).into();
     let error = loop {
         match ledger.append(&entry) {
-            Ok(entry) => last = ledger::Head { id: entry.id, hash: entry.current_hash },
+            Ok(entry) => last = head(&entry),
             Err(error) => break error,
         }
         assert!(last.id < 100_000, "the disk does not fill up");
     };
     assert_eq!(error, Error::DiskFull { path: path.clone() });
     assert_eq!(ledger.append(&entry), Err(Error::DiskFull { path: path.clone() }));
-    assert_eq!(ledger.head().unwrap(), last);
-    let reader = Ledger::open_read_only(&path).unwrap();
-    assert!(reader.verify(Some(&last.hash.to_string())).unwrap().valid);
+    // Reading is refused as well where it would need space.
+    let full = Error::DiskFull { path: path.clone() };
+    match (ledger.head(), Ledger::open_read_only(&path)) {
+        (Ok(head), Ok(reader)) => {
+            assert_eq!(head, last);
+            assert!(reader.verify(Some(&last.hash.to_string())).unwrap().valid);
+        }
+        (head, reader) => assert_eq!((head.err(), reader.err()), (Some(full.clone()), Some(full))),
+    }
 
     fs::remove_file(ballast).unwrap();
     let next = lab::wait_for("the space is given back", Duration::from_secs(60), || ledger.append(&entry).ok());
     assert_eq!((next.id, next.previous_hash), (last.id + 1, Some(last.hash)));
     assert!(ledger.verify(None).unwrap().valid);
-    drop((ledger, reader));
+    drop(ledger);
     assert!(Ledger::open(&path).unwrap().verify(Some(&next.current_hash.to_string())).unwrap().valid);
 }
 
@@ -107,6 +120,19 @@ fn a_full_tmpfs_loses_nothing() {
 fn a_full_btrfs_loses_nothing() {
     let Some(machine) = lab::Machine::new("needs root") else { return };
     fill_up(&machine.btrfs(128));
+}
+
+#[test]
+fn a_closed_ledger_on_a_full_btrfs_can_be_read() {
+    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let dir = machine.btrfs(128);
+    let path = dir.join("blockchain.db");
+    Ledger::open(&path).unwrap().append_all(&[sample(1), sample(2)]).unwrap();
+    fill(&dir.join("ballast"));
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    assert_eq!(all(&ledger).len(), 3);
+    assert!(ledger.verify(None).unwrap().valid);
+    assert_eq!(Ledger::open(&path).err(), Some(Error::DiskFull { path }));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -29,17 +30,16 @@ fn everything(ledger: &Ledger, known: &[Entry]) -> Result<Vec<Vec<Entry>>, Error
         ledger.query(&Filter::default())?,
         ledger.query(&Filter { newest_first: true, ..Filter::default() })?,
     ];
+    let mut filters = BTreeSet::new();
     for entry in known {
         found.push(ledger.get(entry.id)?.into_iter().collect());
-        let filters = [
-            Filter { after_id: Some(entry.id), limit: Some(1), ..Filter::default() },
-            Filter { operation: Some(entry.operation.clone()), ..Filter::default() },
-            Filter { target: Some(entry.target.clone()), ..Filter::default() },
-            Filter { since: Some(entry.timestamp), until: Some(entry.timestamp), ..Filter::default() },
-        ];
-        for filter in filters {
-            found.push(ledger.query(&filter)?);
-        }
+        found.push(ledger.query(&Filter { after_id: Some(entry.id), limit: Some(1), ..Filter::default() })?);
+        filters.insert((Some(entry.operation.clone()), None, None));
+        filters.insert((None, Some(entry.target.clone()), None));
+        filters.insert((None, None, Some(entry.timestamp)));
+    }
+    for (operation, target, time) in filters {
+        found.push(ledger.query(&Filter { operation, target, since: time, until: time, ..Filter::default() })?);
     }
     Ok(found)
 }
@@ -92,10 +92,10 @@ fn a_changed_byte_anywhere_in_the_file_is_refused_or_found_or_of_no_effect() {
             let _ = fs::remove_file(dir.path().join(beside));
         }
         // Every byte of the header, and some of every cell.
-        at += if at < 128 { 1 } else { 1 + dice.roll(24) };
+        at += if at < 128 { 1 } else { 1 + dice.roll(80) };
     }
     println!("{refused} refused, {found} found, {harmless} of no effect");
-    assert!(refused > 100 && found > 1000 && harmless > 100);
+    assert!(refused > 50 && found > 500 && harmless > 100);
 }
 
 /// Copies a ledger that is open, with its log as it is at this moment.
@@ -118,7 +118,7 @@ fn a_torn_or_changed_log_leaves_a_valid_beginning_or_is_found() {
     let copies = tempfile::tempdir().unwrap();
     let copy = copies.path().join("copy.db");
     let mut dice = Dice(3);
-    let mut lengths = std::collections::BTreeSet::new();
+    let mut lengths = BTreeSet::new();
     let mut check = |log: &[u8], what: &str| {
         copy_live(&path, &copy, log);
         // The table itself may be in the part of the log that is lost.

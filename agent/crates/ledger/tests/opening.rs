@@ -203,6 +203,7 @@ fn a_ledger_in_a_read_only_snapshot_can_be_read() {
     lab::run("btrfs", &["subvolume", "create", volume.to_str().unwrap()]);
     let ledger = Ledger::open(volume.join("blockchain.db")).unwrap();
     ledger.append_all(&[sample(1), sample(2)]).unwrap();
+    assert_eq!(all(&ledger).len(), 3);
     let snapshot = |name: &str| {
         let target = btrfs.join(name);
         lab::run("btrfs", &["subvolume", "snapshot", "-r", volume.to_str().unwrap(), target.to_str().unwrap()]);

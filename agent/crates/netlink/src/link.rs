@@ -39,6 +39,8 @@ pub struct Link {
     pub up: bool,
     /// Whether the lower layer says that it is connected.
     pub carrier: bool,
+    /// Whether it takes packets for any address (`IFF_PROMISC`), as a port of a switch does.
+    pub promiscuous: bool,
     /// Its hardware address, when that has 6 bytes.
     pub mac: Option<[u8; 6]>,
     /// The largest packet it takes, in bytes without the link-layer header.
@@ -219,6 +221,7 @@ fn parse(payload: &[u8]) -> Result<Link, DecodeError> {
             .ok_or(DecodeError::from("a link without a name"))?,
         up: header.flags.contains(LinkFlags::Up),
         carrier: attributes.u8(IFLA_CARRIER) == Some(1),
+        promiscuous: header.flags.contains(LinkFlags::Promisc),
         mac: attributes
             .bytes(IFLA_ADDRESS)
             .and_then(|bytes| bytes.try_into().ok()),

@@ -14,7 +14,10 @@ fn links_are_those_that_ip_shows() {
     let (left, right) = pair(&netlink);
     lab::run("ip", &["link", "add", "br0", "type", "bridge"]);
     lab::run("ip", &["link", "set", "left", "master", "br0"]);
-    lab::run("ip", &["link", "set", "left", "mtu", "1400"]);
+    lab::run(
+        "ip",
+        &["link", "set", "left", "mtu", "1400", "promisc", "on"],
+    );
     netlink.set_alias(left.index, "ours: left").unwrap();
 
     let shown = ip(&["link", "show"]);
@@ -32,6 +35,7 @@ fn links_are_those_that_ip_shows() {
         let flags = shown["flags"].as_array().unwrap();
         assert_eq!(link.up, flags.contains(&"UP".into()));
         assert_eq!(link.carrier, flags.contains(&"LOWER_UP".into()));
+        assert_eq!(link.promiscuous, flags.contains(&"PROMISC".into()));
         let mac = link
             .mac
             .unwrap()
@@ -45,7 +49,8 @@ fn links_are_those_that_ip_shows() {
     assert_eq!(left.peer, Some(right.index));
     assert_eq!(left.kind.as_deref(), Some("veth"));
     assert_eq!(left.mtu, 1400);
-    assert!(left.up && left.carrier);
+    assert!(left.up && left.carrier && left.promiscuous);
+    assert!(!right.promiscuous);
 }
 
 #[test]

@@ -39,11 +39,26 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed(error) => write!(f, "{error:#}"),
+            Self::Failed(error) => f.write_str(&whole(error)),
             Self::Bad(problems) => write!(f, "{problems}"),
             Self::Usage(text) | Self::Refused(text) => f.write_str(text),
         }
     }
+}
+
+/// An error and its causes; a cause that the error before it has told already is left out.
+fn whole(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 impl From<anyhow::Error> for Failure {

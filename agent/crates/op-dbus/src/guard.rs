@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use declaration::Declaration;
-use reconcile::{Journal, RunLock, Stage, Story, recover};
+use reconcile::{Journal, LockError, RunLock, Stage, Story, recover};
 
 use crate::failure::Failure;
 use crate::host::{Host, Paths};
@@ -67,13 +67,16 @@ pub(crate) fn watch(written: &Declaration, run: &str) -> Result<(), Failure> {
 
 fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), Failure> {
     loop {
-        let lock = || RunLock::acquire(&paths.lock(), "the guard of a confirm window").ok();
+        let lock = || match RunLock::acquire(&paths.lock(), "the guard of a confirm window") {
+            Err(LockError::Held { .. }) => Ok(None),
+            lock => lock.map(Some),
+        };
         match stage(paths, run)? {
             Some(Stage::Ended(_)) => return Ok(()),
             Some(Stage::Awaiting(deadline_ms)) if now_ms() < deadline_ms => {}
             // While the run that started us goes on it holds the lock.
             told => {
-                if let Some(_lock) = lock() {
+                if let Some(_lock) = lock()? {
                     if told.is_some() {
                         let screen = Screen::new(true, true);
                         let witness = LedgerWitness::new(paths, &screen);

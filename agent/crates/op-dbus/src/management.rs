@@ -18,7 +18,7 @@ fn find() -> Result<BTreeSet<String>, netlink::Error> {
     let mut indexes: BTreeSet<u32> = netlink
         .routes()?
         .iter()
-        .filter(|route| route.destination.is_none())
+        .filter(|route| route.is_default())
         .map(|route| route.link)
         .collect();
     if let Some(client) = ssh_client()

@@ -75,7 +75,7 @@ impl<'a> LedgerWitness<'a> {
             if !btrfs::is_subvolume(&timing).unwrap_or(false) {
                 return Ok(());
             }
-            state.ledger = Some(Ledger::open(&self.paths.ledger())?);
+            state.ledger = Some(Ledger::open(self.paths.ledger())?);
         }
         if let Some(ledger) = &state.ledger
             && !state.waiting.is_empty()

@@ -1,5 +1,7 @@
 //! The main job on real btrfs, Open vSwitch and LXC: declare, plan, apply, verify, undo.
 
+#![allow(clippy::unwrap_used)]
+
 mod rig;
 
 use lab::run;

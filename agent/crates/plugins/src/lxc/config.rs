@@ -110,7 +110,9 @@ fn body(state: &ContainerState, with: &Rendering<'_>) -> String {
     system(&mut lines, with);
     devices(&mut lines, state, with);
     network(&mut lines, state, with);
-    limits(&mut lines, state, with.facts.cgroups);
+    for (file, value) in limits(state, with.facts.cgroups) {
+        lines.set(&format!("{}.{file}", with.facts.cgroups.prefix()), value);
+    }
     lines.set("start.auto", u8::from(state.autostart));
     lines.0
 }
@@ -173,12 +175,9 @@ const TUN: &str = "c 10:200 rwm";
 
 fn devices(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
     let mesh = state.network == Network::Mesh;
-    let prefix = match with.facts.cgroups {
-        Cgroups::Unified => Some("cgroup2.devices"),
-        Cgroups::Legacy { devices: true, .. } => Some("cgroup.devices"),
-        Cgroups::Legacy { .. } => None,
-    };
-    if let Some(prefix) = prefix {
+    let cgroups = with.facts.cgroups;
+    if !matches!(cgroups, Cgroups::Legacy { devices: false, .. }) {
+        let prefix = format!("{}.devices", cgroups.prefix());
         lines.set(&format!("{prefix}.deny"), "a");
         let tun = mesh.then_some(TUN);
         // Nodes of any kind may be made; that lets nobody open them.
@@ -204,7 +203,7 @@ fn network(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
     };
     lines.set("net.0.type", "veth");
     // No `link`: the switch takes the port in when it appears.
-    lines.set("net.0.veth.pair", port);
+    lines.set("net.0.veth.pair", &port);
     lines.set("net.0.name", LINK);
     lines.set("net.0.hwaddr", wiring::mac(with.name));
     lines.set("net.0.flags", "up");
@@ -219,13 +218,15 @@ fn network(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
             lines.set(&format!("net.0.{family}.gateway"), gateway);
         }
     }
-    if state.software_checksum
-        && let Some(agent) = with.agent
-    {
+    if let Some(agent) = with.agent {
+        let checksum = match state.software_checksum {
+            true => format!(" {LINK}"),
+            false => String::new(),
+        };
         lines.set("hook.version", 1);
         lines.set(
             "hook.start-host",
-            format!("{} container-started {LINK}", agent.display()),
+            format!("{} container-started {port}{checksum}", agent.display()),
         );
     }
     if state.network == Network::Socket {
@@ -266,29 +267,30 @@ fn fstab(path: &Path) -> String {
     text
 }
 
-fn limits(lines: &mut Lines, state: &ContainerState, cgroups: Cgroups) {
+/// What the control groups are told: files and what is written to them, in this order.
+pub(super) fn limits(state: &ContainerState, cgroups: Cgroups) -> Vec<(&'static str, String)> {
     let quota = u64::from(state.cores) * CPU_PERIOD;
     match cgroups {
-        Cgroups::Unified => {
-            lines.set("cgroup2.cpu.max", format!("{quota} {CPU_PERIOD}"));
-            lines.set("cgroup2.memory.max", state.memory);
-            lines.set("cgroup2.memory.swap.max", state.swap);
-        }
+        Cgroups::Unified => vec![
+            ("cpu.max", format!("{quota} {CPU_PERIOD}")),
+            ("memory.max", state.memory.to_string()),
+            ("memory.swap.max", state.swap.to_string()),
+        ],
         Cgroups::Legacy {
             cpu, memory, swap, ..
         } => {
-            if cpu {
-                lines.set("cgroup.cpu.cfs_period_us", CPU_PERIOD);
-                lines.set("cgroup.cpu.cfs_quota_us", quota);
-            }
-            if memory {
-                lines.set("cgroup.memory.limit_in_bytes", state.memory);
-            }
-            if memory && swap {
-                // This one counts memory and swap together.
-                let both = state.memory.saturating_add(state.swap).min(i64::MAX as u64);
-                lines.set("cgroup.memory.memsw.limit_in_bytes", both);
-            }
+            // The last one counts memory and swap together.
+            let both = state.memory.saturating_add(state.swap).min(i64::MAX as u64);
+            let all = [
+                (cpu, "cpu.cfs_period_us", CPU_PERIOD),
+                (cpu, "cpu.cfs_quota_us", quota),
+                (memory, "memory.limit_in_bytes", state.memory),
+                (memory && swap, "memory.memsw.limit_in_bytes", both),
+            ];
+            let there = all.into_iter().filter(|(there, ..)| *there);
+            there
+                .map(|(_, file, value)| (file, value.to_string()))
+                .collect()
         }
     }
 }
@@ -341,7 +343,11 @@ mod tests {
         assert!(text.contains("\nlxc.net.0.ipv4.address = 10.0.0.2/24\n"));
         assert!(text.contains("\nlxc.rootfs.path = dir:/srv/op dbus/@containers/a/rootfs\n"));
         assert!(text.contains(" /srv/op\\040dbus/sockets/containers/a run/op-dbus/self none "));
-        assert!(text.contains("\nlxc.hook.start-host = /usr/bin/op-dbus container-started eth0\n"));
+        assert!(
+            text.contains(
+                "\nlxc.hook.start-host = /usr/bin/op-dbus container-started sock_a eth0\n"
+            )
+        );
     }
 
     #[test]

@@ -160,8 +160,7 @@ impl<'a> Container<'a> {
         if self.place.exists() {
             let seal = self.place.must_be_ours("create")?;
             let (found, _) = self.configuration(&seal)?;
-            let as_wanted = found.is_some_and(|found| found.runs_like(&after));
-            return self.settle(&seal, &after, !as_wanted, context);
+            return self.settle(&seal, found.as_ref(), &after, context);
         }
         self.place.sweep(context.run)?;
         let mut first_id = None;
@@ -217,7 +216,7 @@ impl<'a> Container<'a> {
         state: &ContainerState,
         first_id: Option<u32>,
     ) -> Result<(), PluginError> {
-        if state.software_checksum && self.site.agent.is_none() {
+        if state.network != declaration::Network::None && self.site.agent.is_none() {
             return Err(PluginError::unavailable(
                 "LXC cannot call this program by its path",
                 "install it under a path of letters, digits and ._+-/ alone",
@@ -237,26 +236,36 @@ impl<'a> Container<'a> {
             true => self.adopt(after.unprivileged)?,
             false => self.place.must_be_ours("update")?,
         };
-        let before = ContainerState::parse(&change.before);
-        let restart = change.adopts
-            || state::is_edited(&change.before)
-            || !before.is_some_and(|before| before.runs_like(&after));
-        self.settle(&seal, &after, restart, context)
+        // What somebody has written may be what it runs with.
+        let before = match state::is_edited(&change.before) {
+            true => None,
+            false => ContainerState::parse(&change.before),
+        };
+        self.settle(&seal, before.as_ref(), &after, context)
     }
 
-    /// Brings a container that is there into a state; stopped before anything is written, so that what
-    /// runs never differs from what is written.
+    /// Brings a container that is there into a state, from one in which it may run; `None` is one that
+    /// nobody knows. Nothing is written before it is so, lest a crash leave a container that runs with
+    /// something else than what is written.
     fn settle(
         &self,
         seal: &Seal,
+        before: Option<&ContainerState>,
         after: &ContainerState,
-        restart: bool,
         context: &Context<'_>,
     ) -> Result<(), PluginError> {
         let runtime = &self.site.runtime;
-        if restart || !after.running {
-            (context.progress)("stopping");
-            runtime.stop(self.name, Stop::Gently)?;
+        let before = before.filter(|before| after.running && before.runs_like(after));
+        match before {
+            Some(before) if before.is_limited_like(after) || !runtime.is_active(self.name)? => {}
+            Some(_) => {
+                let limits = config::limits(after, self.site.facts.cgroups);
+                runtime.limit(self.name, &limits)?;
+            }
+            None => {
+                (context.progress)("stopping");
+                runtime.stop(self.name, Stop::Gently)?;
+            }
         }
         self.write_config(self.place.path(), after, seal.first_id)?;
         runtime.start_with_host(self.name, after.autostart)?;
@@ -303,8 +312,7 @@ impl<'a> Container<'a> {
         match ContainerState::parse(&change.after) {
             Some(after) => {
                 let before = ContainerState::parse(&change.before);
-                let restart = !before.is_some_and(|before| before.runs_like(&after));
-                self.settle(&seal, &after, restart, context)
+                self.settle(&seal, before.as_ref(), &after, context)
             }
             // Its configuration was beyond reading. The mended one stays.
             None if change.after["running"] == false => {
@@ -349,7 +357,7 @@ impl<'a> Container<'a> {
         }
         let seal = self.place.must_be_ours("restore")?;
         match ContainerState::parse(state) {
-            Some(state) => self.settle(&seal, &state, false, context),
+            Some(state) => self.settle(&seal, Some(&state), &state, context),
             None => Ok(()),
         }
     }

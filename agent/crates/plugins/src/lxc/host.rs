@@ -26,6 +26,16 @@ pub(super) enum Cgroups {
     },
 }
 
+impl Cgroups {
+    /// What LXC's keys for this version begin with.
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Unified => "cgroup2",
+            Self::Legacy { .. } => "cgroup",
+        }
+    }
+}
+
 impl HostFacts {
     /// Reads them from `/sys`.
     pub(super) fn detect() -> Self {

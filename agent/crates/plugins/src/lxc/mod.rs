@@ -13,6 +13,7 @@ mod host;
 mod ids;
 mod layout;
 mod place;
+mod port;
 mod program;
 mod recipe;
 mod rootfs;
@@ -358,14 +359,20 @@ pub fn attach_command(base: &Path, name: &ContainerName, argv: &[impl AsRef<OsSt
     runtime::attach_command(&Layout::new(base), name, argv)
 }
 
-/// What LXC's hook `start-host` calls, as `AGENT container-started LINK`, with the process id of the
-/// container's init in the variable `LXC_PID`: makes the container's link compute its checksums.
+/// What LXC's hook `start-host` calls, as `AGENT container-started PORT [LINK]`: sets the host's end up once
+/// the switch has taken it in, and makes the container's link compute its checksums. The process id of the
+/// container's init is in the variable `LXC_PID`.
 pub fn container_started(arguments: &[String]) -> Result<(), PluginError> {
+    if let Some(port) = arguments.first() {
+        port::set_up(port)?;
+    }
+    let Some(link) = arguments.get(1) else {
+        return Ok(());
+    };
     let variable = std::env::var("LXC_PID").ok();
     let pid = variable.and_then(|text| text.parse().ok()).ok_or_else(|| {
         PluginError::unavailable("LXC_PID does not hold a process id", "let LXC call this")
     })?;
-    let link = arguments.first().map_or(config::LINK, String::as_str);
     disable_tx_checksum(pid, link)
 }
 

@@ -71,7 +71,9 @@ impl Runtime {
     /// LXC's word for what a container does; `None` if LXC knows of no such container.
     fn state(&self, name: &ContainerName) -> Result<Option<String>, PluginError> {
         if !self.containers.join(name.as_str()).join("config").exists() {
-            return Ok(None);
+            // It may run all the same, if the file was lost since.
+            let runs = self.active()?.contains(name.as_str());
+            return Ok(runs.then(|| "RUNNING".to_owned()));
         }
         let mut command = self.tool("lxc-info")?;
         command.args(["-n", name.as_str(), "-s", "-H"]);
@@ -167,6 +169,23 @@ impl Runtime {
             Err(_) if !self.is_active(name)? => Ok(()),
             stopped => stopped.map(drop),
         }
+    }
+
+    /// Changes the limits of a container that runs.
+    pub(super) fn limit(
+        &self,
+        name: &ContainerName,
+        limits: &[(&str, String)],
+    ) -> Result<(), PluginError> {
+        let set = |(file, value): &(&str, String)| {
+            let mut command = self.tool("lxc-cgroup")?;
+            command.args(["-n", name.as_str(), file, value]);
+            program::output(&mut command, &format!("set {file} of container {name}")).map(drop)
+        };
+        // A limit of memory must not pass one of memory and swap on its way, so that what fails at
+        // first can succeed after the others.
+        let failed: Vec<_> = limits.iter().filter(|limit| set(limit).is_err()).collect();
+        failed.into_iter().try_for_each(set)
     }
 
     /// Whether the machine starts the container when it starts; `None` where nothing keeps that.

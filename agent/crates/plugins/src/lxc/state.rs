@@ -73,14 +73,23 @@ impl ContainerState {
 
     /// Whether a container that runs as `self` need not be started again to run as `other`.
     pub(super) fn runs_like(&self, other: &Self) -> bool {
-        let without_host_side = |state: &Self| Self {
+        let seen_within = |state: &Self| Self {
             running: true,
             bridge: None,
+            cores: 0,
+            memory: 0,
+            swap: 0,
             autostart: true,
             after: Vec::new(),
             ..state.clone()
         };
-        without_host_side(self) == without_host_side(other)
+        seen_within(self) == seen_within(other)
+    }
+
+    /// Whether both are limited in the same way; limits change while a container runs.
+    pub(super) fn is_limited_like(&self, other: &Self) -> bool {
+        let limits = |state: &Self| (state.cores, state.memory, state.swap);
+        limits(self) == limits(other)
     }
 }
 
@@ -268,7 +277,8 @@ pub(super) mod tests {
         assert!(state.runs_like(&container(
             "cores: 1, running: false, autostart: false, after: [b]"
         )));
-        assert!(!state.runs_like(&container("cores: 2")));
+        let wider = container("cores: 2");
+        assert!(state.runs_like(&wider) && !state.is_limited_like(&wider));
         assert!(!state.runs_like(&container("cores: 1, address: 10.0.0.2/24")));
     }
 

@@ -62,12 +62,15 @@ pub(super) struct Links(Netlink);
 
 impl Links {
     pub(super) fn open() -> Result<Self, PluginError> {
-        let netlink = Netlink::open().map_err(|error| PluginError::failed("talk to the kernel", error))?;
+        let netlink =
+            Netlink::open().map_err(|error| PluginError::failed("talk to the kernel", error))?;
         Ok(Self(netlink))
     }
 
     pub(super) fn find(&self, name: &str) -> Result<Option<Link>, PluginError> {
-        self.0.link(name).map_err(|error| PluginError::failed(format!("find link {name}"), error))
+        self.0
+            .link(name)
+            .map_err(|error| PluginError::failed(format!("find link {name}"), error))
     }
 
     /// The addresses of a link that reach beyond it; none if there is no such link.
@@ -84,7 +87,12 @@ impl Links {
     }
 
     /// Sets a bridge's local interface up with exactly these of our addresses; others stay.
-    pub(super) fn address(&self, name: &str, ours_before: &[IpNet], wanted: &[IpNet]) -> Result<(), PluginError> {
+    pub(super) fn address(
+        &self,
+        name: &str,
+        ours_before: &[IpNet],
+        wanted: &[IpNet],
+    ) -> Result<(), PluginError> {
         let Some(link) = self.find(name)? else {
             return Err(PluginError::failed(
                 format!("give {name} its addresses"),
@@ -93,13 +101,26 @@ impl Links {
         };
         let failed = |error| PluginError::failed(format!("give {name} its addresses"), error);
         self.0.set_up(link.index).map_err(failed)?;
-        for gone in ours_before.iter().filter(|address| !wanted.contains(address)) {
+        for gone in ours_before
+            .iter()
+            .filter(|address| !wanted.contains(address))
+        {
             self.0.delete_address(link.index, *gone).map_err(failed)?;
         }
         for address in wanted {
             self.0.add_address(link.index, *address).map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Sets a link up, if it is there.
+    pub(super) fn set_up(&self, name: &str) -> Result<(), PluginError> {
+        let Some(link) = self.find(name)? else {
+            return Ok(());
+        };
+        self.0
+            .set_up(link.index)
+            .map_err(|error| PluginError::failed(format!("set {name} up"), error))
     }
 
     /// Makes a veth pair, or finishes one of ours; refuses links that are somebody else's.
@@ -166,7 +187,8 @@ impl Links {
 
     /// Moves addresses, then routes, from one link to another. What has moved already stays moved.
     pub(super) fn carry(&self, moved: &Moved, from: &str, to: &str) -> Result<(), PluginError> {
-        let failed = |error| PluginError::failed(format!("move addresses from {from} to {to}"), error);
+        let failed =
+            |error| PluginError::failed(format!("move addresses from {from} to {to}"), error);
         let Some(target) = self.find(to)? else {
             return Err(PluginError::failed(
                 format!("move addresses from {from} to {to}"),
@@ -177,15 +199,21 @@ impl Links {
         let source = self.find(from)?;
         for address in &moved.addresses {
             if let Some(source) = &source {
-                self.0.delete_address(source.index, *address).map_err(failed)?;
+                self.0
+                    .delete_address(source.index, *address)
+                    .map_err(failed)?;
             }
             self.0.add_address(target.index, *address).map_err(failed)?;
         }
         for route in &moved.routes {
             if let Some(source) = &source {
-                self.0.delete_route(&route.over(source.index)).map_err(failed)?;
+                self.0
+                    .delete_route(&route.over(source.index))
+                    .map_err(failed)?;
             }
-            self.0.add_route(&route.over(target.index)).map_err(failed)?;
+            self.0
+                .add_route(&route.over(target.index))
+                .map_err(failed)?;
         }
         // An uplink without its addresses must still carry frames.
         match source {

@@ -71,11 +71,12 @@ impl OvsPlugin {
         let switch = Self::switch(client)?;
         let mut transaction = Transaction::new(&switch);
         // Bridges first, whatever the direction: ports refer to the rows of new ones.
-        let (bridges, ports): (Vec<&Change>, Vec<&Change>) = changes
-            .iter()
-            .partition(|change| matches!(Resource::parse(&change.resource), Some(Resource::Bridge(_))));
-        let (gone, put): (Vec<&Change>, Vec<&Change>) =
-            bridges.into_iter().partition(|change| change.verb == Verb::Delete);
+        let (bridges, ports): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| {
+            matches!(Resource::parse(&change.resource), Some(Resource::Bridge(_)))
+        });
+        let (gone, put): (Vec<&Change>, Vec<&Change>) = bridges
+            .into_iter()
+            .partition(|change| change.verb == Verb::Delete);
         for change in put.into_iter().chain(ports).chain(gone) {
             transaction.change(change, moved.get(change.resource.as_str()), context)?;
         }
@@ -100,7 +101,9 @@ impl OvsPlugin {
         let patience = if undo { PATIENCE_FOR_UNDO } else { PATIENCE };
         let realised = client
             .wait_for(patience, |tables| {
-                Switch::read(tables).filter(|switch| switch.cur_cfg >= wanted).map(|_| ())
+                Switch::read(tables)
+                    .filter(|switch| switch.cur_cfg >= wanted)
+                    .map(|_| ())
             })
             .map_err(|error| PluginError::failed("wait for ovs-vswitchd", error))?;
         if realised.is_some() || undo {
@@ -118,15 +121,23 @@ impl OvsPlugin {
         for change in changes.iter().filter(|change| change.verb != Verb::Delete) {
             let resource = Resource::parse(&change.resource);
             let (name, port) = match resource {
-                Some(Resource::Bridge(name) | Resource::Port(name)) => (name, switch.ports.get(name)),
+                Some(Resource::Bridge(name) | Resource::Port(name)) => {
+                    (name, switch.ports.get(name))
+                }
                 None => continue,
             };
             let Some(port) = port.filter(|port| !port.external_ids.contains_key(CONTAINER)) else {
                 continue;
             };
             let missing = port.ofport.is_none_or(|number| number < 0);
-            let datapath = switch.bridges.get(&port.bridge).map(|bridge| bridge.datapath.as_str());
-            if missing && matches!(resource, Some(Resource::Bridge(_))) && datapath == Some("system") {
+            let datapath = switch
+                .bridges
+                .get(&port.bridge)
+                .map(|bridge| bridge.datapath.as_str());
+            if missing
+                && matches!(resource, Some(Resource::Bridge(_)))
+                && datapath == Some("system")
+            {
                 return Err(PluginError::unavailable(
                     format!("ovs-vswitchd cannot make bridge {name} with the kernel's datapath"),
                     "load it (`modprobe openvswitch`), or declare `datapath: netdev` (userspace)",
@@ -190,9 +201,14 @@ impl OvsPlugin {
                 links.address(name, &before, &state.addresses)
             }
             Some(Resource::Port(name)) => {
+                if change.verb != Verb::Delete && change.after["type"] != json!("internal") {
+                    links.set_up(name)?;
+                }
                 let bridge = |state: &Json| state["bridge"].as_str().unwrap_or_default().to_owned();
                 let Some(moved) = moved else {
-                    if change.before["type"] == json!("veth") && change.after["type"] != json!("veth") {
+                    if change.before["type"] == json!("veth")
+                        && change.after["type"] != json!("veth")
+                    {
                         links.unpair(name)?;
                     }
                     return Ok(());
@@ -213,9 +229,21 @@ fn remembered(port: &Port) -> Option<Moved> {
 }
 
 /// A bridge in the normal form: of its addresses those that we gave it and it still has.
-fn bridge_state(links: &Links, name: &str, bridge: &Bridge, wanted: &[IpNet]) -> Result<Json, PluginError> {
-    let recorded = bridge.external_ids.get(ADDRESSES).map(String::as_str).unwrap_or_default();
-    let mut addresses: Vec<IpNet> = recorded.split(' ').filter_map(|text| text.parse().ok()).collect();
+fn bridge_state(
+    links: &Links,
+    name: &str,
+    bridge: &Bridge,
+    wanted: &[IpNet],
+) -> Result<Json, PluginError> {
+    let recorded = bridge
+        .external_ids
+        .get(ADDRESSES)
+        .map(String::as_str)
+        .unwrap_or_default();
+    let mut addresses: Vec<IpNet> = recorded
+        .split(' ')
+        .filter_map(|text| text.parse().ok())
+        .collect();
     if !bridge.is_ours() {
         addresses = wanted.to_vec();
     }
@@ -262,6 +290,11 @@ fn port_state(links: &Links, name: &str, port: &Port) -> Result<Json, PluginErro
         peer,
         uplink: moved,
         ofport: small(port.ofport_request),
+        up: match kind {
+            // Only who uses an internal port knows when it should be up.
+            "internal" => true,
+            _ => links.find(name)?.is_none_or(|link| link.up),
+        },
         container: port.external_ids.get(CONTAINER).cloned(),
     }))
 }
@@ -291,9 +324,15 @@ impl Plugin for OvsPlugin {
             let resource = bridge_key(name);
             let wanted = self.desired.get(&resource);
             if bridge.is_ours() || wanted.is_some() {
-                let wanted = wanted.map(|wanted| read::<BridgeState>(&wanted.state)).transpose()?;
+                let wanted = wanted
+                    .map(|wanted| read::<BridgeState>(&wanted.state))
+                    .transpose()?;
                 let wanted = wanted.map(|wanted| wanted.addresses).unwrap_or_default();
-                see(resource, bridge.is_ours(), bridge_state(&links, name, bridge, &wanted)?);
+                see(
+                    resource,
+                    bridge.is_ours(),
+                    bridge_state(&links, name, bridge, &wanted)?,
+                );
             }
         }
         for (name, port) in &switch.ports {
@@ -349,9 +388,10 @@ impl Plugin for OvsPlugin {
         let links = Links::open()?;
         let moved = Self::moved(&Self::switch(&client)?, &links, changes)?;
         for change in changes {
-            if let (Some(Resource::Port(name)), Some(peer)) =
-                (Resource::parse(&change.resource), change.after["peer"].as_str())
-            {
+            if let (Some(Resource::Port(name)), Some(peer)) = (
+                Resource::parse(&change.resource),
+                change.after["peer"].as_str(),
+            ) {
                 links.pair(name, peer)?;
             }
         }

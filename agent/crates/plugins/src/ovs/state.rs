@@ -36,6 +36,8 @@ pub(super) struct PortState {
     pub(super) ofport: Option<u16>,
     /// The container whose link it is; the device comes and goes with it.
     pub(super) container: Option<String>,
+    /// Its device is up, or not there.
+    pub(super) up: bool,
 }
 
 /// A resource's name, taken apart.
@@ -95,6 +97,7 @@ pub(super) fn desired(declaration: &Declaration) -> BTreeMap<String, Desired> {
             uplink: false,
             ofport: None,
             container: None,
+            up: true,
         };
         for uplink in &bridge.uplinks {
             let state = PortState {
@@ -109,7 +112,10 @@ pub(super) fn desired(declaration: &Declaration) -> BTreeMap<String, Desired> {
                 PortType::System => ("system", None),
                 PortType::Veth => {
                     let peer = declared.peer.as_ref().map(ToString::to_string);
-                    ("veth", Some(peer.unwrap_or_else(|| other_end(port.as_str()))))
+                    (
+                        "veth",
+                        Some(peer.unwrap_or_else(|| other_end(port.as_str()))),
+                    )
                 }
             };
             let state = PortState {
@@ -120,7 +126,11 @@ pub(super) fn desired(declaration: &Declaration) -> BTreeMap<String, Desired> {
             desired.insert(port_key(port.as_str()), wanted(&state, declared.adopt));
         }
         let numbers = wiring::ofports(declaration, name);
-        let containers = declaration.plugins.lxc.iter().flat_map(|lxc| &lxc.containers);
+        let containers = declaration
+            .plugins
+            .lxc
+            .iter()
+            .flat_map(|lxc| &lxc.containers);
         for (container, declared) in containers {
             if declared.bridge.as_ref() != Some(name) || declared.network == Network::None {
                 continue;
@@ -153,7 +163,11 @@ fn other_end(name: &str) -> String {
         return format!("{name}-p");
     }
     let digest = Sha256::digest(name.as_bytes());
-    let hex: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("veth-{hex}")
 }
 

@@ -83,9 +83,21 @@ pub(super) fn connect(run_dir: &Path) -> Result<Client, PluginError> {
             DATABASE,
             &[
                 ("Open_vSwitch", &["cur_cfg", "next_cfg", "bridges"]),
-                ("Bridge", &["name", "ports", "datapath_type", "fail_mode", "external_ids"]),
+                (
+                    "Bridge",
+                    &[
+                        "name",
+                        "ports",
+                        "datapath_type",
+                        "fail_mode",
+                        "external_ids",
+                    ],
+                ),
                 ("Port", &["name", "interfaces", "tag", "external_ids"]),
-                ("Interface", &["name", "type", "ofport", "ofport_request", "error"]),
+                (
+                    "Interface",
+                    &["name", "type", "ofport", "ofport_request", "error"],
+                ),
             ],
         )
         .map_err(|error| PluginError::failed("watch Open vSwitch's database", error))?;
@@ -114,7 +126,11 @@ impl Switch {
             let bridge = Bridge {
                 uuid: uuid.clone(),
                 // The empty text is the default.
-                datapath: if datapath.is_empty() { "system".to_owned() } else { datapath },
+                datapath: if datapath.is_empty() {
+                    "system".to_owned()
+                } else {
+                    datapath
+                },
                 fail_mode: match text(row, "fail_mode") {
                     mode if mode.is_empty() => "standalone".to_owned(),
                     mode => mode,
@@ -127,7 +143,10 @@ impl Switch {
     }
 
     /// The ports of a bridge, its own local one left out.
-    pub(super) fn ports_of<'a>(&'a self, bridge: &'a str) -> impl Iterator<Item = (&'a String, &'a Port)> {
+    pub(super) fn ports_of<'a>(
+        &'a self,
+        bridge: &'a str,
+    ) -> impl Iterator<Item = (&'a String, &'a Port)> {
         let ports = self.ports.iter();
         ports.filter(move |(name, port)| port.bridge == bridge && *name != bridge)
     }
@@ -135,16 +154,22 @@ impl Switch {
 
 fn read_port(tables: &Tables, bridge: &str, uuid: Uuid, row: &Row) -> Port {
     let interface = uuids(row, "interfaces").into_iter().next();
-    let details = interface.as_ref().and_then(|uuid| tables.row("Interface", uuid));
+    let details = interface
+        .as_ref()
+        .and_then(|uuid| tables.row("Interface", uuid));
     let detail = |column: &str| details.and_then(|details| integer(details, column));
     Port {
         uuid,
         bridge: bridge.to_owned(),
-        kind: details.map(|details| text(details, "type")).unwrap_or_default(),
+        kind: details
+            .map(|details| text(details, "type"))
+            .unwrap_or_default(),
         tag: integer(row, "tag"),
         ofport: detail("ofport"),
         ofport_request: detail("ofport_request"),
-        error: details.map(|details| text(details, "error")).filter(|error| !error.is_empty()),
+        error: details
+            .map(|details| text(details, "error"))
+            .filter(|error| !error.is_empty()),
         external_ids: strings(row, "external_ids"),
         interface,
     }

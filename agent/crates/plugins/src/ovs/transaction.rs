@@ -32,7 +32,8 @@ impl<'a> Transaction<'a> {
     /// result.
     pub(super) fn finish(mut self, run: &str) -> Vec<Operation> {
         let root = Where::uuid(&self.switch.root);
-        self.operations.push(Operation::Comment(format!("op-dbus run {run}")));
+        self.operations
+            .push(Operation::Comment(format!("op-dbus run {run}")));
         self.operations.push(Operation::Mutate {
             table: "Open_vSwitch",
             rows: root.clone(),
@@ -86,7 +87,10 @@ impl<'a> Transaction<'a> {
         let addresses = addresses.join(" ");
         let marks = [(MARK, "1"), (ADDRESSES, addresses.as_str())];
         let mut columns = Columns::from([
-            ("datapath_type", Value::of(Atom::from(state.datapath.as_str()))),
+            (
+                "datapath_type",
+                Value::of(Atom::from(state.datapath.as_str())),
+            ),
             ("fail_mode", Value::of(Atom::from(state.fail_mode.as_str()))),
         ]);
         if let Some(bridge) = self.switch.bridges.get(name) {
@@ -105,14 +109,22 @@ impl<'a> Transaction<'a> {
             format!("local{place}"),
             format!("localif{place}"),
         );
-        self.insert("Interface", &interface, Columns::from([
-            ("name", Value::of(Atom::from(name))),
-            ("type", Value::of(Atom::from("internal"))),
-        ]));
-        self.insert("Port", &port, Columns::from([
-            ("name", Value::of(Atom::from(name))),
-            ("interfaces", named(&interface)),
-        ]));
+        self.insert(
+            "Interface",
+            &interface,
+            Columns::from([
+                ("name", Value::of(Atom::from(name))),
+                ("type", Value::of(Atom::from("internal"))),
+            ]),
+        );
+        self.insert(
+            "Port",
+            &port,
+            Columns::from([
+                ("name", Value::of(Atom::from(name))),
+                ("interfaces", named(&interface)),
+            ]),
+        );
         columns.insert("name", Value::of(Atom::from(name)));
         columns.insert("ports", named(&port));
         columns.insert("external_ids", Value::map(marks));
@@ -164,10 +176,19 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), PluginError> {
         let moved = moved.and_then(|moved| serde_json::to_string(moved).ok());
         let mut marks = vec![(MARK, "1")];
-        marks.extend(state.container.as_deref().map(|container| (CONTAINER, container)));
+        marks.extend(
+            state
+                .container
+                .as_deref()
+                .map(|container| (CONTAINER, container)),
+        );
         marks.extend(state.peer.as_deref().map(|peer| (PEER, peer)));
         marks.extend(moved.as_deref().map(|moved| (MOVED, moved)));
-        let kind = if state.kind == "internal" { "internal" } else { "" };
+        let kind = if state.kind == "internal" {
+            "internal"
+        } else {
+            ""
+        };
         let number = |number: Option<u16>| {
             number.map_or(Value::EMPTY, |number| Value::of(i64::from(number)))
         };
@@ -182,12 +203,16 @@ impl<'a> Transaction<'a> {
             let mut interface = interface;
             interface.insert("name", Value::of(Atom::from(name)));
             self.insert("Interface", &device, interface);
-            self.insert("Port", &row, Columns::from([
-                ("name", Value::of(Atom::from(name))),
-                ("interfaces", named(&device)),
-                ("tag", tag),
-                ("external_ids", Value::map(marks)),
-            ]));
+            self.insert(
+                "Port",
+                &row,
+                Columns::from([
+                    ("name", Value::of(Atom::from(name))),
+                    ("interfaces", named(&device)),
+                    ("tag", tag),
+                    ("external_ids", Value::map(marks)),
+                ]),
+            );
             return self.attach(&state.bridge, named(&row));
         };
         foreign(port.is_ours(), change, "port", name)?;
@@ -278,7 +303,14 @@ fn marked(ids: &BTreeMap<String, String>, marks: &[(&str, &str)], unmark: bool) 
     if unmark {
         ids.remove(MOVED);
     } else {
-        ids.extend(marks.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        ids.extend(
+            marks
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
     }
-    Value::map(ids.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    Value::map(
+        ids.iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    )
 }

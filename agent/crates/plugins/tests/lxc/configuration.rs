@@ -44,9 +44,11 @@ fn a_file_beyond_reading_is_written_again() {
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
         assert_eq!(host.state("a"), "RUNNING");
     }
+    let pid = host.init("a");
     fs::remove_file(&path).unwrap();
     host.apply(&with_a(""));
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    assert_ne!(host.init("a"), pid);
 }
 
 #[test]

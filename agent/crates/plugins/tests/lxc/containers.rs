@@ -116,12 +116,53 @@ fn limits_are_in_the_control_groups() {
         32 << 20
     );
     assert_eq!(limit(pid, "cpu", "cpu.cfs_quota_us", "cpu.max"), 300_000);
-    // Another limit needs another start.
-    host.apply(&with_a(", cores: 1"));
-    assert_ne!(host.init("a"), pid);
+    // Others are set while it runs: more than the old sum of memory and swap, and less again.
+    host.apply(&with_a(", cores: 1, swap: 0").replace("64MiB", "512MiB"));
     assert_eq!(
-        limit(host.init("a"), "cpu", "cpu.cfs_quota_us", "cpu.max"),
-        100_000
+        limit(pid, "memory", "memory.limit_in_bytes", "memory.max"),
+        512 << 20
+    );
+    assert_eq!(limit(pid, "cpu", "cpu.cfs_quota_us", "cpu.max"), 100_000);
+    host.apply(&with_a(", cores: 1, swap: 0"));
+    assert_eq!(
+        limit(pid, "memory", "memory.limit_in_bytes", "memory.max"),
+        64 << 20
+    );
+    assert_eq!(host.init("a"), pid);
+    // And are in force after the next start.
+    host.apply(&with_a(", cores: 1, swap: 0, running: false"));
+    host.apply(&with_a(", cores: 1, swap: 0"));
+    assert_eq!(
+        limit(
+            host.init("a"),
+            "memory",
+            "memory.limit_in_bytes",
+            "memory.max"
+        ),
+        64 << 20
+    );
+}
+
+#[test]
+fn a_limit_that_cannot_be_set_is_an_error_and_not_kept() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&with_a(""));
+    let config = fs::read_to_string(host.container("a").join("config")).unwrap();
+    // What is in a tmpfs cannot go away, and there is no swap space to go to.
+    host.ask(
+        "a",
+        &["sh", "-c", "dd if=/dev/zero of=/run/ballast bs=1M count=40"],
+    );
+    let text = host.fail(&with_a(", swap: 0").replace("64MiB", "8MiB"));
+    assert!(text.contains("of container a"), "{text}");
+    assert_eq!(
+        fs::read_to_string(host.container("a").join("config")).unwrap(),
+        config
+    );
+    let pid = host.init("a");
+    assert_eq!(
+        limit(pid, "memory", "memory.limit_in_bytes", "memory.max"),
+        64 << 20
     );
 }
 

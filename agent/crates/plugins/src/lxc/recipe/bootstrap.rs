@@ -75,7 +75,7 @@ pub(super) fn build(
         }
     })?;
     RootFs::open(&root)
-        .and_then(|rootfs| forget_this_machine(&rootfs))
+        .and_then(|rootfs| make_generic(&rootfs))
         .map_err(|error| PluginError::failed(doing, error))
 }
 
@@ -114,10 +114,13 @@ fn debootstrap() -> Result<PathBuf, PluginError> {
     })
 }
 
-/// What the tools copy from the machine, and what must differ between containers.
-fn forget_this_machine(rootfs: &RootFs) -> io::Result<()> {
+/// Removes what the tools copy from the machine, what must differ between containers, and what cannot
+/// work in one.
+fn make_generic(rootfs: &RootFs) -> io::Result<()> {
     // LXC sets the name; a file would override it.
     rootfs.remove("etc/hostname")?;
     // systemd makes up another for each container at its first start (machine-id(5)).
-    rootfs.replace("etc/machine-id", "uninitialized\n")
+    rootfs.replace("etc/machine-id", "uninitialized\n")?;
+    // Only the machine itself may mount it.
+    rootfs.link("/dev/null", "etc/systemd/system/sys-kernel-debug.mount")
 }

@@ -31,12 +31,14 @@ Description=Join the mesh
 Documentation=https://docs.netmaker.io/
 ConditionPathExists=/etc/netmaker/join-key
 ConditionPathExists=!/etc/netmaker/joined
-Wants=network-online.target
-After=network-online.target
+After=network.target
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+# Waiting for the network would hold up every container, also without a key.
+Restart=on-failure
+RestartSec=15
 # netclient takes the key in no other way; it is gone from the list of processes once it has joined.
 ExecStart=/bin/sh -c 'exec netclient join -t \"$$(cat /etc/netmaker/join-key)\"'
 ExecStartPost=/bin/touch /etc/netmaker/joined
