@@ -1,6 +1,7 @@
 //! Appending: threads that append at the same time share a commit, and so one wait for the disk.
 
 use std::sync::{Arc, Mutex};
+use std::thread::{self, Thread};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -18,17 +19,25 @@ use crate::schema;
 /// Largest entry, all its columns together, in bytes.
 const LARGEST: usize = 16 << 20;
 
-/// The connection that writes, and what waits for it.
+/// The connection that writes, and who waits for it.
 #[derive(Debug)]
 pub(crate) struct Writer {
     connection: Mutex<Connection>,
-    waiting: Mutex<Vec<Arc<Job>>>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Arc<Job>>,
+    /// One of the callers is writing for a group of them.
+    led: bool,
 }
 
 /// Entries of one caller, and what became of them.
 #[derive(Debug)]
 struct Job {
     entries: Vec<Checked>,
+    caller: Thread,
     done: Mutex<Option<Result<Vec<Entry>>>>,
 }
 
@@ -70,7 +79,7 @@ impl Ledger {
 
 impl Writer {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection: Mutex::new(connection), waiting: Mutex::default() }
+        Self { connection: Mutex::new(connection), queue: Mutex::default() }
     }
 
     /// Lets the write-ahead log stand when the connection is closed, for the next one to read.
@@ -80,29 +89,64 @@ impl Writer {
         let _ = lock(&self.connection).set_db_config(option, true);
     }
 
-    /// Whoever gets the connection writes for all that wait; the others find their work done.
+    /// The first caller to come writes for all that wait by then; who comes meanwhile waits for the
+    /// next time, so that a single caller never waits for anybody.
     fn append(&self, database: &Database, entries: Vec<Checked>) -> Result<Vec<Entry>> {
-        let own = Arc::new(Job { entries, done: Mutex::default() });
-        lock(&self.waiting).push(Arc::clone(&own));
-        let mut connection = lock(&self.connection);
-        if let Some(done) = lock(&own.done).take() {
-            return done;
-        }
-        let jobs = std::mem::take(&mut *lock(&self.waiting));
-        match write(database, &mut connection, &jobs) {
-            Ok(recorded) => {
-                for (job, recorded) in jobs.iter().zip(recorded) {
-                    *lock(&job.done) = Some(Ok(recorded));
-                }
+        let own = Arc::new(Job { entries, caller: thread::current(), done: Mutex::default() });
+        lock(&self.queue).waiting.push(Arc::clone(&own));
+        loop {
+            if let Some(done) = lock(&own.done).take() {
+                return done;
             }
-            Err(error) => {
-                for job in &jobs {
-                    *lock(&job.done) = Some(Err(error.clone()));
-                }
+            match self.lead() {
+                Some(lead) => lead.write(database),
+                None => thread::park(),
             }
         }
-        let done = lock(&own.done).take();
-        done.unwrap_or_else(|| Err(database.failed("an append was given up")))
+    }
+
+    /// Leads the group of all that wait, unless somebody leads already.
+    fn lead(&self) -> Option<Lead<'_>> {
+        let mut queue = lock(&self.queue);
+        if queue.led {
+            return None;
+        }
+        queue.led = true;
+        Some(Lead { writer: self, group: std::mem::take(&mut queue.waiting) })
+    }
+}
+
+/// The group that one caller writes for.
+struct Lead<'a> {
+    writer: &'a Writer,
+    group: Vec<Arc<Job>>,
+}
+
+impl Lead<'_> {
+    fn write(self, database: &Database) {
+        let mut connection = lock(&self.writer.connection);
+        match write(database, &mut connection, &self.group) {
+            Ok(recorded) => self.group.iter().zip(recorded).for_each(|(job, own)| job.finish(Ok(own))),
+            Err(error) => self.group.iter().for_each(|job| job.finish(Err(error.clone()))),
+        }
+    }
+}
+
+impl Drop for Lead<'_> {
+    /// Lets the next one lead.
+    fn drop(&mut self) {
+        let mut queue = lock(&self.writer.queue);
+        queue.led = false;
+        if let Some(next) = queue.waiting.first() {
+            next.caller.unpark();
+        }
+    }
+}
+
+impl Job {
+    fn finish(&self, result: Result<Vec<Entry>>) {
+        *lock(&self.done) = Some(result);
+        self.caller.unpark();
     }
 }
 

@@ -1,4 +1,5 @@
 //! Appending and reading, by several threads and processes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Writers that are killed, and disks that are full.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

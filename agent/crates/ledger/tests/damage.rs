@@ -1,4 +1,5 @@
 //! Whatever byte of the files is changed: it is refused, or found, or changes nothing that anybody reads.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Making and opening a ledger, and refusing what is none.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
@@ -89,6 +90,9 @@ fn a_ledger_made_by_hand_is_taken() {
     assert!(ledger.verify(None).unwrap().valid);
 }
 
+/// What is wrong with a file, and how it becomes so.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn what_is_no_ledger_is_refused_and_left_as_it_is() {
     let garbage = |path: &Path| fs::write(path, "this is no database, whatever anybody says of it").unwrap();
@@ -102,7 +106,7 @@ fn what_is_no_ledger_is_refused_and_left_as_it_is() {
         tamper(path, BY_HAND);
         tamper(path, "DROP INDEX idx_target");
     };
-    let others: [(&str, &dyn Fn(&Path)); 5] = [
+    let others: [Case; 5] = [
         ("garbage", &garbage),
         ("zeros", &zeros),
         ("another database", &other),
@@ -127,7 +131,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     let cut = |path: &Path, length: u64| {
         fs::File::options().write(true).open(path).unwrap().set_len(length).unwrap();
     };
-    let others: [(&str, &dyn Fn(&Path)); 6] = [
+    let others: [Case; 6] = [
         ("a header of something else", &|path| spoil(path, 0, b"not a database")),
         ("garbage in a page of the table", &|path| spoil(path, 4096, &[0xa5; 4096])),
         ("garbage in a later page", &|path| spoil(path, 5 * 4096, &[0x5a; 2000])),

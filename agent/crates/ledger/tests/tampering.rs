@@ -1,4 +1,5 @@
 //! Every way to change history behind the ledger's back is found, and named.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

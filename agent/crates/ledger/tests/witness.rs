@@ -1,4 +1,5 @@
 //! Another language, another SQLite and another JSON find the same hashes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,10 +1,11 @@
-//! The client: one thread reads, callers wait for answers or for the cache to show something.
+//! The client: one thread reads, one writes, callers wait for answers or for the cache to show something.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,15 +15,18 @@ use crate::error::{Error, Refusal};
 use crate::operation::Operation;
 use crate::table::{Row, Tables};
 use crate::value::{Uuid, Value};
-use crate::wire::Messages;
+use crate::wire::{LARGEST, Messages};
 
-/// Time between two attempts to reach a server that went away.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Time before the second attempt to reach a server that went away; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection to a database server, with a cache of what is monitored. Threads may share it.
 pub struct Client {
     path: PathBuf,
     timeout: Duration,
+    /// Held by the one caller that connects; the others wait for it.
+    connecting: Mutex<()>,
     shared: Arc<Shared>,
 }
 
@@ -35,22 +39,77 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// `None` when the server is away.
-    stream: Option<UnixStream>,
+    connection: Option<Connection>,
     /// Counts connections, so that a reader of an old one keeps its hands off.
-    connection: u64,
+    connections: u64,
     next_id: u64,
     /// Requests that wait, and answers that have come.
     answers: BTreeMap<u64, Option<Json>>,
-    /// What is monitored: database and request, to ask again after a reconnect.
+    /// What is to be monitored: database and request, to ask again after a reconnect.
     monitored: Option<(String, Json)>,
+    /// The request whose answer fills the cache.
+    filling: Option<u64>,
+    /// Whether the cache follows the current connection.
+    watching: bool,
+    /// Always whole: replaced at once by the answer to `filling`, then updated.
     tables: Tables,
     /// Why the last connection ended, if not by the server's closing it.
     garbage: Option<String>,
 }
 
+/// What it takes to talk to the server that is there now.
+struct Connection {
+    stream: UnixStream,
+    /// To the thread that writes: the reader must never wait for the server to read.
+    outgoing: Sender<String>,
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.connection.is_some() && (self.watching || self.monitored.is_none())
+    }
+
+    /// Ends the connection; its threads see that and end too.
+    fn hang_up(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.stream.shutdown(Shutdown::Both);
+        }
+        self.filling = None;
+        self.watching = false;
+    }
+
+    /// Hands a message to the writer. What cannot be written ends the connection, which the reader sees.
+    fn send(&self, message: &Json) {
+        if let Some(connection) = &self.connection {
+            let _ = connection.outgoing.send(message.to_string());
+        }
+    }
+
+    fn answered(&mut self, mut message: Json) -> Result<(), Error> {
+        let Some(id) = message.get("id").and_then(Json::as_u64) else {
+            let start: String = message.to_string().chars().take(200).collect();
+            return Err(Error::Garbage(start));
+        };
+        if self.filling == Some(id) && message.get("error").is_none_or(Json::is_null) {
+            // Here and not by the caller that waits: updates that follow build on it.
+            let rows = message.get_mut("result").map(Json::take);
+            let mut tables = Tables::default();
+            tables.update(rows.unwrap_or_default())?;
+            self.tables = tables;
+            self.filling = None;
+            self.watching = true;
+        }
+        // Nobody may wait for it any longer.
+        if let Some(place) = self.answers.get_mut(&id) {
+            *place = Some(message);
+        }
+        Ok(())
     }
 }
 
@@ -60,53 +119,79 @@ impl Client {
         let client = Self {
             path: path.to_owned(),
             timeout,
+            connecting: Mutex::default(),
             shared: Arc::default(),
         };
         client.open()?;
         Ok(client)
     }
 
-    /// Opens the socket and starts its reader.
+    /// Opens the socket and starts its threads.
     fn open(&self) -> Result<(), Error> {
         let failed = |source| Error::Connect {
             path: self.path.clone(),
             source,
         };
         let stream = UnixStream::connect(&self.path).map_err(failed)?;
-        stream
-            .set_write_timeout(Some(self.timeout))
-            .map_err(failed)?;
         let reader = stream.try_clone().map_err(failed)?;
+        let writer = stream.try_clone().map_err(failed)?;
+        let (outgoing, messages) = channel();
+        let thread = || std::thread::Builder::new().name("ovsdb".to_owned());
+        thread()
+            .spawn(move || write(writer, &messages))
+            .map_err(failed)?;
         let mut state = self.shared.lock();
-        state.connection += 1;
+        state.hang_up();
+        state.connections += 1;
         state.garbage = None;
-        state.stream = Some(stream);
-        let (shared, connection) = (Arc::clone(&self.shared), state.connection);
-        std::thread::Builder::new()
-            .name("ovsdb".to_owned())
+        let (shared, connection) = (Arc::clone(&self.shared), state.connections);
+        thread()
             .spawn(move || read(&shared, connection, reader))
             .map_err(failed)?;
+        state.connection = Some(Connection { stream, outgoing });
         Ok(())
     }
 
-    /// A connected state, after reconnecting if the server went away in the meantime.
+    /// Reconnects if the server went away in the meantime, and fills the cache again.
     fn connected(&self, deadline: Instant) -> Result<(), Error> {
+        if self.shared.lock().is_ready() {
+            return Ok(());
+        }
+        let _alone = self
+            .connecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut pause = FIRST_PAUSE;
         loop {
-            if self.shared.lock().stream.is_some() {
-                return Ok(());
-            }
-            match self.open() {
-                Ok(()) => {
-                    let monitored = self.shared.lock().monitored.clone();
-                    if let Some((database, request)) = monitored {
-                        self.ask_to_monitor(&database, &request, deadline)?;
-                    }
-                    return Ok(());
+            match self.make_ready(deadline) {
+                Err(Error::Connect { .. } | Error::Gone(_))
+                    if Instant::now() + pause < deadline =>
+                {
+                    std::thread::sleep(pause);
+                    pause = (2 * pause).min(LONGEST_PAUSE);
                 }
-                Err(error) if Instant::now() + PAUSE >= deadline => return Err(error),
-                Err(_) => std::thread::sleep(PAUSE),
+                made => return made,
             }
         }
+    }
+
+    fn make_ready(&self, deadline: Instant) -> Result<(), Error> {
+        if self.shared.lock().connection.is_none() {
+            self.open()?;
+        }
+        let wanted = {
+            let state = self.shared.lock();
+            state.monitored.clone().filter(|_| !state.watching)
+        };
+        let Some((database, request)) = wanted else {
+            return Ok(());
+        };
+        let asked = self.ask("monitor", &json!([database, null, request]), deadline);
+        if asked.is_err() {
+            // The server refuses to be asked twice on one connection.
+            self.shared.lock().hang_up();
+        }
+        asked.map(drop)
     }
 
     /// Asks and waits for the answer's `result`.
@@ -118,27 +203,25 @@ impl Client {
 
     fn ask(&self, method: &str, params: &Json, deadline: Instant) -> Result<Json, Error> {
         let mut state = self.shared.lock();
-        let id = state.next_id;
-        state.next_id += 1;
-        let connection = state.connection;
-        let message = json!({ "id": id, "method": method, "params": params }).to_string();
-        let Some(stream) = &mut state.stream else {
-            return Err(Error::Gone(self.path.clone()));
-        };
-        if stream.write_all(message.as_bytes()).is_err() {
-            hang_up(&mut state);
+        if state.connection.is_none() {
             return Err(Error::Gone(self.path.clone()));
         }
+        let id = state.next_id;
+        state.next_id += 1;
+        let connection = state.connections;
         state.answers.insert(id, None);
+        if method == "monitor" {
+            state.filling = Some(id);
+        }
+        state.send(&json!({ "id": id, "method": method, "params": params }));
         loop {
-            if let Some(Some(answer)) = state.answers.get(&id) {
-                let answer = answer.clone();
+            if let Some(Some(answer)) = state.answers.get_mut(&id).map(Option::take) {
                 state.answers.remove(&id);
                 return result(method, answer);
             }
-            let garbage = state.garbage.clone();
-            if state.stream.is_none() || state.connection != connection {
+            if state.connection.is_none() || state.connections != connection {
                 state.answers.remove(&id);
+                let garbage = state.garbage.clone();
                 return Err(garbage.map_or_else(|| Error::Gone(self.path.clone()), Error::Garbage));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -166,35 +249,23 @@ impl Client {
     }
 
     /// Watches columns of tables from now on; the cache holds their rows when this returns. A client
-    /// monitors one set of tables; a second call replaces the first after the next reconnect.
+    /// watches one set of tables: a second call replaces the first.
     pub fn monitor(&self, database: &str, tables: &[(&str, &[&str])]) -> Result<(), Error> {
         let tables = tables.iter();
         let request: serde_json::Map<_, _> = tables
             .map(|(table, columns)| ((*table).to_owned(), json!({ "columns": columns })))
             .collect();
-        let request = Json::Object(request);
-        let deadline = Instant::now() + self.timeout;
-        self.connected(deadline)?;
-        self.shared.lock().monitored = Some((database.to_owned(), request.clone()));
-        self.ask_to_monitor(database, &request, deadline)
+        {
+            let mut state = self.shared.lock();
+            if state.monitored.is_some() {
+                state.hang_up();
+            }
+            state.monitored = Some((database.to_owned(), Json::Object(request)));
+        }
+        self.connected(Instant::now() + self.timeout)
     }
 
-    fn ask_to_monitor(
-        &self,
-        database: &str,
-        request: &Json,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        // Rows that went while the server was away must not stay.
-        self.shared.lock().tables = Tables::default();
-        let rows = self.ask("monitor", &json!([database, null, request]), deadline)?;
-        let mut state = self.shared.lock();
-        state.tables.update(&rows)?;
-        self.shared.changed.notify_all();
-        Ok(())
-    }
-
-    /// What is monitored, as of now; after a reconnect if there has to be one.
+    /// What is watched, as of now; after a reconnect if there has to be one.
     pub fn tables(&self) -> Result<Tables, Error> {
         self.connected(Instant::now() + self.timeout)?;
         Ok(self.shared.lock().tables.clone())
@@ -217,7 +288,7 @@ impl Client {
             if left.is_zero() {
                 return Ok(None);
             }
-            if state.stream.is_some() {
+            if state.is_ready() {
                 drop(self.shared.changed.wait_timeout(state, left));
             }
         }
@@ -283,14 +354,7 @@ impl Done {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        hang_up(&mut self.shared.lock());
-    }
-}
-
-/// Ends the connection; its reader sees that and ends too.
-fn hang_up(state: &mut State) {
-    if let Some(stream) = state.stream.take() {
-        let _ = stream.shutdown(Shutdown::Both);
+        self.shared.lock().hang_up();
     }
 }
 
@@ -305,29 +369,40 @@ fn result(method: &str, mut answer: Json) -> Result<Json, Error> {
     }
 }
 
+/// Writes to one connection until it ends.
+fn write(mut stream: UnixStream, messages: &Receiver<String>) {
+    for message in messages {
+        if stream.write_all(message.as_bytes()).is_err() {
+            let _ = stream.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
 /// Reads one connection to its end.
 fn read(shared: &Shared, connection: u64, stream: UnixStream) {
     let mut garbage = None;
-    for message in Messages::new(stream) {
+    for message in Messages::new(stream, LARGEST) {
         let heard = match message {
             Ok(message) => hear(shared, connection, message),
-            // The stream's end in the middle of a message is the server's end, not nonsense.
-            Err(error) if error.is_eof() || error.is_io() => break,
-            Err(error) => Err(Error::Garbage(error.to_string())),
+            Err(error) => Err(error),
         };
         match heard {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                garbage = Some(error.to_string());
+                garbage = Some(match error {
+                    Error::Garbage(what) => what,
+                    other => other.to_string(),
+                });
                 break;
             }
         }
     }
     let mut state = shared.lock();
-    if state.connection == connection {
+    if state.connections == connection {
         state.garbage = garbage;
-        hang_up(&mut state);
+        state.hang_up();
     }
     shared.changed.notify_all();
 }
@@ -335,39 +410,22 @@ fn read(shared: &Shared, connection: u64, stream: UnixStream) {
 /// Takes in one message; `false` if the connection is no longer the current one.
 fn hear(shared: &Shared, connection: u64, mut message: Json) -> Result<bool, Error> {
     let mut state = shared.lock();
-    if state.connection != connection {
+    if state.connections != connection || state.connection.is_none() {
         return Ok(false);
     }
     match message.get("method").and_then(Json::as_str) {
         Some("echo") => {
             let params = message.get_mut("params").map(Json::take);
             let id = message.get_mut("id").map(Json::take);
-            let answer = json!({ "id": id, "result": params, "error": null }).to_string();
-            if let Some(stream) = &mut state.stream {
-                // If it cannot be sent, reading will tell.
-                let _ = stream.write_all(answer.as_bytes());
-            }
+            state.send(&json!({ "id": id, "result": params, "error": null }));
         }
         Some("update") => {
-            let updates = message.pointer("/params/1").cloned().unwrap_or_default();
-            state.tables.update(&updates)?;
+            let updates = message.pointer_mut("/params/1").map(Json::take);
+            state.tables.update(updates.unwrap_or_default())?;
         }
         // A client need not understand other notifications.
         Some(_) => {}
-        None => {
-            let id = message.get("id").and_then(Json::as_u64);
-            let waiting = id.and_then(|id| state.answers.get_mut(&id));
-            match waiting {
-                Some(place) => *place = Some(message),
-                // Somebody who no longer waits.
-                None if id.is_some() => {}
-                None => {
-                    return Err(Error::Garbage(
-                        message.to_string().chars().take(200).collect(),
-                    ));
-                }
-            }
-        }
+        None => state.answered(message)?,
     }
     drop(state);
     shared.changed.notify_all();

@@ -35,7 +35,7 @@ pub enum Error {
     /// What came is not the protocol.
     #[error("the database sent what cannot be understood: {0}")]
     Garbage(String),
-    /// No answer in time.
+    /// No answer in time. Whether a transaction was done, or still will be, is not known.
     #[error("the database did not answer {what} within {limit:?}")]
     TimedOut {
         /// What was asked.

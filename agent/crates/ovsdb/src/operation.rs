@@ -41,7 +41,7 @@ pub enum Mutator {
     Add,
     /// Adds elements to a set or pairs to a map; pairs whose key is there stay.
     Insert,
-    /// Takes elements, or a map's pairs by key or by pair.
+    /// Takes elements away, or a map's pairs: those given, or those whose keys are in a set.
     Delete,
 }
 
@@ -101,6 +101,16 @@ pub enum Operation {
         /// Which columns.
         columns: Vec<&'static str>,
     },
+    /// Refuses the transaction unless the one row found has exactly these values. It does not wait for
+    /// them to come.
+    Require {
+        /// The table.
+        table: &'static str,
+        /// Which row.
+        rows: Where,
+        /// Its columns.
+        row: BTreeMap<&'static str, Value>,
+    },
     /// A line for the database's log.
     Comment(String),
 }
@@ -140,6 +150,10 @@ impl Operation {
             } => {
                 json!({ "op": "select", "table": table, "where": rows.to_json(), "columns": columns })
             }
+            Self::Require { table, rows, row } => json!({
+                "op": "wait", "timeout": 0, "table": table, "where": rows.to_json(), "until": "==",
+                "columns": row.keys().collect::<Vec<_>>(), "rows": [columns(row)],
+            }),
             Self::Comment(text) => json!({ "op": "comment", "comment": text }),
         }
     }

@@ -213,6 +213,143 @@ fn a_server_that_restarts_is_found_again_and_the_cache_is_fresh() {
     assert!(matches!(short, Err(Error::Connect { .. })));
 }
 
+/// The value of `external_ids:n` in the root row.
+fn number(tables: &ovsdb::Tables) -> Option<u64> {
+    let (_, row) = tables.rows("Open_vSwitch").next()?;
+    row["external_ids"].strings().get("n")?.parse().ok()
+}
+
+fn count_to(client: &Client, n: u64) {
+    let text = n.to_string();
+    let set = Operation::Update {
+        table: "Open_vSwitch",
+        rows: Where::all(),
+        row: BTreeMap::from([("external_ids", Value::map([("n", text.as_str())]))]),
+    };
+    client.transact("Open_vSwitch", &[set]).unwrap();
+}
+
+#[test]
+fn a_cache_that_is_filled_while_others_write_is_not_behind() {
+    let Some(machine) = Machine::new("needs root") else {
+        return;
+    };
+    let ovs = machine.ovs();
+    let writer = Client::connect(&ovs.socket(), 5 * SECOND).unwrap();
+    let reader = Client::connect(&ovs.socket(), 5 * SECOND).unwrap();
+    count_to(&writer, 0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1..500 {
+                count_to(&writer, n);
+            }
+            done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        let mut last = 0;
+        while !done.load(std::sync::atomic::Ordering::Acquire) {
+            // Each call fills the cache anew, over a new connection.
+            watch(&reader);
+            let seen = number(&reader.tables().unwrap()).unwrap();
+            assert!(seen >= last, "{seen} after {last}");
+            last = seen;
+        }
+    });
+    let end = reader
+        .wait_for(5 * SECOND, |tables| {
+            number(tables).filter(|seen| *seen == 499)
+        })
+        .unwrap();
+    assert_eq!(end, Some(499));
+}
+
+#[test]
+fn threads_that_share_a_client_never_see_half_a_cache() {
+    let Some(machine) = Machine::new("needs root") else {
+        return;
+    };
+    let mut ovs = machine.ovs();
+    let client = Client::connect(&ovs.socket(), 10 * SECOND).unwrap();
+    watch(&client);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Acquire) {
+                    let tables = client.tables().unwrap();
+                    assert_eq!(tables.rows("Open_vSwitch").count(), 1);
+                }
+            });
+        }
+        for _ in 0..5 {
+            ovs.kill_database();
+            ovs.start_database();
+            client.tables().unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+    });
+}
+
+#[test]
+fn what_is_required_holds_or_nothing_is_done() {
+    let Some(machine) = Machine::new("needs root") else {
+        return;
+    };
+    let ovs = machine.ovs();
+    let client = Client::connect(&ovs.socket(), 5 * SECOND).unwrap();
+    watch(&client);
+    count_to(&client, 1);
+    let step = |from: &str, to: &str| {
+        let row = |n: &str| BTreeMap::from([("external_ids", Value::map([("n", n)]))]);
+        let (table, rows) = ("Open_vSwitch", Where::all());
+        let require = Operation::Require {
+            table,
+            rows: rows.clone(),
+            row: row(from),
+        };
+        let update = Operation::Update {
+            table,
+            rows,
+            row: row(to),
+        };
+        client.transact("Open_vSwitch", &[require, update])
+    };
+    step("1", "2").unwrap();
+    let error = step("1", "3").unwrap_err();
+    assert!(
+        matches!(&error, Error::Refused(refusal) if refusal.place == 0 && refusal.kind == "timed out"),
+        "{error}"
+    );
+    assert_eq!(
+        ovs.vsctl(&["get", "open_vswitch", ".", "external_ids:n"])
+            .trim(),
+        "\"2\""
+    );
+}
+
+#[test]
+fn a_server_that_talks_before_it_listens_is_no_deadlock() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("peer");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // In pieces: a client that keeps its reader from any of them stops them all.
+        let noise = br#"{"method":"noise","params":[],"id":null}"#.repeat(200_000);
+        stream.write_all(&noise).unwrap();
+        let reader = std::io::BufReader::new(&stream);
+        let mut requests =
+            serde_json::Deserializer::from_reader(reader).into_iter::<serde_json::Value>();
+        let id = requests.next().unwrap().unwrap()["id"].clone();
+        let answer = serde_json::json!({ "id": id, "result": [{}], "error": null });
+        (&stream).write_all(answer.to_string().as_bytes()).unwrap();
+    });
+    let client = Client::connect(&path, 20 * SECOND).unwrap();
+    let long = Operation::Comment("y".repeat(8 << 20));
+    assert_eq!(client.transact("x", &[long]).unwrap(), [Done::Done]);
+    server.join().unwrap();
+}
+
 /// A server that answers the first request with `answer`, whatever it was.
 fn peer(dir: &std::path::Path, answer: &'static [u8], stay: bool) -> std::path::PathBuf {
     let path = dir.join("peer");

@@ -123,8 +123,8 @@ impl LxcPlugin {
         }
     }
 
-    /// Lets LXC call `agent` as `AGENT container-started LINK` when a container starts, in place of the
-    /// program that this one is. See [`container_started`].
+    /// Lets LXC call `agent` as `AGENT container-started PORT [LINK]` when a container starts, in place of
+    /// the program that this one is. See [`container_started`].
     pub fn with_agent(mut self, agent: &Path) -> Self {
         self.site.agent = callable(agent);
         self

@@ -21,6 +21,8 @@ fn a_killed_container_is_seen_as_stopped_and_started_again() {
     let monitor = Pid::from_raw(parent.trim().parse().unwrap()).unwrap();
     let comm = fs::read_to_string(format!("/proc/{}/comm", monitor.as_raw_pid())).unwrap();
     assert_eq!(comm.trim(), "lxc-start");
+    let mut groups = groups(host.init("a"));
+    groups.extend(self::groups(monitor.as_raw_pid().unsigned_abs()));
     kill_process(monitor, Signal::KILL).unwrap();
     wait_for(
         "the container is seen as stopped",
@@ -33,6 +35,26 @@ fn a_killed_container_is_seen_as_stopped_and_started_again() {
     let plan = host.apply(&with_a(""));
     assert_eq!(steps(&plan), ["update container:a"]);
     assert_eq!(host.state("a"), "RUNNING");
+    // Nobody was left to remove them.
+    for group in groups {
+        let _ = fs::remove_dir(group);
+    }
+}
+
+/// The directories of a process's control groups, of both versions.
+fn groups(pid: u32) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let directory = |line: &str| {
+        let (_, line) = line.split_once(':')?;
+        let (controller, path) = line.split_once(':')?;
+        let mount = match controller {
+            "" => "unified",
+            "name=systemd" => "systemd",
+            controller => controller,
+        };
+        Some(format!("/sys/fs/cgroup/{mount}{path}"))
+    };
+    text.lines().filter_map(directory).collect()
 }
 
 #[test]

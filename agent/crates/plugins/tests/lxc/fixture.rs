@@ -36,12 +36,24 @@ impl Host {
         }
         let machine = Machine::new("needs root")?;
         let base = machine.btrfs(512);
-        let agent = agent(machine.dir());
+        let agent = machine.dir().join("agent");
+        // There is no switch that would take the ports in, and nothing to wait for.
+        script(&agent, "exit 0");
         Some(Self {
             base,
             agent,
             machine,
         })
+    }
+
+    /// Has LXC's calls answered as the agent answers them.
+    pub(crate) fn answer_lxc(&self) {
+        let this = std::env::current_exe().unwrap();
+        let call = format!(
+            "shift\nARGUMENTS=\"$*\" exec {} --exact network::agent --ignored --nocapture >/dev/null",
+            this.display()
+        );
+        script(&self.agent, &call);
     }
 
     /// The plugins for the section `lxc` of a declaration.
@@ -204,17 +216,10 @@ impl Drop for Host {
     }
 }
 
-/// A program that LXC calls as it would call ours.
-fn agent(directory: &Path) -> PathBuf {
-    let agent = directory.join("agent");
-    let this = std::env::current_exe().unwrap();
-    let script = format!(
-        "#!/bin/sh\nexec {} --exact network::agent --ignored --nocapture >/dev/null\n",
-        this.display()
-    );
-    fs::write(&agent, script).unwrap();
-    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
-    agent
+/// Writes a program.
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// A switch that has whatever is asked of it.
