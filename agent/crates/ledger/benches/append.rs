@@ -20,11 +20,17 @@ fn main() {
     for run in 0..RUNS {
         bare.push(bare_loop(&dir.path().join(format!("bare-{run}.db"))));
         for (writers, times) in &mut ours {
-            times.push(ledger(&dir.path().join(format!("ledger-{writers}-{run}.db")), *writers));
+            times.push(ledger(
+                &dir.path().join(format!("ledger-{writers}-{run}.db")),
+                *writers,
+            ));
         }
     }
     let bare = median(bare);
-    println!("append: bare SQLite, one writer: {:.0} entries/s", rate(bare));
+    println!(
+        "append: bare SQLite, one writer: {:.0} entries/s",
+        rate(bare)
+    );
     for (writers, times) in ours {
         let time = median(times);
         println!(
@@ -53,13 +59,28 @@ fn entry(n: usize) -> NewEntry {
 fn bare_loop(path: &Path) -> Duration {
     drop(Ledger::open(path).unwrap());
     let connection = Connection::open(path).unwrap();
-    connection.pragma_update(None, "synchronous", "FULL").unwrap();
-    let mut insert = connection.prepare("INSERT INTO operations VALUES (?, ?, ?, ?, ?, ?, NULL, ?)").unwrap();
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .unwrap();
+    let mut insert = connection
+        .prepare("INSERT INTO operations VALUES (?, ?, ?, ?, ?, ?, NULL, ?)")
+        .unwrap();
     let hash = "5".repeat(64);
-    let rows: Vec<_> = (1..=ENTRIES).map(|n| (n, entry(n))).map(|(n, e)| (n, e.target, e.metadata.to_string())).collect();
+    let rows: Vec<_> = (1..=ENTRIES)
+        .map(|n| (n, entry(n)))
+        .map(|(n, e)| (n, e.target, e.metadata.to_string()))
+        .collect();
     let start = Instant::now();
     for (n, target, metadata) in &rows {
-        let row = params![*n as i64, 1_700_000_000 + (*n / 1000) as i64, "container_create", target, hash, hash, metadata];
+        let row = params![
+            *n as i64,
+            1_700_000_000 + (*n / 1000) as i64,
+            "container_create",
+            target,
+            hash,
+            hash,
+            metadata
+        ];
         insert.execute(row).unwrap();
     }
     start.elapsed()
@@ -72,7 +93,10 @@ fn ledger(path: &Path, writers: usize) -> Duration {
     thread::scope(|scope| {
         for part in entries.chunks(ENTRIES.div_ceil(writers)) {
             let ledger = &ledger;
-            scope.spawn(move || part.iter().for_each(|entry| drop(ledger.append(entry).unwrap())));
+            scope.spawn(move || {
+                part.iter()
+                    .for_each(|entry| drop(ledger.append(entry).unwrap()))
+            });
         }
     });
     let time = start.elapsed();

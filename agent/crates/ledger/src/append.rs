@@ -57,7 +57,9 @@ impl Ledger {
     /// [`Error::ReadOnly`] and others; nothing was recorded then.
     pub fn append(&self, entry: &NewEntry) -> Result<Entry> {
         let mut recorded = self.append_all(std::slice::from_ref(entry))?;
-        recorded.pop().ok_or_else(|| self.database.failed("an entry was lost"))
+        recorded
+            .pop()
+            .ok_or_else(|| self.database.failed("an entry was lost"))
     }
 
     /// Records several entries in their order, side by side, all or none.
@@ -67,9 +69,14 @@ impl Ledger {
     /// Those of [`Ledger::append`].
     pub fn append_all(&self, entries: &[NewEntry]) -> Result<Vec<Entry>> {
         let Some(writer) = &self.writer else {
-            return Err(Error::ReadOnly { path: self.path().to_owned() });
+            return Err(Error::ReadOnly {
+                path: self.path().to_owned(),
+            });
         };
-        let entries = entries.iter().map(Checked::new).collect::<Result<Vec<_>>>()?;
+        let entries = entries
+            .iter()
+            .map(Checked::new)
+            .collect::<Result<Vec<_>>>()?;
         match entries.is_empty() {
             true => Ok(Vec::new()),
             false => writer.append(&self.database, entries),
@@ -79,7 +86,10 @@ impl Ledger {
 
 impl Writer {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection: Mutex::new(connection), queue: Mutex::default() }
+        Self {
+            connection: Mutex::new(connection),
+            queue: Mutex::default(),
+        }
     }
 
     /// Lets the write-ahead log stand when the connection is closed, for the next one to read.
@@ -92,7 +102,11 @@ impl Writer {
     /// The first caller to come writes for all that wait by then; who comes meanwhile waits for the
     /// next time, so that a single caller never waits for anybody.
     fn append(&self, database: &Database, entries: Vec<Checked>) -> Result<Vec<Entry>> {
-        let own = Arc::new(Job { entries, caller: thread::current(), done: Mutex::default() });
+        let own = Arc::new(Job {
+            entries,
+            caller: thread::current(),
+            done: Mutex::default(),
+        });
         lock(&self.queue).waiting.push(Arc::clone(&own));
         loop {
             if let Some(done) = lock(&own.done).take() {
@@ -112,7 +126,10 @@ impl Writer {
             return None;
         }
         queue.led = true;
-        Some(Lead { writer: self, group: std::mem::take(&mut queue.waiting) })
+        Some(Lead {
+            writer: self,
+            group: std::mem::take(&mut queue.waiting),
+        })
     }
 }
 
@@ -126,8 +143,15 @@ impl Lead<'_> {
     fn write(self, database: &Database) {
         let mut connection = lock(&self.writer.connection);
         match write(database, &mut connection, &self.group) {
-            Ok(recorded) => self.group.iter().zip(recorded).for_each(|(job, own)| job.finish(Ok(own))),
-            Err(error) => self.group.iter().for_each(|job| job.finish(Err(error.clone()))),
+            Ok(recorded) => self
+                .group
+                .iter()
+                .zip(recorded)
+                .for_each(|(job, own)| job.finish(Ok(own))),
+            Err(error) => self
+                .group
+                .iter()
+                .for_each(|job| job.finish(Err(error.clone()))),
         }
     }
 }
@@ -151,19 +175,27 @@ impl Job {
 }
 
 /// Records the entries of all jobs in one transaction.
-fn write(database: &Database, connection: &mut Connection, jobs: &[Arc<Job>]) -> Result<Vec<Vec<Entry>>> {
+fn write(
+    database: &Database,
+    connection: &mut Connection,
+    jobs: &[Arc<Job>],
+) -> Result<Vec<Vec<Entry>>> {
     let explain = |error| database.explain(error);
     database.still_there()?;
     database.room_to_write()?;
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(explain)?;
     let mut head = read_head(database, &transaction)?;
     let mut recorded = Vec::with_capacity(jobs.len());
     for job in jobs {
         let mut entries = Vec::with_capacity(job.entries.len());
         for checked in &job.entries {
             let entry = insert(database, &transaction, head, checked)?;
-            head = Head { id: entry.id, hash: entry.current_hash };
+            head = Head {
+                id: entry.id,
+                hash: entry.current_hash,
+            };
             entries.push(entry);
         }
         recorded.push(entries);
@@ -172,7 +204,12 @@ fn write(database: &Database, connection: &mut Connection, jobs: &[Arc<Job>]) ->
     Ok(recorded)
 }
 
-fn insert(database: &Database, transaction: &Transaction<'_>, head: Head, new: &Checked) -> Result<Entry> {
+fn insert(
+    database: &Database,
+    transaction: &Transaction<'_>,
+    head: Head,
+    new: &Checked,
+) -> Result<Entry> {
     let explain = |error| database.explain(error);
     let sealed;
     let new = match head.id {
@@ -235,12 +272,17 @@ fn genesis_hash(transaction: &Transaction<'_>) -> rusqlite::Result<Hash> {
 
 impl Checked {
     fn new(entry: &NewEntry) -> Result<Self> {
-        let refused = |detail| Error::Refused { operation: entry.operation.clone(), detail };
+        let refused = |detail| Error::Refused {
+            operation: entry.operation.clone(),
+            detail,
+        };
         let unfit = |error| refused(format!("its metadata does not fit: {error}"));
         let metadata = metadata::canonical(&entry.metadata).map_err(unfit)?;
         let length = metadata.len() + entry.operation.len() + entry.target.len();
         if length > LARGEST {
-            return Err(refused(format!("it is {length} bytes long, more than {LARGEST}")));
+            return Err(refused(format!(
+                "it is {length} bytes long, more than {LARGEST}"
+            )));
         }
         let entry = NewEntry {
             operation: entry.operation.clone(),

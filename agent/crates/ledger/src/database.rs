@@ -20,6 +20,8 @@ use crate::space::Space;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The owner writes, the group reads.
 const MODE: u32 = 0o640;
+/// The write-ahead log gives back what it has grown to beyond this size in bytes.
+const LOG: i64 = 8 << 20;
 /// A file up to this size in bytes is checked as a whole before it is written to: some 10 ms.
 const SMALL: i64 = 4 << 20;
 
@@ -50,7 +52,8 @@ impl Database {
     pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
         let mut database = Self::new(path)?;
         // A read-only snapshot says so only when asked for write access. On a full disk no writer can begin.
-        let unwritable = access(path, Access::WRITE_OK) == Err(Errno::ROFS) || database.room_to_read().is_err();
+        let unwritable =
+            access(path, Access::WRITE_OK) == Err(Errno::ROFS) || database.room_to_read().is_err();
         database.immutable = unwritable && !has_content(&beside(path, "-wal"));
         let reader = database.reader()?;
         match schema::inspect(&reader).map_err(|error| database.explain(error))? {
@@ -83,7 +86,11 @@ impl Database {
 
     /// Fails when a read could end the process for want of space.
     pub(crate) fn room_to_read(&self) -> Result<()> {
-        if self.immutable { Ok(()) } else { self.space.to_read() }
+        if self.immutable {
+            Ok(())
+        } else {
+            self.space.to_read()
+        }
     }
 
     /// Fails when a write could end the process for want of space.
@@ -109,7 +116,9 @@ impl Database {
         let explain = |error| self.explain(error);
         // SQLite opens for reading what it cannot open for writing.
         if writer.is_readonly("main").map_err(explain)? {
-            return Err(Error::ReadOnly { path: self.path.clone() });
+            return Err(Error::ReadOnly {
+                path: self.path.clone(),
+            });
         }
         // Closing a connection would write to a file that is refused.
         let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -126,7 +135,8 @@ impl Database {
     fn create(&self, writer: &Connection) -> Result<()> {
         self.make_durable(writer)?;
         let make = || {
-            let transaction = rusqlite::Transaction::new_unchecked(writer, TransactionBehavior::Immediate)?;
+            let transaction =
+                rusqlite::Transaction::new_unchecked(writer, TransactionBehavior::Immediate)?;
             // Another process may have been faster.
             if schema::inspect(&transaction)? == Contents::Empty {
                 schema::create(&transaction)?;
@@ -139,11 +149,15 @@ impl Database {
     fn make_durable(&self, writer: &Connection) -> Result<()> {
         let set = || {
             writer.pragma_update(None, "synchronous", "FULL")?;
-            writer.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+            writer.pragma_update(None, "journal_size_limit", LOG)?;
+            writer
+                .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
         };
         match set().map_err(|error| self.explain(error))?.as_str() {
             "wal" => Ok(()),
-            mode => Err(self.failed(format!("a write-ahead log is not possible here, only `{mode}`"))),
+            mode => Err(self.failed(format!(
+                "a write-ahead log is not possible here, only `{mode}`"
+            ))),
         }
     }
 
@@ -163,7 +177,9 @@ impl Database {
     pub(crate) fn still_there(&self) -> Result<()> {
         match fs::metadata(&self.path) {
             Ok(meta) if (meta.dev(), meta.ino()) == self.identity => Ok(()),
-            _ => Err(Error::Replaced { path: self.path.clone() }),
+            _ => Err(Error::Replaced {
+                path: self.path.clone(),
+            }),
         }
     }
 
@@ -172,19 +188,32 @@ impl Database {
     }
 
     pub(crate) fn corrupt(&self, detail: impl Into<String>) -> Error {
-        Error::Corrupt { path: self.path.clone(), detail: detail.into() }
+        Error::Corrupt {
+            path: self.path.clone(),
+            detail: detail.into(),
+        }
     }
 
     pub(crate) fn failed(&self, detail: impl Into<String>) -> Error {
-        Error::Failed { path: self.path.clone(), detail: detail.into() }
+        Error::Failed {
+            path: self.path.clone(),
+            detail: detail.into(),
+        }
     }
 
     pub(crate) fn unreadable(&self, id: i64, detail: String) -> Error {
-        Error::Unreadable { path: self.path.clone(), id, detail }
+        Error::Unreadable {
+            path: self.path.clone(),
+            id,
+            detail,
+        }
     }
 
     fn foreign(&self, detail: &str) -> Error {
-        Error::Foreign { path: self.path.clone(), detail: detail.into() }
+        Error::Foreign {
+            path: self.path.clone(),
+            detail: detail.into(),
+        }
     }
 
     /// What an error of SQLite means for this file.
@@ -194,9 +223,14 @@ impl Database {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Error::DiskFull { path },
             Some(ErrorCode::SystemIoFailure) if self.space.is_short() => Error::DiskFull { path },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Error::Locked { path, seconds: PATIENCE.as_secs() }
-            }
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => Error::Locked {
+                path,
+                seconds: PATIENCE.as_secs(),
+            },
             Some(ErrorCode::ReadOnly) => Error::ReadOnly { path },
             Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Error::Denied { path },
             Some(ErrorCode::DatabaseCorrupt) => Error::Corrupt { path, detail },
@@ -217,10 +251,17 @@ fn make_file(path: &Path) -> Result<()> {
     if !has_content(path) && has_content(&beside(path, "-wal")) {
         return Err(Error::Corrupt {
             path: path.to_owned(),
-            detail: format!("the file is gone, but {} still holds entries", beside(path, "-wal").display()),
+            detail: format!(
+                "the file is gone, but {} still holds entries",
+                beside(path, "-wal").display()
+            ),
         });
     }
-    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(path);
     match made {
         // Whatever the umask is.
         Ok(file) => file
@@ -233,7 +274,9 @@ fn make_file(path: &Path) -> Result<()> {
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -245,12 +288,18 @@ fn file_error(path: &Path, error: &io::Error) -> Error {
                 detail: format!("the directory {} does not exist", parent.display()),
                 path,
             },
-            _ => Error::Missing { path, detail: "the file does not exist".into() },
+            _ => Error::Missing {
+                path,
+                detail: "the file does not exist".into(),
+            },
         },
         io::ErrorKind::PermissionDenied => Error::Denied { path },
         io::ErrorKind::ReadOnlyFilesystem => Error::ReadOnly { path },
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { path },
-        _ => Error::Failed { path, detail: error.to_string() },
+        _ => Error::Failed {
+            path,
+            detail: error.to_string(),
+        },
     }
 }
 
@@ -267,10 +316,18 @@ fn has_content(path: &Path) -> bool {
 
 /// The path as a URI, to which parameters can be added.
 fn uri(path: &Path) -> String {
-    let mut uri = "file:".to_owned();
+    // An empty authority, lest a path that begins with two slashes be taken to name one.
+    let mut uri = if path.is_absolute() {
+        "file://"
+    } else {
+        "file:"
+    }
+    .to_owned();
     for byte in path.as_os_str().as_bytes() {
         match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte))
+            }
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }

@@ -93,15 +93,21 @@ impl Serialize for Entry {
 }
 
 pub(crate) fn number(column: &str, value: ValueRef<'_>) -> Result<i64, String> {
-    value.as_i64().map_err(|_| format!("its {column} is no number"))
+    value
+        .as_i64()
+        .map_err(|_| format!("its {column} is no number"))
 }
 
 fn text<'a>(column: &str, value: ValueRef<'a>) -> Result<&'a str, String> {
-    value.as_str().map_err(|_| format!("its {column} is no text"))
+    value
+        .as_str()
+        .map_err(|_| format!("its {column} is no text"))
 }
 
 pub(crate) fn hash(column: &str, value: ValueRef<'_>) -> Result<Hash, String> {
-    text(column, value)?.parse().map_err(|error| format!("its {column} is {error}"))
+    text(column, value)?
+        .parse()
+        .map_err(|error| format!("its {column} is {error}"))
 }
 
 #[cfg(test)]

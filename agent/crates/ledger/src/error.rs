@@ -86,7 +86,9 @@ pub enum Error {
         detail: String,
     },
     /// The expected head is not written as one.
-    #[error("`{given}` is not a head of a ledger: write its hash, 64 hexadecimal digits, or ID:HASH")]
+    #[error(
+        "`{given}` is not a head of a ledger: write its hash, 64 hexadecimal digits, or ID:HASH"
+    )]
     NotAHead {
         /// What was given.
         given: String,

@@ -39,8 +39,14 @@ impl Filter {
             ("operation = ?", text(&self.operation)),
             ("target = ?", text(&self.target)),
             // A tampered row may hold anything; CASE does not look at it as JSON then.
-            ("CASE WHEN json_valid(metadata) THEN metadata ->> '$.run' = ? END", text(&self.run)),
-            ("CASE WHEN json_valid(metadata) THEN metadata ->> '$.actor.name' = ? END", text(&self.actor)),
+            (
+                "CASE WHEN json_valid(metadata) THEN metadata ->> '$.run' = ? END",
+                text(&self.run),
+            ),
+            (
+                "CASE WHEN json_valid(metadata) THEN metadata ->> '$.actor.name' = ? END",
+                text(&self.actor),
+            ),
             ("id > ?", self.after_id.map(Value::Integer)),
             ("id < ?", self.before_id.map(Value::Integer)),
         ];
@@ -48,11 +54,19 @@ impl Filter {
         let mut values = Vec::new();
         for (condition, value) in conditions {
             let Some(value) = value else { continue };
-            select.push_str(if values.is_empty() { " WHERE " } else { " AND " });
+            select.push_str(if values.is_empty() {
+                " WHERE "
+            } else {
+                " AND "
+            });
             select.push_str(condition);
             values.push(value);
         }
-        select.push_str(if self.newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
+        select.push_str(if self.newest_first {
+            " ORDER BY id DESC"
+        } else {
+            " ORDER BY id"
+        });
         if let Some(limit) = self.limit {
             select.push_str(" LIMIT ?");
             values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));

@@ -52,7 +52,11 @@ impl Ledger {
     /// [`crate::Error::Missing`] if there is none, [`crate::Error::Foreign`] or [`crate::Error::Corrupt`] if it is none.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         let (database, reader) = Database::existing(path.as_ref())?;
-        Ok(Self { database, writer: None, reader: Reader::new(reader) })
+        Ok(Self {
+            database,
+            writer: None,
+            reader: Reader::new(reader),
+        })
     }
 
     /// Where the ledger is.
@@ -139,7 +143,10 @@ impl Drop for Ledger {
 
 impl Reader {
     fn new(connection: Connection) -> Mutex<Self> {
-        Mutex::new(Self { connection, seen: None })
+        Mutex::new(Self {
+            connection,
+            seen: None,
+        })
     }
 }
 

@@ -12,7 +12,9 @@ const DEEPEST: usize = 100;
 pub(crate) enum NotMetadata {
     #[error("it must be a JSON object")]
     NotAnObject,
-    #[error("the number {0} is beyond ±(2^53 − 1), where readers of JSON differ; write it as a string")]
+    #[error(
+        "the number {0} is beyond ±(2^53 − 1), where readers of JSON differ; write it as a string"
+    )]
     NumberTooLarge(serde_json::Number),
     #[error("it is nested more than {DEEPEST} levels deep")]
     TooDeep,
@@ -83,7 +85,8 @@ pub(crate) mod tests {
     #[test]
     fn members_are_sorted_by_utf_16_and_numbers_are_short() {
         // RFC 8785, section 3.2.3: U+1F600 comes before U+FB33 by its first UTF-16 unit.
-        let value = json!({ "\u{fb33}": 1.0, "\u{1f600}": 1e-7, "\u{80}": -0.0, "\r": true, "1": [] });
+        let value =
+            json!({ "\u{fb33}": 1.0, "\u{1f600}": 1e-7, "\u{80}": -0.0, "\r": true, "1": [] });
         let text = "{\"\\r\":true,\"1\":[],\"\u{80}\":0,\"\u{1f600}\":1e-7,\"\u{fb33}\":1}";
         assert_eq!(canonical(&value).unwrap(), text);
     }
@@ -92,9 +95,18 @@ pub(crate) mod tests {
     fn what_readers_would_not_agree_on_is_refused() {
         assert_eq!(canonical(&json!([])), Err(NotMetadata::NotAnObject));
         assert_eq!(canonical(&json!(null)), Err(NotMetadata::NotAnObject));
-        for number in [json!(1_u64 << 53), json!(u64::MAX), json!(i64::MIN), json!(1e300), json!(f64::MAX)] {
+        for number in [
+            json!(1_u64 << 53),
+            json!(u64::MAX),
+            json!(i64::MIN),
+            json!(1e300),
+            json!(f64::MAX),
+        ] {
             let refused = canonical(&json!({ "a": [number] }));
-            assert!(matches!(refused, Err(NotMetadata::NumberTooLarge(_))), "{number}");
+            assert!(
+                matches!(refused, Err(NotMetadata::NumberTooLarge(_))),
+                "{number}"
+            );
         }
         assert!(canonical(&json!({ "a": (1_u64 << 53) - 1 })).is_ok());
     }
@@ -125,7 +137,9 @@ pub(crate) mod tests {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
             }
             (Value::Object(a), Value::Object(b)) => {
-                a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+                a.len() == b.len()
+                    && a.iter()
+                        .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
             }
             _ => a == b,
         }

@@ -62,9 +62,14 @@ pub(crate) fn inspect(connection: &Connection) -> rusqlite::Result<Contents> {
     }
     let expected: Vec<_> = TABLES.split_terminator(";\n").map(spelling).collect();
     if let Some((name, _)) = found.iter().find(|(_, sql)| !expected.contains(sql)) {
-        return Ok(Contents::Other(format!("`{name}` in it is not of a ledger")));
+        return Ok(Contents::Other(format!(
+            "`{name}` in it is not of a ledger"
+        )));
     }
-    if let Some(missing) = expected.iter().find(|sql| !found.iter().any(|(_, s)| s == *sql)) {
+    if let Some(missing) = expected
+        .iter()
+        .find(|sql| !found.iter().any(|(_, s)| s == *sql))
+    {
         return Ok(Contents::Other(format!("it lacks `{missing}`")));
     }
     Ok(Contents::Ledger)
@@ -72,8 +77,13 @@ pub(crate) fn inspect(connection: &Connection) -> rusqlite::Result<Contents> {
 
 /// SQL without comments, spacing and case, so that a table made by hand from documentation is known again.
 fn spelling(sql: &str) -> String {
-    let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
-    code.flat_map(str::chars).filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect()
+    let code = sql
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default());
+    code.flat_map(str::chars)
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Makes the table, its indexes and the genesis row. The caller holds the transaction.
@@ -81,7 +91,13 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLES)?;
     connection.execute(
         "INSERT INTO operations VALUES (0, ?, ?, ?, NULL, ?, NULL, ?)",
-        params![now(), GENESIS_OPERATION, GENESIS_TARGET, Hash::ZERO.to_string(), GENESIS_METADATA[0]],
+        params![
+            now(),
+            GENESIS_OPERATION,
+            GENESIS_TARGET,
+            Hash::ZERO.to_string(),
+            GENESIS_METADATA[0]
+        ],
     )?;
     Ok(())
 }
@@ -124,12 +140,17 @@ mod tests {
             TABLES.replace("target TEXT NOT NULL", "target TEXT"),
             TABLES.replace("CREATE INDEX idx_target ON operations(target);\n", ""),
             TABLES.replace("operations(target)", "operations(operation)"),
-            format!("{TABLES}CREATE TRIGGER t AFTER INSERT ON operations BEGIN DELETE FROM operations; END;"),
+            format!(
+                "{TABLES}CREATE TRIGGER t AFTER INSERT ON operations BEGIN DELETE FROM operations; END;"
+            ),
             format!("{TABLES}CREATE VIEW v AS SELECT 1;"),
         ];
         for other in others {
             let contents = inspect(&database(&other)).unwrap();
-            assert!(matches!(contents, Contents::Other(_)), "{other}: {contents:?}");
+            assert!(
+                matches!(contents, Contents::Other(_)),
+                "{other}: {contents:?}"
+            );
         }
     }
 

@@ -27,7 +27,10 @@ pub(crate) struct Space {
 impl Space {
     pub(crate) fn new(path: &Path) -> Self {
         let on_btrfs = statfs(path).is_ok_and(|fs| fs.f_type as u32 == BTRFS);
-        Self { path: path.to_owned(), on_btrfs }
+        Self {
+            path: path.to_owned(),
+            on_btrfs,
+        }
     }
 
     /// Whether there is so little room that a failing write is no wonder.
@@ -47,7 +50,9 @@ impl Space {
 
     fn room(&self, reserve: u64) -> Result<()> {
         match self.on_btrfs && self.free() < reserve {
-            true => Err(Error::DiskFull { path: self.path.clone() }),
+            true => Err(Error::DiskFull {
+                path: self.path.clone(),
+            }),
             false => Ok(()),
         }
     }

@@ -62,7 +62,12 @@ impl Ledger {
         }
         tasks.extend(Span::split(last, processors()).map(Task::Walk));
         let found = run(&self.database, &survey, &tasks)?;
-        Ok(Verification::conclude(last, expected.as_ref(), whole.then_some(found.search), found.walked))
+        Ok(Verification::conclude(
+            last,
+            expected.as_ref(),
+            whole.then_some(found.search),
+            found.walked,
+        ))
     }
 }
 
@@ -99,7 +104,9 @@ fn run(database: &Database, survey: &Survey, tasks: &[Task]) -> Result<Found> {
         Ok(())
     };
     thread::scope(|scope| {
-        let others: Vec<_> = (1..processors().min(tasks.len())).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..processors().min(tasks.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
         let mut results = vec![work()];
         results.extend(others.into_iter().map(|other| match other.join() {
             Ok(result) => result,
@@ -107,7 +114,9 @@ fn run(database: &Database, survey: &Survey, tasks: &[Task]) -> Result<Found> {
         }));
         results.into_iter().collect::<Result<()>>()
     })?;
-    Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    Ok(found
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 fn perform(
@@ -127,10 +136,15 @@ fn perform(
         }
         Task::Index(index) => {
             let sum = or_damage(database, index.sum(connection, survey))?;
-            lock(found).search.indexes.push((*index, sum.and_then(|sum| sum)));
+            lock(found)
+                .search
+                .indexes
+                .push((*index, sum.and_then(|sum| sum)));
         }
         Task::Walk(span) => {
-            let walked = survey.walk(connection, *span).map_err(|error| database.explain(error))?;
+            let walked = survey
+                .walk(connection, *span)
+                .map_err(|error| database.explain(error))?;
             lock(found).walked.push(walked);
         }
     }
@@ -138,7 +152,10 @@ fn perform(
 }
 
 /// Tells damage of the file, which is a finding, from what keeps it from being read.
-fn or_damage<T>(database: &Database, result: rusqlite::Result<T>) -> Result<std::result::Result<T, String>> {
+fn or_damage<T>(
+    database: &Database,
+    result: rusqlite::Result<T>,
+) -> Result<std::result::Result<T, String>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) if is_damage(&error) => Ok(Err(error.to_string())),

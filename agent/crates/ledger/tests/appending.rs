@@ -20,16 +20,36 @@ use support::*;
 fn entries_come_back_as_they_were_recorded() {
     let (_dir, path) = place();
     let ledger = Ledger::open(&path).unwrap();
-    let hostile = ["", "a\nb", "\u{0}", "'; DROP TABLE operations; --", "\"},\"operation\":\"x", "\u{1f600}\u{7f}\u{1b}[31m", "\\u0000"];
+    let hostile = [
+        "",
+        "a\nb",
+        "\u{0}",
+        "'; DROP TABLE operations; --",
+        "\"},\"operation\":\"x",
+        "\u{1f600}\u{7f}\u{1b}[31m",
+        "\\u0000",
+    ];
     let entries: Vec<_> = hostile
         .iter()
-        .map(|text| new(text, text, json!({ *text: text, "more": [1.0, -0.0, 1e-7, null, { *text: [] }] })))
+        .map(|text| {
+            new(
+                text,
+                text,
+                json!({ *text: text, "more": [1.0, -0.0, 1e-7, null, { *text: [] }] }),
+            )
+        })
         .collect();
     let recorded = ledger.append_all(&entries).unwrap();
     assert_eq!(recorded, all(&ledger)[1..]);
     for (new, entry) in entries.iter().zip(&recorded).skip(1) {
-        assert_eq!((&new.operation, &new.target), (&entry.operation, &entry.target));
-        assert_eq!(serde_json_canonicalizer::to_string(&new.metadata).unwrap(), entry.metadata.to_string());
+        assert_eq!(
+            (&new.operation, &new.target),
+            (&entry.operation, &entry.target)
+        );
+        assert_eq!(
+            serde_json_canonicalizer::to_string(&new.metadata).unwrap(),
+            entry.metadata.to_string()
+        );
         assert_eq!(entry.current_hash.to_string(), hash(entry));
     }
     assert!(ledger.verify(None).unwrap().valid);
@@ -41,9 +61,17 @@ fn the_first_entry_vouches_for_the_genesis_row() {
     let (_dir, path) = place();
     let ledger = Ledger::open(&path).unwrap();
     let mut genesis = ledger.get(0).unwrap().unwrap();
-    let recorded = ledger.append_all(&[new("a", "b", json!({ "genesis_hash": 1 })), new("a", "b", json!({}))]).unwrap();
+    let recorded = ledger
+        .append_all(&[
+            new("a", "b", json!({ "genesis_hash": 1 })),
+            new("a", "b", json!({})),
+        ])
+        .unwrap();
     genesis.previous_hash = None;
-    assert_eq!(recorded[0].metadata, json!({ "genesis_hash": hash(&genesis) }));
+    assert_eq!(
+        recorded[0].metadata,
+        json!({ "genesis_hash": hash(&genesis) })
+    );
     assert_eq!(recorded[1].metadata, json!({}));
     assert_eq!(recorded, all(&ledger)[1..]);
 }
@@ -53,9 +81,17 @@ fn what_cannot_be_stored_is_refused_and_nothing_of_it_is_recorded() {
     let (_dir, path) = filled(2);
     let ledger = Ledger::open(&path).unwrap();
     let long = "x".repeat(16 << 20);
-    for metadata in [json!(null), json!([1]), json!("{}"), json!({ "n": u64::MAX }), json!({ "long": long })] {
+    for metadata in [
+        json!(null),
+        json!([1]),
+        json!("{}"),
+        json!({ "n": u64::MAX }),
+        json!({ "long": long }),
+    ] {
         let refused = ledger.append_all(&[sample(3), new("huge", "x", metadata)]);
-        let Err(Error::Refused { operation, .. }) = &refused else { panic!("{refused:?}") };
+        let Err(Error::Refused { operation, .. }) = &refused else {
+            panic!("{refused:?}")
+        };
         assert_eq!(operation, "huge");
     }
     assert_eq!(ledger.head().unwrap().id, 2);
@@ -77,7 +113,10 @@ fn threads_share_a_ledger() {
                     let own: Vec<_> = (0..EACH)
                         .flat_map(|n| {
                             let target = format!("{thread}");
-                            let pair = [new("a", &target, json!({ "n": n })), new("b", &target, json!({ "n": n }))];
+                            let pair = [
+                                new("a", &target, json!({ "n": n })),
+                                new("b", &target, json!({ "n": n })),
+                            ];
                             let recorded = ledger.append_all(&pair).unwrap();
                             assert_eq!(recorded[0].id + 1, recorded[1].id);
                             recorded
@@ -88,7 +127,10 @@ fn threads_share_a_ledger() {
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     });
     let by_id: BTreeMap<_, _> = recorded.iter().map(|entry| (entry.id, entry)).collect();
     assert_eq!(by_id.len(), THREADS * EACH * 2);
@@ -107,21 +149,34 @@ fn processes_share_a_ledger_and_make_it_once() {
         let ledger = Ledger::open(Path::new(&path)).unwrap();
         thread::scope(|scope| {
             for _ in 0..THREADS {
-                scope.spawn(|| (0..EACH).for_each(|n| acknowledge(&ledger.append(&sample(n)).unwrap())));
+                scope.spawn(|| {
+                    (0..EACH).for_each(|n| acknowledge(&ledger.append(&sample(n)).unwrap()))
+                });
             }
         });
         return;
     }
     let (_dir, path) = place();
-    let mut children: Vec<_> =
-        (0..PROCESSES).map(|_| again("processes_share_a_ledger_and_make_it_once", PATH, &path)).collect();
+    let mut children: Vec<_> = (0..PROCESSES)
+        .map(|_| again("processes_share_a_ledger_and_make_it_once", PATH, &path))
+        .collect();
     let mut recorded: Vec<_> = children.iter_mut().flat_map(acknowledged).collect();
-    assert!(children.iter_mut().all(|child| child.wait().unwrap().success()));
+    assert!(
+        children
+            .iter_mut()
+            .all(|child| child.wait().unwrap().success())
+    );
     recorded.sort();
     let ledger = Ledger::open(&path).unwrap();
-    let there = all(&ledger).into_iter().skip(1).map(|entry| (entry.id, entry.current_hash.to_string()));
+    let there = all(&ledger)
+        .into_iter()
+        .skip(1)
+        .map(|entry| (entry.id, entry.current_hash.to_string()));
     assert!(recorded.into_iter().eq(there));
-    assert_eq!(ledger.verify(None).unwrap().entries, (1 + PROCESSES * THREADS * EACH) as u64);
+    assert_eq!(
+        ledger.verify(None).unwrap().entries,
+        (1 + PROCESSES * THREADS * EACH) as u64
+    );
 }
 
 #[test]
@@ -147,7 +202,10 @@ fn a_lock_is_not_waited_for_for_ever() {
     let ledger = Ledger::open(&path).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    assert_eq!(ledger.append(&sample(2)), Err(Error::Locked { path, seconds: 10 }));
+    assert_eq!(
+        ledger.append(&sample(2)),
+        Err(Error::Locked { path, seconds: 10 })
+    );
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(ledger.append(&sample(2)).unwrap().id, 2);
 }
@@ -165,7 +223,12 @@ fn a_follower_learns_of_new_entries() {
         writer.append(&sample(n)).unwrap();
         assert!(follower.changed().unwrap() && writer.changed().unwrap());
         assert!(!follower.changed().unwrap() && !writer.changed().unwrap());
-        let new = follower.query(&ledger::Filter { after_id: Some(n as i64 - 1), ..Default::default() }).unwrap();
+        let new = follower
+            .query(&ledger::Filter {
+                after_id: Some(n as i64 - 1),
+                ..Default::default()
+            })
+            .unwrap();
         assert_eq!(new, [writer.get(n as i64).unwrap().unwrap()]);
     }
 }
@@ -193,7 +256,10 @@ fn a_ledger_that_grows_is_valid_all_the_time() {
 /// Entries at all sorts of times.
 fn scattered() -> (tempfile::TempDir, PathBuf) {
     let (dir, path) = filled(200);
-    tamper(&path, "UPDATE operations SET timestamp = 1000 + id * 7919 % 211; UPDATE operations SET metadata = 'no JSON' WHERE id = 77; UPDATE operations SET metadata = '{}' WHERE id = 77");
+    tamper(
+        &path,
+        "UPDATE operations SET timestamp = 1000 + id * 7919 % 211; UPDATE operations SET metadata = 'no JSON' WHERE id = 77; UPDATE operations SET metadata = '{}' WHERE id = 77",
+    );
     (dir, path)
 }
 
@@ -210,7 +276,13 @@ fn a_filter_passes_what_it_says() {
     let filters = (
         (time(), time(), number(), number()),
         (
-            word(&["subvolume_create", "container_create", "genesis", "none", "'"]),
+            word(&[
+                "subvolume_create",
+                "container_create",
+                "genesis",
+                "none",
+                "'",
+            ]),
             word(&["web-00", "web-05", "system", "", "%"]),
             word(&["run-0", "run-13", "run-99", "1"]),
             word(&["root", "eve", "nobody"]),
@@ -245,8 +317,14 @@ fn a_filter_passes_what_it_says() {
 #[test]
 fn a_row_that_is_no_json_does_not_hide_the_others() {
     let (_dir, path) = filled(10);
-    tamper(&path, "UPDATE operations SET metadata = 'no JSON' WHERE id = 3");
+    tamper(
+        &path,
+        "UPDATE operations SET metadata = 'no JSON' WHERE id = 3",
+    );
     let ledger = Ledger::open_read_only(&path).unwrap();
-    let filter = ledger::Filter { run: Some("run-1".into()), ..Default::default() };
+    let filter = ledger::Filter {
+        run: Some("run-1".into()),
+        ..Default::default()
+    };
     assert_eq!(ledger.query(&filter).unwrap().len(), 5);
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -24,7 +24,11 @@ fn write_until_killed(path: &Path) -> ! {
             scope.spawn(move || {
                 for n in 0.. {
                     let entries = vec![sample(n); 1 + thread];
-                    ledger.append_all(&entries).unwrap().iter().for_each(acknowledge);
+                    ledger
+                        .append_all(&entries)
+                        .unwrap()
+                        .iter()
+                        .for_each(acknowledge);
                 }
             });
         }
@@ -40,35 +44,92 @@ fn killed_writers_lose_nothing_that_was_acknowledged() {
     let (_dir, path) = place();
     let mut recorded = BTreeMap::new();
     for round in 0..60_u64 {
-        let mut child = again("killed_writers_lose_nothing_that_was_acknowledged", PATH, &path);
+        let mut child = again(
+            "killed_writers_lose_nothing_that_was_acknowledged",
+            PATH,
+            &path,
+        );
         let pid = child.id();
         let reader = thread::spawn(move || (acknowledged(&mut child), child.wait().unwrap()));
         // Spread over start, creation, opening and writing.
         thread::sleep(Duration::from_micros(300 + round * 7919 % 40_000));
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::KILL).unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid as i32).unwrap(),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
         let (acknowledged, status) = reader.join().unwrap();
         assert!(!status.success());
         recorded.extend(acknowledged);
         let ledger = Ledger::open(&path).unwrap();
         let found = ledger.verify(None).unwrap();
         assert!(found.valid, "round {round}: {found:?}");
-        let there: BTreeMap<_, _> =
-            all(&ledger).into_iter().map(|entry| (entry.id, entry.current_hash.to_string())).collect();
+        let there: BTreeMap<_, _> = all(&ledger)
+            .into_iter()
+            .map(|entry| (entry.id, entry.current_hash.to_string()))
+            .collect();
         for (id, hash) in &recorded {
             assert_eq!(there.get(id), Some(hash), "round {round}: entry {id}");
         }
     }
-    assert!(recorded.len() > 100, "only {} entries in all", recorded.len());
+    assert!(
+        recorded.len() > 100,
+        "only {} entries in all",
+        recorded.len()
+    );
 }
 
 /// Writes to a file until the disk is full.
 fn fill(ballast: &Path) {
     let mut file = fs::File::create(ballast).unwrap();
-    while file.write_all(&[0x42; 64 << 10]).and_then(|()| file.sync_data()).is_ok() {}
+    while file
+        .write_all(&[0x42; 64 << 10])
+        .and_then(|()| file.sync_data())
+        .is_ok()
+    {}
+}
+
+const PLACES: &str = "PLACES_FOR_LEDGERS";
+
+#[test]
+fn a_ledger_whose_making_was_killed_can_be_opened() {
+    if let Some(dir) = std::env::var_os(PLACES) {
+        for n in 0.. {
+            println!("begun");
+            drop(Ledger::open(Path::new(&dir).join(format!("{n}.db"))).unwrap());
+        }
+    }
+    let mut ledgers = 0;
+    for round in 0..30 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = again(
+            "a_ledger_whose_making_was_killed_can_be_opened",
+            PLACES,
+            dir.path(),
+        );
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("begun")));
+        thread::sleep(Duration::from_micros(round * 397 % 9000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for file in fs::read_dir(dir.path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "db") {
+                let ledger = Ledger::open(&path).unwrap();
+                assert_eq!(ledger.append(&sample(1)).unwrap().id, 1);
+                assert!(ledger.verify(None).unwrap().valid);
+                ledgers += 1;
+            }
+        }
+    }
+    assert!(ledgers >= 30);
 }
 
 fn head(entry: &Entry) -> Head {
-    Head { id: entry.id, hash: entry.current_hash }
+    Head {
+        id: entry.id,
+        hash: entry.current_hash,
+    }
 }
 
 /// Appends until the disk is full; what was acknowledged must be there, and more once there is space.
@@ -88,7 +149,10 @@ fn fill_up(dir: &Path) {
         assert!(last.id < 100_000, "the disk does not fill up");
     };
     assert_eq!(error, Error::DiskFull { path: path.clone() });
-    assert_eq!(ledger.append(&entry), Err(Error::DiskFull { path: path.clone() }));
+    assert_eq!(
+        ledger.append(&entry),
+        Err(Error::DiskFull { path: path.clone() })
+    );
     // Reading is refused as well where it would need space.
     let full = Error::DiskFull { path: path.clone() };
     match (ledger.head(), Ledger::open_read_only(&path)) {
@@ -100,35 +164,65 @@ fn fill_up(dir: &Path) {
     }
 
     fs::remove_file(ballast).unwrap();
-    let next = lab::wait_for("the space is given back", Duration::from_secs(60), || ledger.append(&entry).ok());
-    assert_eq!((next.id, next.previous_hash), (last.id + 1, Some(last.hash)));
+    let next = lab::wait_for("the space is given back", Duration::from_secs(60), || {
+        ledger.append(&entry).ok()
+    });
+    assert_eq!(
+        (next.id, next.previous_hash),
+        (last.id + 1, Some(last.hash))
+    );
     assert!(ledger.verify(None).unwrap().valid);
     drop(ledger);
-    assert!(Ledger::open(&path).unwrap().verify(Some(&next.current_hash.to_string())).unwrap().valid);
+    assert!(
+        Ledger::open(&path)
+            .unwrap()
+            .verify(Some(&next.current_hash.to_string()))
+            .unwrap()
+            .valid
+    );
 }
 
 #[test]
 fn a_full_tmpfs_loses_nothing() {
-    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let Some(machine) = lab::Machine::new("needs root") else {
+        return;
+    };
     let dir = machine.dir().join("tmpfs");
     fs::create_dir(&dir).unwrap();
-    lab::run("mount", &["-t", "tmpfs", "-o", "size=2m", "none", dir.to_str().unwrap()]);
+    lab::run(
+        "mount",
+        &[
+            "-t",
+            "tmpfs",
+            "-o",
+            "size=2m",
+            "none",
+            dir.to_str().unwrap(),
+        ],
+    );
     fill_up(&dir);
     lab::run("umount", &[dir.to_str().unwrap()]);
 }
 
 #[test]
 fn a_full_btrfs_loses_nothing() {
-    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let Some(machine) = lab::Machine::new("needs root") else {
+        return;
+    };
     fill_up(&machine.btrfs(128));
 }
 
 #[test]
 fn a_closed_ledger_on_a_full_btrfs_can_be_read() {
-    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let Some(machine) = lab::Machine::new("needs root") else {
+        return;
+    };
     let dir = machine.btrfs(128);
     let path = dir.join("blockchain.db");
-    Ledger::open(&path).unwrap().append_all(&[sample(1), sample(2)]).unwrap();
+    Ledger::open(&path)
+        .unwrap()
+        .append_all(&[sample(1), sample(2)])
+        .unwrap();
     fill(&dir.join("ballast"));
     let ledger = Ledger::open_read_only(&path).unwrap();
     assert_eq!(all(&ledger).len(), 3);
@@ -138,14 +232,32 @@ fn a_closed_ledger_on_a_full_btrfs_can_be_read() {
 
 #[test]
 fn a_ledger_cannot_be_made_on_a_full_disk() {
-    let Some(machine) = lab::Machine::new("needs root") else { return };
+    let Some(machine) = lab::Machine::new("needs root") else {
+        return;
+    };
     let dir = machine.dir().join("tmpfs");
     fs::create_dir(&dir).unwrap();
-    lab::run("mount", &["-t", "tmpfs", "-o", "size=16k", "none", dir.to_str().unwrap()]);
+    lab::run(
+        "mount",
+        &[
+            "-t",
+            "tmpfs",
+            "-o",
+            "size=16k",
+            "none",
+            dir.to_str().unwrap(),
+        ],
+    );
     let path = dir.join("blockchain.db");
-    assert_eq!(Ledger::open(&path).err(), Some(Error::DiskFull { path: path.clone() }));
+    assert_eq!(
+        Ledger::open(&path).err(),
+        Some(Error::DiskFull { path: path.clone() })
+    );
     // What was begun is no obstacle later.
     lab::run("mount", &["-o", "remount,size=2m", dir.to_str().unwrap()]);
-    assert_eq!(Ledger::open(&path).unwrap().append(&sample(1)).unwrap().id, 1);
+    assert_eq!(
+        Ledger::open(&path).unwrap().append(&sample(1)).unwrap().id,
+        1
+    );
     lab::run("umount", &[dir.to_str().unwrap()]);
 }

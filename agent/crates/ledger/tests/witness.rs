@@ -33,7 +33,13 @@ fn python_finds_the_same_hashes() {
     }
     let (_dir, path) = filled(300);
     let ledger = Ledger::open(&path).unwrap();
-    ledger.append(&new("quo\"te", "t\u{e9}\u{1f600}\\ \u{1}\n", serde_json::json!({ "ü": "\u{7f}\t" }))).unwrap();
+    ledger
+        .append(&new(
+            "quo\"te",
+            "t\u{e9}\u{1f600}\\ \u{1}\n",
+            serde_json::json!({ "ü": "\u{7f}\t" }),
+        ))
+        .unwrap();
     let head = ledger.head().unwrap();
     let said = lab::run("python3", &["-c", PROGRAM, path.to_str().unwrap()]);
     assert_eq!(said.trim(), format!("{} {}", head.id, head.hash));

@@ -36,7 +36,10 @@ impl Span {
         let length = (last / shares + 1).max(SHORTEST);
         (0..=last / length).map(move |place| {
             let first = place * length;
-            Self { first, last: last.min(first.saturating_add(length - 1)) }
+            Self {
+                first,
+                last: last.min(first.saturating_add(length - 1)),
+            }
         })
     }
 }
@@ -45,7 +48,9 @@ impl Span {
 pub(super) fn ends(connection: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
     let end = |order| {
         let select = format!("SELECT id FROM operations ORDER BY id {order} LIMIT 1");
-        connection.query_row(&select, [], |row| row.get(0)).optional()
+        connection
+            .query_row(&select, [], |row| row.get(0))
+            .optional()
     };
     Ok(end("ASC")?.zip(end("DESC")?))
 }
@@ -141,11 +146,10 @@ impl Survey {
             if id != *next {
                 return Ok(Some(Reason::Deleted));
             }
-            let hash = match walk.step(id, row) {
+            let (hash, written) = match walk.step(id, row) {
                 Ok(hash) => hash,
                 Err(reason) => return Ok(Some(reason)),
             };
-            let written = hash.hex();
             if self.expected == Some(written) {
                 walked.expected = Some(id);
             }
@@ -160,15 +164,21 @@ impl Survey {
 
 /// The hash of a row as it is stored, if it is there and looks like one.
 fn hash_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<[u8; 64]>> {
-    let mut select = connection.prepare_cached("SELECT current_hash FROM operations WHERE id = ?")?;
-    let hash = select.query_row([id], |row| Ok(bytes(row.get_ref(0)?).and_then(|hash| hash.try_into().ok())));
+    let mut select =
+        connection.prepare_cached("SELECT current_hash FROM operations WHERE id = ?")?;
+    let hash = select.query_row([id], |row| {
+        Ok(bytes(row.get_ref(0)?).and_then(|hash| hash.try_into().ok()))
+    });
     Ok(hash.optional()?.flatten())
 }
 
 impl Walk<'_> {
-    /// Checks a row; gives its hash.
-    fn step(&mut self, id: i64, row: &Row<'_>) -> Result<Hash, Reason> {
-        let column = |index| row.get_ref(index).map_err(|error| Reason::Unreadable(error.to_string()));
+    /// Checks a row; gives its hash, and that as it is written.
+    fn step(&mut self, id: i64, row: &Row<'_>) -> Result<(Hash, [u8; 64]), Reason> {
+        let column = |index| {
+            row.get_ref(index)
+                .map_err(|error| Reason::Unreadable(error.to_string()))
+        };
         let text = |name, index| bytes(column(index)?).ok_or_else(|| not_text(name));
         let current = text("current_hash", 5)?;
         let previous = match column(4)? {
@@ -184,22 +194,34 @@ impl Walk<'_> {
             previous_hash: previous,
         };
         if self.survey.sums {
-            self.sums.add(&self.survey.key, id, record.timestamp, record.operation, record.target);
+            self.sums.add(
+                &self.survey.key,
+                id,
+                record.timestamp,
+                record.operation,
+                record.target,
+            );
         }
         let hash = record.hash(&mut self.buffer);
         if id == 0 {
             self.genesis = Some(hash);
-            return if is_genesis(&record, current) { Ok(Hash::ZERO) } else { Err(Reason::Genesis) };
+            let known = is_genesis(&record, current);
+            return if known {
+                Ok((Hash::ZERO, Hash::ZERO.hex()))
+            } else {
+                Err(Reason::Genesis)
+            };
         }
         if previous != self.previous.as_ref().map(|hash| &hash[..]) {
             return Err(Reason::Inserted);
         }
-        if current != hash.hex() {
+        let written = hash.hex();
+        if current != written {
             return Err(Reason::Edited);
         }
         match self.genesis.take() {
             Some(genesis) if !seals(record.metadata, &genesis) => Err(Reason::Genesis),
-            _ => Ok(hash),
+            _ => Ok((hash, written)),
         }
     }
 }
@@ -218,7 +240,9 @@ fn not_text(column: &str) -> Reason {
 fn is_genesis(row: &Record<'_>, current_hash: &[u8]) -> bool {
     row.operation == schema::GENESIS_OPERATION.as_bytes()
         && row.target == schema::GENESIS_TARGET.as_bytes()
-        && schema::GENESIS_METADATA.iter().any(|known| row.metadata == known.as_bytes())
+        && schema::GENESIS_METADATA
+            .iter()
+            .any(|known| row.metadata == known.as_bytes())
         && row.previous_hash.is_none()
         && current_hash == Hash::ZERO.hex()
 }
@@ -227,7 +251,9 @@ fn is_genesis(row: &Record<'_>, current_hash: &[u8]) -> bool {
 /// the table may not have put a hash there: then there is nothing to compare.
 fn seals(first: &[u8], genesis: &Hash) -> bool {
     let text = str::from_utf8(first).unwrap_or_default();
-    let sealed = metadata::read(text).ok().and_then(|metadata| metadata.get("genesis_hash").cloned());
+    let sealed = metadata::read(text)
+        .ok()
+        .and_then(|metadata| metadata.get("genesis_hash").cloned());
     sealed.is_none_or(|sealed| sealed.as_str() == Some(&genesis.to_string()))
 }
 
@@ -250,7 +276,13 @@ mod tests {
 
     #[test]
     fn spans_of_absurd_ids_do_not_overflow() {
-        assert_eq!(Span::split(i64::MAX, 2).last().map(|span| span.last), Some(i64::MAX));
-        assert_eq!(Span::split(0, 64).collect::<Vec<_>>(), [Span { first: 0, last: 0 }]);
+        assert_eq!(
+            Span::split(i64::MAX, 2).last().map(|span| span.last),
+            Some(i64::MAX)
+        );
+        assert_eq!(
+            Span::split(0, 64).collect::<Vec<_>>(),
+            [Span { first: 0, last: 0 }]
+        );
     }
 }

@@ -72,7 +72,10 @@ impl Index {
                 ValueRef::Text(text) => text,
                 _ => return Ok(Err("a key is of the wrong type".into())),
             };
-            if before.as_ref().is_some_and(|(last, last_id)| (key, id) <= (&last[..], *last_id)) {
+            if before
+                .as_ref()
+                .is_some_and(|(last, last_id)| (key, id) <= (&last[..], *last_id))
+            {
                 return Ok(Err("keys are out of order".into()));
             }
             let (last, last_id) = before.get_or_insert_default();

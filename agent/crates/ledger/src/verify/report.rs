@@ -39,7 +39,7 @@ pub struct Bad {
 pub enum Reason {
     /// Row 0 is not the genesis row, or was changed after it was written.
     Genesis,
-    /// There is no such row, but there are later ones.
+    /// There is no such row, though there are later ones, or it is the genesis row.
     Deleted,
     /// The row does not continue the one before it: it was inserted, moved or put in place of another.
     Inserted,
@@ -65,19 +65,30 @@ pub(super) struct Expected {
 impl Expected {
     /// Reads `HASH` or `ID:HASH`.
     pub(super) fn read(text: &str) -> Result<Self> {
-        let wrong = || Error::NotAHead { given: text.to_owned() };
+        let wrong = || Error::NotAHead {
+            given: text.to_owned(),
+        };
         let (id, hash) = match text.split_once(':') {
-            Some((id, hash)) => (Some(id.parse().ok().filter(|id| *id >= 0).ok_or_else(wrong)?), hash),
+            Some((id, hash)) => (
+                Some(id.parse().ok().filter(|id| *id >= 0).ok_or_else(wrong)?),
+                hash,
+            ),
             None => (None, text),
         };
-        Ok(Self { id, hash: hash.parse().map_err(|_| wrong())? })
+        Ok(Self {
+            id,
+            hash: hash.parse().map_err(|_| wrong())?,
+        })
     }
 
     /// What is bad about a good chain up to `last` that has the expected hash at `found`.
     fn check(&self, last: i64, found: Option<i64>) -> Option<Bad> {
         let there = found.is_some() && (self.id.is_none() || self.id == found);
         let id = self.id.unwrap_or(last.saturating_add(1));
-        (!there).then_some(Bad { id, reason: Reason::HeadMissing })
+        (!there).then_some(Bad {
+            id,
+            reason: Reason::HeadMissing,
+        })
     }
 }
 
@@ -87,7 +98,10 @@ impl Verification {
         Self {
             valid: false,
             entries: 0,
-            head: Head { id: 0, hash: Hash::ZERO },
+            head: Head {
+                id: 0,
+                hash: Hash::ZERO,
+            },
             first_bad: Some(Bad { id, reason }),
         }
     }
@@ -99,9 +113,16 @@ impl Verification {
         search: Option<Search>,
         walked: Vec<Walked>,
     ) -> Self {
-        let broken = walked.iter().filter_map(|part| part.bad.as_ref()).min_by_key(|bad| bad.id).cloned();
+        let broken = walked
+            .iter()
+            .filter_map(|part| part.bad.as_ref())
+            .min_by_key(|bad| bad.id)
+            .cloned();
         let good_until = broken.as_ref().map_or(last.saturating_add(1), |bad| bad.id);
-        let good = walked.iter().filter_map(|part| part.good).filter(|head| head.id < good_until);
+        let good = walked
+            .iter()
+            .filter_map(|part| part.good)
+            .filter(|head| head.id < good_until);
         let found = walked.iter().find_map(|part| part.expected);
         let first_bad = broken
             .or_else(|| expected.and_then(|expected| expected.check(last, found)))
@@ -109,7 +130,10 @@ impl Verification {
         Self {
             valid: first_bad.is_none(),
             entries: good_until.unsigned_abs(),
-            head: good.max_by_key(|head| head.id).unwrap_or(Head { id: 0, hash: Hash::ZERO }),
+            head: good.max_by_key(|head| head.id).unwrap_or(Head {
+                id: 0,
+                hash: Hash::ZERO,
+            }),
             first_bad,
         }
     }
@@ -119,14 +143,20 @@ impl Search {
     /// What is bad about the ways to find the entries of a good chain up to `last`.
     fn check(self, last: i64, walked: &[Walked]) -> Option<Bad> {
         if let Some(damage) = self.pages {
-            return Some(Bad { id: last, reason: Reason::Pages(damage) });
+            return Some(Bad {
+                id: last,
+                reason: Reason::Pages(damage),
+            });
         }
         let differs = |(index, sum): &(super::Index, std::result::Result<super::Sum, String>)| {
             let table = walked.iter().map(|part| part.sums.of(*index)).sum();
             sum.as_ref() != Ok(&table)
         };
         let (index, _) = self.indexes.iter().find(|sum| differs(sum))?;
-        Some(Bad { id: last, reason: Reason::Index(index.name().to_owned()) })
+        Some(Bad {
+            id: last,
+            reason: Reason::Index(index.name().to_owned()),
+        })
     }
 }
 
@@ -150,7 +180,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Genesis => f.write_str("the genesis row is not the one that was written"),
-            Self::Deleted => f.write_str("there is no such entry, but there are later ones: it was deleted"),
+            Self::Deleted => f.write_str("there is no such entry: it was deleted"),
             Self::Inserted => f.write_str(
                 "it does not continue the entry before it: one of them was inserted, moved or replaced",
             ),
@@ -191,15 +221,32 @@ mod tests {
         let read = |text: &str| Expected::read(text).map(|head| (head.id, head.hash.to_string()));
         assert_eq!(read(&hash), Ok((None, hash.clone())));
         assert_eq!(read(&format!("17:{hash}")), Ok((Some(17), hash.clone())));
-        for wrong in ["", "17", "17:", ":", &hash[1..], &format!("-1:{hash}"), &format!("x:{hash}")] {
-            assert_eq!(read(wrong), Err(Error::NotAHead { given: wrong.to_owned() }));
+        for wrong in [
+            "",
+            "17",
+            "17:",
+            ":",
+            &hash[1..],
+            &format!("-1:{hash}"),
+            &format!("x:{hash}"),
+        ] {
+            assert_eq!(
+                read(wrong),
+                Err(Error::NotAHead {
+                    given: wrong.to_owned()
+                })
+            );
         }
     }
 
     #[test]
     fn a_bad_entry_is_shown_with_a_word_and_a_sentence() {
-        let bad = Bad { id: 7, reason: Reason::Unreadable("its target is no text".into()) };
-        let shown = r#"{"id":7,"reason":"unreadable","detail":"it cannot be read: its target is no text"}"#;
+        let bad = Bad {
+            id: 7,
+            reason: Reason::Unreadable("its target is no text".into()),
+        };
+        let shown =
+            r#"{"id":7,"reason":"unreadable","detail":"it cannot be read: its target is no text"}"#;
         assert_eq!(serde_json::to_string(&bad).unwrap(), shown);
     }
 }

@@ -19,7 +19,11 @@ pub(crate) fn place() -> (TempDir, PathBuf) {
 }
 
 pub(crate) fn new(operation: &str, target: &str, metadata: Value) -> NewEntry {
-    NewEntry { operation: operation.into(), target: target.into(), metadata }
+    NewEntry {
+        operation: operation.into(),
+        target: target.into(),
+        metadata,
+    }
 }
 
 /// A new entry like any other.
@@ -59,7 +63,10 @@ pub(crate) fn hash(row: &Entry) -> String {
         "previous_hash": row.previous_hash.map(|hash| hash.to_string()),
     });
     let canonical = serde_json_canonicalizer::to_vec(&record).unwrap();
-    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(canonical)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Gives the entries from an id on new hashes that fit, as somebody would who rewrites history.
@@ -71,7 +78,12 @@ pub(crate) fn rechain(path: &Path, from: i64) {
         let mut entry = ledger.get(id).unwrap().unwrap();
         entry.previous_hash = Some(previous);
         let new = hash(&entry);
-        tamper(path, &format!("UPDATE operations SET previous_hash = '{previous}', current_hash = '{new}' WHERE id = {id}"));
+        tamper(
+            path,
+            &format!(
+                "UPDATE operations SET previous_hash = '{previous}', current_hash = '{new}' WHERE id = {id}"
+            ),
+        );
     }
 }
 

@@ -1,97 +1,163 @@
-//! The kernel's side: addresses of bridges, veth pairs, and the move of an uplink's addresses and routes.
+//! The kernel's side: addresses and routes, and veth pairs.
+
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use netlink::{Link, Netlink, Route};
+use netlink::{Address, Error, Link, Netlink, Route};
 use reconcile::PluginError;
-use serde::{Deserialize, Serialize};
 
+/// `RTPROT_KERNEL` of `linux/rtnetlink.h`: a route that comes and goes with an address.
+pub(super) const BY_KERNEL: u8 = 2;
 /// The alias of links that we made.
 const ALIAS: &str = "op-dbus";
-
-/// What an uplink had and its bridge has now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Moved {
-    pub(super) addresses: Vec<IpNet>,
-    routes: Vec<MovedRoute>,
-}
-
-/// A route, less its link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MovedRoute {
-    destination: Option<IpNet>,
-    gateway: Option<std::net::IpAddr>,
-    metric: Option<u32>,
-    table: u32,
-    source: Option<std::net::IpAddr>,
-    protocol: u8,
-    onlink: bool,
-}
-
-/// `RTPROT_KERNEL` of `linux/rtnetlink.h`: comes and goes with the address.
-const BY_KERNEL: u8 = 2;
-
-impl MovedRoute {
-    fn of(route: &Route) -> Self {
-        Self {
-            destination: route.destination,
-            gateway: route.gateway,
-            metric: route.metric,
-            table: route.table,
-            source: route.source,
-            protocol: route.protocol,
-            onlink: route.onlink,
-        }
-    }
-
-    fn over(&self, link: u32) -> Route {
-        Route {
-            destination: self.destination,
-            gateway: self.gateway,
-            link,
-            metric: self.metric,
-            table: self.table,
-            source: self.source,
-            protocol: self.protocol,
-            onlink: self.onlink,
-        }
-    }
-}
+/// How long an IPv6 address may be checked for duplicates before a route can name it as its source.
+const DUPLICATES: Duration = Duration::from_secs(5);
 
 /// The links of this network namespace.
 pub(super) struct Links(Netlink);
 
+/// What netlink says already names what was being done.
+fn failed(doing: impl Into<String>) -> impl FnOnce(Error) -> PluginError {
+    |error| PluginError::failed(doing, error)
+}
+
 impl Links {
     pub(super) fn open() -> Result<Self, PluginError> {
-        let netlink =
-            Netlink::open().map_err(|error| PluginError::failed("talk to the kernel", error))?;
-        Ok(Self(netlink))
+        Netlink::open()
+            .map(Self)
+            .map_err(failed("talk to the kernel"))
     }
 
     pub(super) fn find(&self, name: &str) -> Result<Option<Link>, PluginError> {
         self.0
             .link(name)
-            .map_err(|error| PluginError::failed(format!("find link {name}"), error))
+            .map_err(failed(format!("find link {name}")))
     }
 
     /// The addresses of a link that reach beyond it; none if there is no such link.
-    pub(super) fn addresses(&self, name: &str) -> Result<Vec<IpNet>, PluginError> {
+    pub(super) fn global_addresses(&self, name: &str) -> Result<Vec<Address>, PluginError> {
         let Some(link) = self.find(name)? else {
             return Ok(Vec::new());
         };
-        let addresses = self
+        let mut addresses = self
             .0
             .addresses(link.index)
-            .map_err(|error| PluginError::failed(format!("read the addresses of {name}"), error))?;
-        let global = addresses.into_iter().filter(|address| address.scope_global);
-        Ok(global.map(|address| address.net).collect())
+            .map_err(failed(format!("read the addresses of {name}")))?;
+        addresses.retain(|address| address.scope_global);
+        Ok(addresses)
     }
 
-    /// Sets a bridge's local interface up with exactly these of our addresses; others stay.
+    /// The same, with the length of their prefixes and nothing else.
+    pub(super) fn addresses(&self, name: &str) -> Result<Vec<IpNet>, PluginError> {
+        let addresses = self.global_addresses(name)?;
+        Ok(addresses.iter().map(|address| address.net).collect())
+    }
+
+    pub(super) fn up(&self, link: &Link) -> Result<(), PluginError> {
+        self.0
+            .set_up(link.index)
+            .map_err(failed(format!("set {} up", link.name)))
+    }
+
+    /// Sets a link up, if it is there.
+    pub(super) fn up_if_there(&self, name: &str) -> Result<(), PluginError> {
+        self.find(name)?.map_or(Ok(()), |link| self.up(&link))
+    }
+
+    pub(super) fn add_address(&self, link: &Link, address: IpNet) -> Result<(), PluginError> {
+        self.0
+            .add_address(link.index, address)
+            .map_err(failed(format!("give {} the address {address}", link.name)))
+    }
+
+    /// Takes an address from a link, and only that: the kernel may take the others of its prefix along, and
+    /// the routes that go with those.
+    pub(super) fn delete_address(&self, link: &Link, address: IpNet) -> Result<(), PluginError> {
+        let before = self.addresses(&link.name)?;
+        let routes = self.routes_over(link.index)?;
+        self.0
+            .delete_address(link.index, address)
+            .map_err(failed(format!("take {address} from {}", link.name)))?;
+        let after = self.addresses(&link.name)?;
+        for other in before {
+            if other != address && !after.contains(&other) {
+                self.add_address(link, other)?;
+            }
+        }
+        let left = self.routes_over(link.index)?;
+        let lost = routes.iter().filter(|route| {
+            route.protocol != BY_KERNEL
+                && route.source != Some(address.addr())
+                && !left.contains(route)
+        });
+        for route in lost {
+            // One that led through the prefix of this address is rightly gone.
+            if let Err(error) = self.0.add_route(route) {
+                log::debug!("{error}");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn routes_over(&self, link: u32) -> Result<Vec<Route>, PluginError> {
+        let mut routes = self.0.routes().map_err(failed("read the routes"))?;
+        routes.retain(|route| route.link == link);
+        Ok(routes)
+    }
+
+    pub(super) fn add_route(
+        &self,
+        route: &Route,
+        doing: impl Fn() -> String,
+    ) -> Result<(), PluginError> {
+        self.0.add_route(route).map_err(failed(doing()))
+    }
+
+    /// Adds a route again, with its IPv6 source. The kernel takes the source out of a route when the
+    /// address goes from any link while another still checks it for duplicates, and then refuses it until
+    /// the check is over.
+    pub(super) fn add_route_again(
+        &self,
+        route: &Route,
+        doing: impl Fn() -> String,
+    ) -> Result<(), PluginError> {
+        let bare = Route {
+            source: None,
+            ..route.clone()
+        };
+        let deadline = Instant::now() + DUPLICATES;
+        loop {
+            match self.0.add_route(route) {
+                // With the source it is another route than without.
+                Ok(()) if self.routes_over(route.link)?.contains(route) => {
+                    return match self.routes_over(route.link)?.contains(&bare) {
+                        true => self.delete_route(&bare, doing),
+                        false => Ok(()),
+                    };
+                }
+                Ok(()) => self.delete_route(&bare, &doing)?,
+                Err(_) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(error) => return Err(failed(doing())(error)),
+            }
+        }
+    }
+
+    pub(super) fn delete_route(
+        &self,
+        route: &Route,
+        doing: impl Fn() -> String,
+    ) -> Result<(), PluginError> {
+        self.0.delete_route(route).map_err(failed(doing()))
+    }
+
+    /// Sets a bridge's local interface up, gives it the `wanted` addresses and takes the `gone` ones.
     pub(super) fn address(
         &self,
         name: &str,
-        ours_before: &[IpNet],
         wanted: &[IpNet],
+        gone: &[IpNet],
     ) -> Result<(), PluginError> {
         let Some(link) = self.find(name)? else {
             return Err(PluginError::failed(
@@ -99,126 +165,115 @@ impl Links {
                 "the bridge's interface is not there",
             ));
         };
-        let failed = |error| PluginError::failed(format!("give {name} its addresses"), error);
-        self.0.set_up(link.index).map_err(failed)?;
-        for gone in ours_before
-            .iter()
-            .filter(|address| !wanted.contains(address))
-        {
-            self.0.delete_address(link.index, *gone).map_err(failed)?;
-        }
+        self.up(&link)?;
+        // The new ones first: with its last address a link loses its routes.
         for address in wanted {
-            self.0.add_address(link.index, *address).map_err(failed)?;
+            self.add_address(&link, *address)?;
+        }
+        let present = self.addresses(name)?;
+        for address in gone.iter().filter(|address| present.contains(address)) {
+            self.delete_address(&link, *address)?;
         }
         Ok(())
     }
 
-    /// Sets a link up, if it is there.
-    pub(super) fn set_up(&self, name: &str) -> Result<(), PluginError> {
-        let Some(link) = self.find(name)? else {
-            return Ok(());
-        };
-        self.0
-            .set_up(link.index)
-            .map_err(|error| PluginError::failed(format!("set {name} up"), error))
+    /// Marks a link that Open vSwitch has made for us.
+    pub(super) fn claim(&self, name: &str) -> Result<(), PluginError> {
+        match self.find(name)? {
+            Some(link) if link.alias.is_none() => self
+                .0
+                .set_alias(link.index, ALIAS)
+                .map_err(failed(format!("mark {name}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is a link of that name that is not marked as ours.
+    pub(super) fn is_taken(&self, name: &str) -> Result<bool, PluginError> {
+        let link = self.find(name)?;
+        Ok(link.is_some_and(|link| link.alias.as_deref() != Some(ALIAS)))
+    }
+
+    /// Removes a link of ours that ovs-vswitchd has made and died over: its taps outlive it.
+    pub(super) fn remove_abandoned(&self, name: &str) -> Result<(), PluginError> {
+        match self.find(name)? {
+            Some(link)
+                if link.alias.as_deref() == Some(ALIAS)
+                    && link.kind.as_deref() == Some("tun")
+                    && !link.carrier =>
+            {
+                self.0
+                    .delete_link(link.index)
+                    .map_err(failed(format!("remove link {name}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a link is one end of a pair that we made; the other may be in another namespace by now.
+    pub(super) fn is_paired(&self, name: &str) -> Result<bool, PluginError> {
+        let link = self.find(name)?;
+        Ok(link.is_some_and(|link| is_ours(&link)))
     }
 
     /// Makes a veth pair, or finishes one of ours; refuses links that are somebody else's.
     pub(super) fn pair(&self, one: &str, other: &str) -> Result<(), PluginError> {
-        let failed = |error| PluginError::failed(format!("make the pair {one} and {other}"), error);
+        let doing = || format!("make the pair {one} and {other}");
         match (self.find(one)?, self.find(other)?) {
-            (None, None) => self.0.create_veth(one, other).map_err(failed)?,
-            (Some(first), Some(second)) if first.peer == Some(second.index) => {
-                let marked = |link: &Link| link.alias.as_deref().is_none_or(|alias| alias == ALIAS);
-                if !marked(&first) || !marked(&second) {
-                    return Err(PluginError::failed(
-                        format!("make the pair {one} and {other}"),
-                        "links of these names are there and not ours",
-                    ));
-                }
-            }
-            _ => {
+            (None, None) => self.0.create_veth(one, other).map_err(failed(doing()))?,
+            (Some(first), _) if is_ours(&first) => {}
+            (Some(first), Some(second)) if is_half_made(&first, &second) => {}
+            (first, _) => {
+                let taken = if first.is_some() { one } else { other };
                 return Err(PluginError::failed(
-                    format!("make the pair {one} and {other}"),
-                    "a link of one of these names is there and not the end of such a pair",
+                    doing(),
+                    format!("a link `{taken}` is there and not ours; rename it, or this port"),
                 ));
             }
         }
         for name in [one, other] {
             if let Some(link) = self.find(name)? {
-                self.0.set_alias(link.index, ALIAS).map_err(failed)?;
-                self.0.set_up(link.index).map_err(failed)?;
+                self.0
+                    .set_alias(link.index, ALIAS)
+                    .map_err(failed(doing()))?;
+                self.up(&link)?;
             }
         }
         Ok(())
     }
 
-    /// Removes a veth pair of ours by one end.
-    pub(super) fn unpair(&self, name: &str) -> Result<(), PluginError> {
-        match self.find(name)? {
-            Some(link) if link.alias.as_deref() == Some(ALIAS) => self
-                .0
-                .delete_link(link.index)
-                .map_err(|error| PluginError::failed(format!("remove link {name}"), error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What would move off a link.
-    pub(super) fn movable(&self, name: &str) -> Result<Moved, PluginError> {
-        let Some(link) = self.find(name)? else {
-            return Err(PluginError::unavailable(
-                format!("there is no link `{name}` to be an uplink"),
-                "name one that `ip link` shows",
-            ));
+    /// Removes a veth pair of ours.
+    pub(super) fn unpair(&self, one: &str, other: &str) -> Result<(), PluginError> {
+        let Some(link) = self.find(one)? else {
+            return Ok(());
         };
-        let routes = self
-            .0
-            .routes()
-            .map_err(|error| PluginError::failed("read the routes", error))?;
-        let routes = routes
-            .iter()
-            .filter(|route| route.link == link.index && route.protocol != BY_KERNEL);
-        Ok(Moved {
-            addresses: self.addresses(name)?,
-            routes: routes.map(MovedRoute::of).collect(),
-        })
-    }
-
-    /// Moves addresses, then routes, from one link to another. What has moved already stays moved.
-    pub(super) fn carry(&self, moved: &Moved, from: &str, to: &str) -> Result<(), PluginError> {
-        let failed =
-            |error| PluginError::failed(format!("move addresses from {from} to {to}"), error);
-        let Some(target) = self.find(to)? else {
-            return Err(PluginError::failed(
-                format!("move addresses from {from} to {to}"),
-                format!("there is no link `{to}`"),
-            ));
+        let half_made = match self.find(other)? {
+            Some(other) => is_half_made(&link, &other),
+            None => false,
         };
-        self.0.set_up(target.index).map_err(failed)?;
-        let source = self.find(from)?;
-        for address in &moved.addresses {
-            if let Some(source) = &source {
-                self.0
-                    .delete_address(source.index, *address)
-                    .map_err(failed)?;
-            }
-            self.0.add_address(target.index, *address).map_err(failed)?;
+        if is_ours(&link) || half_made {
+            let doing = format!("remove the pair {one} and {other}");
+            self.0.delete_link(link.index).map_err(failed(doing))?;
         }
-        for route in &moved.routes {
-            if let Some(source) = &source {
-                self.0
-                    .delete_route(&route.over(source.index))
-                    .map_err(failed)?;
-            }
-            self.0
-                .add_route(&route.over(target.index))
-                .map_err(failed)?;
-        }
-        // An uplink without its addresses must still carry frames.
-        match source {
-            Some(source) => self.0.set_up(source.index).map_err(failed),
-            None => Ok(()),
-        }
+        Ok(())
     }
+}
+
+fn is_veth(link: &Link) -> bool {
+    link.kind.as_deref() == Some("veth")
+}
+
+fn is_ours(link: &Link) -> bool {
+    is_veth(link) && link.alias.as_deref() == Some(ALIAS)
+}
+
+/// A pair that a crash left between its making and its mark: as the kernel makes them, still down.
+fn is_half_made(one: &Link, other: &Link) -> bool {
+    let bare = |link: &Link| is_veth(link) && !link.up && link.controller.is_none();
+    let marked = |link: &Link| link.alias.as_deref().is_none_or(|alias| alias == ALIAS);
+    one.peer == Some(other.index)
+        && bare(other)
+        && (bare(one) || is_ours(one))
+        && marked(one)
+        && marked(other)
 }

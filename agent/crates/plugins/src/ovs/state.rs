@@ -8,10 +8,15 @@ use reconcile::Desired;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+/// Behind the datapath of a bridge that is in the database, and whose interface ovs-vswitchd does not serve.
+pub(super) const UNMADE: &str = ", not made";
+/// In place of the type of a veth port whose pair is gone.
+pub(super) const UNPAIRED: &str = "unpaired";
+
 /// A bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BridgeState {
-    /// `system` or `netdev`.
+    /// `system` or `netdev`, with [`UNMADE`] behind it if so.
     pub(super) datapath: String,
     /// `standalone` or `secure`.
     pub(super) fail_mode: String,
@@ -23,7 +28,7 @@ pub(super) struct BridgeState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PortState {
     pub(super) bridge: String,
-    /// `internal`, `veth` or `system`.
+    /// `internal`, `veth` or `system`, or [`UNPAIRED`].
     #[serde(rename = "type")]
     pub(super) kind: String,
     /// The VLAN whose access port it is.
@@ -104,7 +109,7 @@ pub(super) fn desired(declaration: &Declaration) -> BTreeMap<String, Desired> {
                 uplink: true,
                 ..plain("system")
             };
-            desired.insert(port_key(uplink.as_str()), wanted(&state, false));
+            desired.insert(port_key(uplink.as_str()), wanted(&state, bridge.adopt));
         }
         for (port, declared) in &bridge.ports {
             let (kind, peer) = match declared.kind {

@@ -1,11 +1,15 @@
 //! Open vSwitch's database as this plugin sees it: bridges, ports and interfaces by name.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use ovsdb::{Client, Row, Tables, Uuid, Value};
+use ipnet::IpNet;
+use ovsdb::{Client, Error, Row, Tables, Uuid, Value};
 use reconcile::PluginError;
+
+use super::uplink::Moved;
 
 /// The name of Open vSwitch's database.
 pub(super) const DATABASE: &str = "Open_vSwitch";
@@ -22,6 +26,8 @@ pub(super) const CONTAINER: &str = "op-dbus-container";
 pub(super) const PEER: &str = "op-dbus-peer";
 /// In an uplink's `external_ids`: what was moved from it to the bridge, as JSON.
 pub(super) const MOVED: &str = "op-dbus-moved";
+/// All of them.
+pub(super) const OURS: [&str; 5] = [MARK, ADDRESSES, CONTAINER, PEER, MOVED];
 
 /// A bridge's rows.
 #[derive(Debug, Clone)]
@@ -29,6 +35,7 @@ pub(super) struct Bridge {
     pub(super) uuid: Uuid,
     pub(super) datapath: String,
     pub(super) fail_mode: String,
+    pub(super) ports: Vec<Uuid>,
     pub(super) external_ids: BTreeMap<String, String>,
 }
 
@@ -50,11 +57,23 @@ impl Bridge {
     pub(super) fn is_ours(&self) -> bool {
         self.external_ids.contains_key(MARK)
     }
+
+    /// The addresses that we gave it, as recorded; it may have lost some.
+    pub(super) fn addresses(&self) -> Vec<IpNet> {
+        let recorded = self.external_ids.get(ADDRESSES);
+        let texts = recorded.into_iter().flat_map(|list| list.split(' '));
+        texts.filter_map(|text| text.parse().ok()).collect()
+    }
 }
 
 impl Port {
     pub(super) fn is_ours(&self) -> bool {
         self.external_ids.contains_key(MARK)
+    }
+
+    /// What it brought to its bridge as an uplink, or is about to.
+    pub(super) fn moved(&self) -> Option<Moved> {
+        serde_json::from_str(self.external_ids.get(MOVED)?).ok()
     }
 }
 
@@ -62,7 +81,6 @@ impl Port {
 #[derive(Debug, Clone)]
 pub(super) struct Switch {
     pub(super) root: Uuid,
-    pub(super) cur_cfg: i64,
     pub(super) bridges: BTreeMap<String, Bridge>,
     pub(super) ports: BTreeMap<String, Port>,
 }
@@ -70,19 +88,12 @@ pub(super) struct Switch {
 /// Connects to the database and watches what matters here.
 pub(super) fn connect(run_dir: &Path) -> Result<Client, PluginError> {
     let socket = run_dir.join("db.sock");
-    let client = Client::connect(&socket, TIMEOUT).map_err(|error| {
-        PluginError::unavailable(
-            format!("Open vSwitch does not answer ({error})"),
-            "install and start it: `apt-get install openvswitch-switch`, `systemctl start \
-             openvswitch-switch`; if it runs elsewhere, name its run directory in \
-             `plugins.ovs.run_dir`",
-        )
-    })?;
+    let client = Client::connect(&socket, TIMEOUT).map_err(unanswered)?;
     client
         .monitor(
             DATABASE,
             &[
-                ("Open_vSwitch", &["cur_cfg", "next_cfg", "bridges"]),
+                ("Open_vSwitch", &["cur_cfg"]),
                 (
                     "Bridge",
                     &[
@@ -104,21 +115,60 @@ pub(super) fn connect(run_dir: &Path) -> Result<Client, PluginError> {
     Ok(client)
 }
 
+fn unanswered(error: Error) -> PluginError {
+    let fix = match &error {
+        Error::Connect { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            "run this as root"
+        }
+        _ => {
+            "install and start it: `apt-get install openvswitch-switch`, `systemctl start \
+             openvswitch-switch`; if it runs elsewhere, name its run directory in \
+             `plugins.ovs.run_dir`"
+        }
+    };
+    PluginError::unavailable(format!("Open vSwitch does not answer ({error})"), fix)
+}
+
+/// The last configuration that ovs-vswitchd has realised.
+pub(super) fn cur_cfg(tables: &Tables) -> Option<i64> {
+    let (_, top) = tables.rows("Open_vSwitch").next()?;
+    integer(top, "cur_cfg")
+}
+
 impl Switch {
+    /// The database as it is now.
+    pub(super) fn current(client: &Client) -> Result<Self, PluginError> {
+        let tables = client
+            .tables()
+            .map_err(|error| PluginError::failed("read Open vSwitch's database", error))?;
+        Self::read(&tables).ok_or_else(|| {
+            PluginError::unavailable(
+                "Open vSwitch's database is empty",
+                "start ovs-vswitchd: `systemctl start openvswitch-switch`",
+            )
+        })
+    }
+
+    /// The lasting addresses that uplinks have brought to a bridge.
+    pub(super) fn brought_to(&self, bridge: &str) -> Vec<IpNet> {
+        let moved = self.ports_of(bridge).filter_map(|(_, port)| port.moved());
+        moved.flat_map(|moved| moved.addresses).collect()
+    }
+
     /// Reads the cache; `None` while the database has no root row (ovs-vswitchd or `ovs-vsctl init` makes it).
-    pub(super) fn read(tables: &Tables) -> Option<Self> {
-        let (root, top) = tables.rows("Open_vSwitch").next()?;
+    fn read(tables: &Tables) -> Option<Self> {
+        let (root, _) = tables.rows("Open_vSwitch").next()?;
         let mut switch = Self {
             root: root.clone(),
-            cur_cfg: integer(top, "cur_cfg").unwrap_or_default(),
             bridges: BTreeMap::new(),
             ports: BTreeMap::new(),
         };
         for (uuid, row) in tables.rows("Bridge") {
             let name = text(row, "name");
-            for port in uuids(row, "ports") {
-                if let Some(found) = tables.row("Port", &port) {
-                    let port = read_port(tables, &name, port, found);
+            let ports = uuids(row, "ports");
+            for port in &ports {
+                if let Some(found) = tables.row("Port", port) {
+                    let port = read_port(tables, &name, port.clone(), found);
                     switch.ports.insert(text(found, "name"), port);
                 }
             }
@@ -135,6 +185,7 @@ impl Switch {
                     mode if mode.is_empty() => "standalone".to_owned(),
                     mode => mode,
                 },
+                ports,
                 external_ids: strings(row, "external_ids"),
             };
             switch.bridges.insert(name, bridge);

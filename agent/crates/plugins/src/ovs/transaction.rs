@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use ovsdb::{Atom, Mutator, Operation, Value, Where};
 use reconcile::{Change, Context, Direction, PluginError, Verb};
 
-use super::links::Moved;
-use super::state::{BridgeState, PortState, Resource, read};
-use super::switch::{ADDRESSES, Bridge, CONTAINER, MARK, MOVED, PEER, Port, Switch};
+use super::state::{BridgeState, PortState, Resource, UNMADE, read};
+use super::switch::{ADDRESSES, Bridge, CONTAINER, MARK, MOVED, OURS, PEER, Port, Switch};
+use super::uplink::Moved;
 
 /// Operations under construction.
 pub(super) struct Transaction<'a> {
     switch: &'a Switch,
     /// Bridges that this transaction inserts, by name, and the name of their row in it.
     fresh: BTreeMap<String, String>,
+    /// What must still hold; in front of all operations.
+    required: Vec<Operation>,
     operations: Vec<Operation>,
 }
 
@@ -24,8 +26,13 @@ impl<'a> Transaction<'a> {
         Self {
             switch,
             fresh: BTreeMap::new(),
+            required: Vec::new(),
             operations: Vec::new(),
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.operations.is_empty()
     }
 
     /// The operations, and after them the request to realise them, whose number comes back in the last
@@ -44,7 +51,8 @@ impl<'a> Transaction<'a> {
             rows: root,
             columns: vec!["next_cfg"],
         });
-        self.operations
+        self.required.append(&mut self.operations);
+        self.required
     }
 
     /// Adds one change. `moved` is what an uplink's port has to remember.
@@ -86,24 +94,23 @@ impl<'a> Transaction<'a> {
         let addresses: Vec<_> = state.addresses.iter().map(ToString::to_string).collect();
         let addresses = addresses.join(" ");
         let marks = [(MARK, "1"), (ADDRESSES, addresses.as_str())];
+        let datapath = state.datapath.trim_end_matches(UNMADE);
         let mut columns = Columns::from([
-            (
-                "datapath_type",
-                Value::of(Atom::from(state.datapath.as_str())),
-            ),
+            ("datapath_type", Value::of(Atom::from(datapath))),
             ("fail_mode", Value::of(Atom::from(state.fail_mode.as_str()))),
         ]);
         if let Some(bridge) = self.switch.bridges.get(name) {
             foreign(bridge.is_ours(), change, "bridge", name)?;
-            columns.insert("external_ids", marked(&bridge.external_ids, &marks, unmark));
+            let rows = Where::uuid(&bridge.uuid);
             self.operations.push(Operation::Update {
                 table: "Bridge",
-                rows: Where::uuid(&bridge.uuid),
+                rows: rows.clone(),
                 row: columns,
             });
+            self.operations.push(mark("Bridge", rows, &marks, unmark));
             return Ok(());
         }
-        let place = self.fresh.len();
+        let place = self.operations.len();
         let (bridge, port, interface) = (
             format!("bridge{place}"),
             format!("local{place}"),
@@ -139,7 +146,9 @@ impl<'a> Transaction<'a> {
     }
 
     fn delete_bridge(&mut self, name: &str) -> Result<(), PluginError> {
-        let Some(bridge) = self.switch.bridges.get(name) else {
+        // One that is not ours has come since; ours is gone already.
+        let bridge = self.switch.bridges.get(name);
+        let Some(bridge) = bridge.filter(|bridge| bridge.is_ours()) else {
             return Ok(());
         };
         let foreign: Vec<_> = self
@@ -157,6 +166,12 @@ impl<'a> Transaction<'a> {
                 ),
             ));
         }
+        let ports = bridge.ports.iter().cloned().map(Atom::from).collect();
+        self.required.push(Operation::Require {
+            table: "Bridge",
+            rows: Where::uuid(&bridge.uuid),
+            row: Columns::from([("ports", Value::Set(ports))]),
+        });
         // Its ports and interfaces go with it, since nothing refers to them any more.
         self.operations.push(Operation::Mutate {
             table: "Open_vSwitch",
@@ -216,12 +231,13 @@ impl<'a> Transaction<'a> {
             return self.attach(&state.bridge, named(&row));
         };
         foreign(port.is_ours(), change, "port", name)?;
-        let ids = marked(&port.external_ids, &marks, unmark);
+        let rows = Where::uuid(&port.uuid);
         self.operations.push(Operation::Update {
             table: "Port",
-            rows: Where::uuid(&port.uuid),
-            row: Columns::from([("tag", tag), ("external_ids", ids)]),
+            rows: rows.clone(),
+            row: Columns::from([("tag", tag)]),
         });
+        self.operations.push(mark("Port", rows, &marks, unmark));
         if let Some(device) = &port.interface {
             self.operations.push(Operation::Update {
                 table: "Interface",
@@ -236,8 +252,10 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn delete_port(&mut self, name: &str) {
-        if let Some(port) = self.switch.ports.get(name) {
+    /// Takes a port off its bridge, if it is ours.
+    pub(super) fn delete_port(&mut self, name: &str) {
+        let port = self.switch.ports.get(name);
+        if let Some(port) = port.filter(|port| port.is_ours()) {
             self.detach(port);
         }
     }
@@ -295,22 +313,18 @@ fn foreign(ours: bool, change: &Change, what: &str, name: &str) -> Result<(), Pl
     ))
 }
 
-/// A row's `external_ids` with our marks in place of earlier ones of ours, or without any.
-fn marked(ids: &BTreeMap<String, String>, marks: &[(&str, &str)], unmark: bool) -> Value {
-    let ours = [MARK, ADDRESSES, CONTAINER, PEER];
-    let mut ids = ids.clone();
-    ids.retain(|key, _| !ours.contains(&key.as_str()));
-    if unmark {
-        ids.remove(MOVED);
-    } else {
-        ids.extend(
-            marks
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
-        );
+/// Puts our marks into a row's `external_ids` in place of earlier ones, or takes all of ours away. Those of
+/// others are not touched, whoever writes them meanwhile.
+fn mark(table: &'static str, rows: Where, marks: &[(&str, &str)], unmark: bool) -> Operation {
+    let ours = Value::Set(OURS.into_iter().map(Atom::from).collect());
+    let mut mutations = vec![("external_ids", Mutator::Delete, ours)];
+    if !unmark {
+        let marks = Value::map(marks.iter().copied());
+        mutations.push(("external_ids", Mutator::Insert, marks));
     }
-    Value::map(
-        ids.iter()
-            .map(|(key, value)| (key.as_str(), value.as_str())),
-    )
+    Operation::Mutate {
+        table,
+        rows,
+        mutations,
+    }
 }
