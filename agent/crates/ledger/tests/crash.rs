@@ -109,7 +109,7 @@ fn a_ledger_whose_making_was_killed_can_be_opened() {
         );
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().ends_with("begun")));
-        thread::sleep(Duration::from_micros(round * 397 % 9000));
+        thread::sleep(Duration::from_micros(round * 797 % 20_000));
         child.kill().unwrap();
         child.wait().unwrap();
         for file in fs::read_dir(dir.path()).unwrap() {
@@ -122,7 +122,7 @@ fn a_ledger_whose_making_was_killed_can_be_opened() {
             }
         }
     }
-    assert!(ledgers >= 30);
+    assert!(ledgers > 10, "only {ledgers} were begun");
 }
 
 fn head(entry: &Entry) -> Head {

@@ -74,10 +74,10 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Plans, asks, applies. `only` limits the plan to some resources and what they require.
+    /// Plans, asks, applies. `only` chooses resources of the plan: these and what they require are changed.
     pub(crate) fn change(
         &self,
-        only: Option<&BTreeSet<Key>>,
+        only: Option<&dyn Fn(&Plan) -> BTreeSet<Key>>,
         options: &Apply,
     ) -> Result<Changed, Failure> {
         let witness = LedgerWitness::new(&self.host.paths, self.screen);
@@ -92,7 +92,8 @@ impl<'a> Session<'a> {
                 other => other,
             })?;
         if let Some(only) = only {
-            plan = plan.only(only);
+            let wanted = only(&plan);
+            plan = plan.only(&wanted);
         }
         let hash = plan.hash();
         let run = run_id();

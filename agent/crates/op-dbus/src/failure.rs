@@ -111,7 +111,10 @@ impl From<LockError> for Failure {
 
 impl From<ledger::Error> for Failure {
     fn from(error: ledger::Error) -> Self {
-        Self::Failed(error.into())
+        match error {
+            ledger::Error::NotAHead { .. } => Self::Usage(error.to_string()),
+            other => Self::Failed(other.into()),
+        }
     }
 }
 

@@ -129,3 +129,73 @@ fn a_ledger_that_is_not_there_is_explained() {
         "{ended:?}"
     );
 }
+
+/// Every command that people see.
+const COMMANDS: [&[&str]; 28] = [
+    &[],
+    &["check"],
+    &["schema"],
+    &["plan"],
+    &["apply"],
+    &["confirm"],
+    &["verify"],
+    &["query"],
+    &["container"],
+    &["container", "create"],
+    &["container", "list"],
+    &["container", "show"],
+    &["container", "start"],
+    &["container", "stop"],
+    &["container", "exec"],
+    &["container", "destroy"],
+    &["template"],
+    &["template", "list"],
+    &["template", "build"],
+    &["template", "destroy"],
+    &["ledger"],
+    &["ledger", "log"],
+    &["ledger", "show"],
+    &["ledger", "verify"],
+    &["doctor"],
+    &["completions"],
+    &["man"],
+    &["help"],
+];
+
+/// `WRITE_EXPECTED=1` writes the page anew.
+#[test]
+fn the_reference_of_the_command_line_is_current() {
+    let mut page =
+        "# The command line\n\nMade from the command's own help; a test compares the two.\n"
+            .to_owned();
+    for command in COMMANDS {
+        let mut arguments = command.to_vec();
+        arguments.push("--help");
+        let ended = op_dbus(&arguments);
+        if ended.status != 0 {
+            // `help --help` is no command of its own.
+            continue;
+        }
+        let title = ["op-dbus"]
+            .iter()
+            .chain(command)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let help: Vec<_> = ended.out.lines().map(str::trim_end).collect();
+        page.push_str(&format!(
+            "\n## {title}\n\n```\n{}\n```\n",
+            help.join("\n").trim_end()
+        ));
+    }
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/reference/cli.md");
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        written, page,
+        "docs/reference/cli.md is not what the command says: run this test with WRITE_EXPECTED=1"
+    );
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
 
 use declaration::{Container, ContainerName};
-use reconcile::{Key, Observed};
+use reconcile::{Change, Key, Observed, Plan};
 use serde_json::{Value, json};
 
 use super::apply::report;
@@ -35,16 +35,15 @@ pub(super) fn started(arguments: &[String]) -> Result<u8, Failure> {
 }
 
 /// The resources of one container: itself, its port, and the flows of its bridge, which change with it.
-fn resources(host: &Host, name: &ContainerName, container: &Container) -> BTreeSet<Key> {
+fn resources(plan: &Plan, name: &ContainerName, container: &Container) -> BTreeSet<Key> {
     let mut keys = BTreeSet::from([Key::new("lxc", format!("container:{name}"))]);
     if let (Some(bridge), Some(port)) = (&container.bridge, name.port(container.network)) {
         keys.insert(Key::new("ovs", format!("port:{port}")));
-        let flows = reconcile::plan(&host.plugins).unwrap_or_default().changes;
         let of_bridge = format!("{bridge}/");
-        let flows = flows.iter().filter(|change| {
+        let flows = plan.changes.iter().filter(|change| {
             change.plugin == "openflow" && change.resource.starts_with(&of_bridge)
         });
-        keys.extend(flows.map(reconcile::Change::key));
+        keys.extend(flows.map(Change::key));
     }
     keys
 }
@@ -96,13 +95,12 @@ fn with_containers(
     (name, container): (&ContainerName, &Container),
     options: &Apply,
 ) -> Result<u8, Failure> {
-    let keys = resources(&session.host, name, container);
     // Written first: after a crash in between the next apply makes the container.
     let kept = session.host.by_command != before;
     if kept {
         session.host.save_by_command()?;
     }
-    let changed = session.change(Some(&keys), options);
+    let changed = session.change(Some(&|plan| resources(plan, name, container)), options);
     let failed = !matches!(&changed, Ok(changed) if changed.succeeded());
     if failed && kept {
         session.host.set_by_command(before)?;

@@ -72,7 +72,7 @@ fn build(cli: &Cli, screen: &Screen, name: &TemplateName) -> Result<u8, Failure>
             "the declaration has no template `{name}`: write it under plugins.lxc.templates"
         )));
     }
-    let changed = session.change(Some(&only(name)), &Apply::default())?;
+    let changed = session.change(Some(&|_| only(name)), &Apply::default())?;
     Ok(report(screen, &changed))
 }
 
@@ -92,6 +92,6 @@ fn destroy(cli: &Cli, screen: &Screen, name: &TemplateName) -> Result<u8, Failur
         allow_destroy: true,
         ..Apply::default()
     };
-    let changed = session.change(Some(&only(name)), &options)?;
+    let changed = session.change(Some(&|_| only(name)), &options)?;
     Ok(report(screen, &changed))
 }

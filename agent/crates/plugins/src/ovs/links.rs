@@ -113,33 +113,31 @@ impl Links {
         self.0.add_route(route).map_err(failed(doing()))
     }
 
-    /// Adds a route again, with its IPv6 source. The kernel takes the source out of a route when the
-    /// address goes from any link while another still checks it for duplicates, and then refuses it until
-    /// the check is over.
-    pub(super) fn add_route_again(
+    /// Adds a route whose IPv6 source the kernel may still check for duplicates: until that is over it
+    /// refuses the route. It also takes the source out of a route when that address goes from another link.
+    pub(super) fn add_route_with_source(
         &self,
         route: &Route,
         doing: impl Fn() -> String,
     ) -> Result<(), PluginError> {
+        let present = self.routes_over(route.link)?;
+        if present.contains(route) {
+            return Ok(());
+        }
         let bare = Route {
             source: None,
             ..route.clone()
         };
+        if present.contains(&bare) {
+            self.delete_route(&bare, &doing)?;
+        }
         let deadline = Instant::now() + DUPLICATES;
         loop {
             match self.0.add_route(route) {
-                // With the source it is another route than without.
-                Ok(()) if self.routes_over(route.link)?.contains(route) => {
-                    return match self.routes_over(route.link)?.contains(&bare) {
-                        true => self.delete_route(&bare, doing),
-                        false => Ok(()),
-                    };
-                }
-                Ok(()) => self.delete_route(&bare, &doing)?,
                 Err(_) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                Err(error) => return Err(failed(doing())(error)),
+                added => return added.map_err(failed(doing())),
             }
         }
     }

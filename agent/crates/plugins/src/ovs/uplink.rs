@@ -165,27 +165,28 @@ impl Moved {
         for address in &addresses {
             links.add_address(&target, *address)?;
         }
-        for route in &self.routes {
+        // A route from an IPv6 source needs that address settled, and gone from the other link.
+        let (late, early): (Vec<_>, Vec<_>) = self
+            .routes
+            .iter()
+            .partition(|route| route.source.is_some_and(|source| source.is_ipv6()));
+        for route in early {
             links.add_route(&route.over(target.index), doing)?;
-            if let Some(source) = &source {
+        }
+        if let Some(source) = &source {
+            for route in &self.routes {
                 links.delete_route(&route.over(source.index), doing)?;
             }
-        }
-        let Some(source) = source else {
-            return Ok(());
-        };
-        for address in addresses.iter().filter(|address| !kept.contains(address)) {
-            links.delete_address(&source, *address)?;
-        }
-        let present = links.routes_over(target.index)?;
-        for route in &self.routes {
-            let route = route.over(target.index);
-            if route.is_ipv6() && route.source.is_some() && !present.contains(&route) {
-                links.add_route_again(&route, doing)?;
+            for address in addresses.iter().filter(|address| !kept.contains(address)) {
+                links.delete_address(source, *address)?;
             }
+            // An uplink without its addresses must still carry frames.
+            links.up(source)?;
         }
-        // An uplink without its addresses must still carry frames.
-        links.up(&source)
+        for route in late {
+            links.add_route_with_source(&route.over(target.index), doing)?;
+        }
+        Ok(())
     }
 }
 
