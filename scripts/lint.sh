@@ -10,7 +10,7 @@ lint() {
         cargo doc --workspace --no-deps --document-private-items --locked --quiet
     local scripts=(../.ci/run ../scripts/*.sh ../demo/*.sh)
     if command -v shellcheck >/dev/null; then
-        check "Shell scripts" shellcheck --external-sources "${scripts[@]}"
+        check "Shell scripts" shellcheck --external-sources --source-path=.. "${scripts[@]}"
     else
         skip "Shell scripts" "shellcheck is not installed"
     fi

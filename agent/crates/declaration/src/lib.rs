@@ -2,7 +2,7 @@
 //!
 //! A document in JSON or YAML becomes a [`Declaration`], or [`Problems`]: all of them at once, each
 //! with its place, what was found there and what would be accepted. One definition of each section
-//! gives the Rust type, the decoder, the encoder, the JSON Schema ([`schema`]) and the reference for
+//! gives the Rust type, the decoder, the encoder, the JSON Schema ([`schema()`]) and the reference for
 //! people ([`reference()`]), so that they cannot drift apart.
 //!
 //! Nothing here knows the system: a declaration that is sound may still be impossible on a machine.

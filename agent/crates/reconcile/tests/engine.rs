@@ -1,5 +1,7 @@
 //! What the engine promises, on a system in memory.
 
+#![allow(clippy::unwrap_used)]
+
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};
