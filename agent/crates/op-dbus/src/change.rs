@@ -20,6 +20,9 @@ use crate::{guard, management};
 /// The confirm window of changes of the management path where none is asked for.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// Chooses resources of a plan.
+pub(crate) type Choice<'a> = dyn Fn(&Plan) -> BTreeSet<Key> + 'a;
+
 /// A host under the lock, with nothing left behind by an earlier run.
 pub(crate) struct Session<'a> {
     pub(crate) host: Host,
@@ -77,7 +80,7 @@ impl<'a> Session<'a> {
     /// Plans, asks, applies. `only` chooses resources of the plan: these and what they require are changed.
     pub(crate) fn change(
         &self,
-        only: Option<&dyn Fn(&Plan) -> BTreeSet<Key>>,
+        only: Option<&Choice<'_>>,
         options: &Apply,
     ) -> Result<Changed, Failure> {
         let witness = LedgerWitness::new(&self.host.paths, self.screen);
