@@ -31,6 +31,14 @@ fn plug_in() {
     run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
 }
 
+/// Waits until the guard has undone the run, and let go of the lock: its last act removes its declaration.
+fn wait_for_guard(rig: &Rig) {
+    wait_for("the guard undoes the run", LONG, || {
+        (!rig.beside(".window.json").exists()).then_some(())
+    });
+    assert!(!rig.beside(".journal").exists());
+}
+
 fn declare_uplink(rig: &Rig) {
     let run_dir = rig.ovs().run_dir().display();
     rig.declare(&format!("  ovs:\n    run_dir: {run_dir}\n    bridges: {{br0: {{datapath: netdev, uplinks: [eth0]}}}}\n"));
@@ -73,9 +81,7 @@ fn without_an_answer_it_is_undone() {
     let before = run("ip", &["route"]);
     declare_uplink(&rig);
     rig.json(&["apply", "--confirm", "1s"]).expect(0);
-    wait_for("the guard undoes the run", LONG, || {
-        (!rig.beside(".journal").exists()).then_some(())
-    });
+    wait_for_guard(&rig);
     assert_eq!(bridges(&rig), "");
     assert_eq!(run("ip", &["route"]), before);
     rig.json(&["confirm"]).expect(3);
@@ -103,9 +109,7 @@ fn a_killed_run_is_undone_by_its_guard() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_for("the guard undoes the run", LONG, || {
-        (!rig.beside(".journal").exists()).then_some(())
-    });
+    wait_for_guard(&rig);
     assert_eq!(bridges(&rig), "");
     assert!(!rig.base.join("@containers/web-01").exists());
     rig.json(&["apply", "--confirm", "0"]).expect(0);
