@@ -12,7 +12,7 @@ source ../scripts/lint.sh
 
 packages() {
     ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
-        mmdebstrap debootstrap iproute2 iputils-ping procps jq openssl shellcheck
+        mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck
 }
 
 # One process a test is what the test lab is made for.

@@ -216,8 +216,12 @@ impl Host {
             "time": jiff::Timestamp::now().to_string(),
         });
         let text = serde_json::to_vec_pretty(&beat).unwrap_or_default();
-        if let Err(error) = write_whole(&self.paths.heartbeat(), &text) {
-            log::warn!("no heartbeat: {error}");
+        let path = self.paths.heartbeat();
+        let temporary = path.with_extension("new");
+        // Losing one in a crash costs nothing, so it is not synced.
+        let written = std::fs::write(&temporary, text);
+        if let Err(error) = written.and_then(|()| std::fs::rename(&temporary, &path)) {
+            log::warn!("no heartbeat in {}: {error}", path.display());
         }
     }
 }

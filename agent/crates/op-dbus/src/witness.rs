@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ledger::{Filter, Ledger, NewEntry};
 use reconcile::{Change, Ending, Record, Witness};
@@ -31,7 +32,13 @@ struct State {
     waiting: Vec<NewEntry>,
     /// An entry was refused: the journal has to tell it again.
     missed: bool,
+    /// When entries were last written.
+    written: Option<Instant>,
 }
+
+/// Finished changes are written together at most this late. They are safe in the journal in the meantime, and a
+/// commit for each would cost more than most changes.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// What must stand in every entry of a run, and which of its records the ledger has already.
 #[derive(Default)]
@@ -82,6 +89,7 @@ impl<'a> LedgerWitness<'a> {
         {
             ledger.append_all(&state.waiting)?;
             state.waiting.clear();
+            state.written = Some(Instant::now());
         }
         Ok(())
     }
@@ -146,6 +154,11 @@ impl Witness for LedgerWitness<'_> {
                 "plan_hash": known.plan_hash,
             });
             state.waiting.extend(entries(record, changes, &common));
+            let may_wait = matches!(record, Record::Done { .. } | Record::Undone { .. });
+            let recent = state.written.is_some_and(|at| at.elapsed() < LATEST);
+            if may_wait && recent {
+                return Ok(());
+            }
             self.write(&mut state)
         });
         if kept.is_err() {

@@ -12,8 +12,9 @@ use crate::plugin::{Owner, Plugin, Transition};
 
 /// How long an asynchronous system may take to show a change.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Time between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Time between the first two looks; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A resource that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +48,7 @@ pub(crate) fn unmet(
     changes: &[Change],
 ) -> Result<Vec<Drift>, PlanError> {
     let deadline = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
     loop {
         let unmet = look(plugins, changes, &observe(plugins)?);
         let may_come = unmet.iter().any(|drift| {
@@ -57,7 +59,8 @@ pub(crate) fn unmet(
         if !may_come || Instant::now() >= deadline {
             return Ok(unmet);
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -19,7 +19,8 @@ const LAST: u32 = 0x7fff_ffff;
 
 static ALLOCATION: Mutex<()> = Mutex::new(());
 
-/// The right to choose a range; to be held until the choice is on disk.
+/// The right to choose a range, to be held until the choice is on disk, and to rename what may have
+/// one: a look at a directory can miss what is renamed meanwhile.
 pub(super) fn lock() -> MutexGuard<'static, ()> {
     ALLOCATION.lock().unwrap_or_else(PoisonError::into_inner)
 }

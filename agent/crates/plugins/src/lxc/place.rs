@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use reconcile::PluginError;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use super::ids;
 use super::seal::{Kind, Seal};
 
 /// Where a template or container is or should be.
@@ -165,6 +166,7 @@ impl Place {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), PluginError> {
+        let _right = ids::lock();
         renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
             .map_err(|errno| self.failed("rename", std::io::Error::from(errno)))
     }

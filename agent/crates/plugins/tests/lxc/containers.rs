@@ -1,5 +1,6 @@
 //! Making, starting, stopping and removing containers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -208,19 +209,36 @@ fn template_and_privilege_stay() {
 }
 
 #[test]
-fn many_containers_at_once_do_not_meet() {
+fn containers_made_at_once_have_user_ids_of_their_own() {
+    const COUNT: usize = 64;
+    let Some(host) = Host::new() else { return };
+    let list: Vec<_> = (0..COUNT)
+        .map(|i| format!("c{i}: {{template: busybox, network: none, running: false}}"))
+        .collect();
+    host.apply(&with(&list.join(", ")));
+    let maps: BTreeSet<_> = (0..COUNT)
+        .map(|i| {
+            let config =
+                fs::read_to_string(host.container(&format!("c{i}")).join("config")).unwrap();
+            let map = config.lines().find(|line| line.starts_with("lxc.idmap"));
+            map.unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(maps.len(), COUNT);
+}
+
+#[test]
+fn containers_started_at_once_do_not_meet() {
     let Some(host) = Host::new() else { return };
     let list: Vec<_> = (0..8)
         .map(|i| format!("c{i}: {{template: busybox, network: none, memory: 32MiB}}"))
         .collect();
     host.apply(&with(&list.join(", ")));
-    let mut maps: Vec<_> = (0..8)
+    let maps: BTreeSet<_> = (0..8)
         .map(|i| {
             fs::read_to_string(format!("/proc/{}/uid_map", host.init(&format!("c{i}")))).unwrap()
         })
         .collect();
-    maps.sort();
-    maps.dedup();
     assert_eq!(maps.len(), 8);
 }
 
