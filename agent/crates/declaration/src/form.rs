@@ -109,7 +109,7 @@ impl<T, F: Text<T>> Form<T> for F {
         if F::PATTERN.is_empty() {
             json!({ "type": "string" })
         } else {
-            json!({ "type": "string", "pattern": F::PATTERN })
+            json!({ "type": "string", "pattern": F::PATTERN, "$comment": F::ACCEPTED })
         }
     }
 }

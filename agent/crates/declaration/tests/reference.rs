@@ -22,6 +22,21 @@ fn the_reference_in_the_book_is_that_of_the_code() {
 }
 
 #[test]
+fn the_schema_of_the_nixos_options_is_that_of_the_code() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../modules/declaration.schema.json");
+    let text = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &text).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == text,
+        "modules/declaration.schema.json is old: run this test with WRITE_EXPECTED=1"
+    );
+}
+
+#[test]
 fn the_example_is_good_and_has_every_key() {
     let declaration = Declaration::from_yaml(EXAMPLE).unwrap_or_else(|error| panic!("{error}"));
     let json = serde_json::to_string(&declaration).unwrap();

@@ -307,6 +307,23 @@ impl Changed {
         changed
     }
 
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.deadline_ms.is_some()
+    }
+
+    /// Waits until the window is over, from outside of the lock. What the host is then says whether the
+    /// changes were kept.
+    pub(crate) fn wait(self, host: &Host) -> Result<Self, Failure> {
+        guard::await_end(&host.paths, &self.run)?;
+        let kept = plan(&host.plugins)?.is_empty();
+        Ok(Self {
+            outcome: if kept { "applied" } else { "rolled-back" },
+            error: (!kept).then(|| "nobody confirmed it in time".to_owned()),
+            deadline_ms: None,
+            ..self
+        })
+    }
+
     /// Whether the host is now as was asked.
     pub(crate) fn succeeded(&self) -> bool {
         self.error.is_none()

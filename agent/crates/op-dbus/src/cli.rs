@@ -117,6 +117,10 @@ pub(crate) struct Apply {
     /// Without it, changes of the management path get 60s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) confirm: Option<Duration>,
+    /// Where nobody can be asked: wait for the end of the confirm window, and fail if the changes were
+    /// undone
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Subcommand)]

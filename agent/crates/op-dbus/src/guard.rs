@@ -90,6 +90,14 @@ fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), Failure> 
     }
 }
 
+/// Waits until a run is over: confirmed, or undone to its end.
+pub(crate) fn await_end(paths: &Paths, run: &str) -> Result<(), Failure> {
+    while !matches!(stage(paths, run)?, None | Some(Stage::Ended(_))) {
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
 fn stage(paths: &Paths, run: &str) -> Result<Option<Stage>, Failure> {
     let records = Journal::read(&paths.journal()).context("read the journal")?;
     let mut stories = Story::all(&records).into_iter();

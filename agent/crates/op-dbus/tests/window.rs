@@ -89,6 +89,36 @@ fn without_an_answer_it_is_undone() {
 }
 
 #[test]
+fn one_that_waits_for_the_answer_says_how_it_ended() {
+    let Some(rig) = Rig::whole(256) else { return };
+    plug_in();
+    rig.declare("");
+    rig.apply();
+    declare_uplink(&rig);
+    let undone = rig.json(&["apply", "--confirm", "1s", "--wait"]).expect(1);
+    assert_eq!(undone.json()["outcome"], "rolled-back");
+    assert_eq!(bridges(&rig), "");
+    let waiting = rig
+        .command(&["--json", "apply", "--wait"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the window is open", LONG, || {
+        let journal = std::fs::read_to_string(rig.beside(".journal")).ok()?;
+        journal.contains("\"record\":\"awaiting\"").then_some(())
+    });
+    wait_for("it is confirmed", LONG, || {
+        (rig.json(&["confirm"]).status == 0).then_some(())
+    });
+    let kept = waiting.wait_with_output().unwrap();
+    assert!(kept.status.success(), "{kept:?}");
+    assert!(String::from_utf8_lossy(&kept.stdout).contains("\"applied\""));
+    rig.assert_converged();
+}
+
+#[test]
 fn a_killed_run_is_undone_by_its_guard() {
     let Some(rig) = Rig::with_lxc(1024) else {
         return;

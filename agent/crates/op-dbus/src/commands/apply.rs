@@ -35,6 +35,12 @@ pub(super) fn apply(cli: &Cli, screen: &Screen, options: &Apply) -> Result<u8, F
     let session = Session::open(read_declaration(cli)?, screen, "apply")?;
     let changed = session.change(None, options)?;
     let changed = session.settle(changed)?;
+    if options.wait && changed.is_awaiting() {
+        screen.say(&changed.text());
+        let host = Host::new(read_declaration(cli)?)?;
+        let changed = changed.wait(&host)?;
+        return Ok(report(screen, &changed));
+    }
     Ok(report(screen, &changed))
 }
 

@@ -376,8 +376,14 @@ pub fn container_started(arguments: &[String]) -> Result<(), PluginError> {
     disable_tx_checksum(pid, link)
 }
 
+/// Where NixOS has this program, whichever version it is: a path that containers can keep over upgrades.
+const ON_NIXOS: &str = "/run/current-system/sw/bin/op-dbus";
+
 /// The path of this program, if LXC can call it.
 fn this_program() -> Option<PathBuf> {
+    if Path::new(ON_NIXOS).exists() {
+        return Some(PathBuf::from(ON_NIXOS));
+    }
     let path = std::env::current_exe().ok()?;
     // What the kernel adds once the file was replaced by a newer one.
     let text = path.to_str()?;

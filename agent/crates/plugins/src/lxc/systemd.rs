@@ -109,7 +109,11 @@ impl Systemd {
 
     /// Writes the unit template unless it is there; one that is not ours is used as it is.
     fn write_unit(&self) -> Result<(), PluginError> {
-        let path = self.directory.join(format!("{}@.service", self.stem));
+        let name = format!("{}@.service", self.stem);
+        if self.directory == Path::new(VOLATILE) && Path::new(PERMANENT).join(&name).exists() {
+            return Ok(());
+        }
+        let path = self.directory.join(name);
         let failed = |error| PluginError::failed(format!("write {}", path.display()), error);
         let text = self.text()?;
         match fs::read_to_string(&path) {
