@@ -133,10 +133,13 @@ impl Runtime {
     fn died(&self, name: &ContainerName) -> PluginError {
         let log = fs::read_to_string(self.log(name)).unwrap_or_default();
         let reason = match reasons(&log) {
-            reasons if reasons.is_empty() => format!(
-                "it did not start, and left no reason; try lxc-start -F -P {} -n {name}",
-                self.containers.display()
-            ),
+            reasons if reasons.is_empty() => {
+                let look = match &self.systemd {
+                    Some(systemd) => systemd.journal(name),
+                    None => format!("lxc-start -F -P {} -n {name}", self.containers.display()),
+                };
+                format!("it did not start, and left no reason in its log; see `{look}`")
+            }
             reasons => reasons.join("; "),
         };
         PluginError::failed(format!("start container {name}"), reason)

@@ -18,6 +18,8 @@ use super::runtime::STOP_SECONDS;
 const HEADER: &str = "# op-dbus: ";
 /// The base whose units have the plain name and outlive a start of the machine.
 const STANDARD_BASE: &str = "/var/lib/op-dbus";
+/// What wants the containers that start with the machine.
+const TARGET: &str = "multi-user.target";
 const PERMANENT: &str = "/etc/systemd/system";
 const VOLATILE: &str = "/run/systemd/system";
 
@@ -51,6 +53,11 @@ impl Systemd {
             directory: PathBuf::from(if permanent { PERMANENT } else { VOLATILE }),
             stem: stem(layout.base()),
         })
+    }
+
+    /// How a person sees what a container's unit said.
+    pub(super) fn journal(&self, name: &ContainerName) -> String {
+        format!("journalctl --unit {}", self.unit(name))
     }
 
     fn unit(&self, name: &ContainerName) -> String {
@@ -91,18 +98,21 @@ impl Systemd {
     }
 
     pub(super) fn is_enabled(&self, name: &ContainerName) -> bool {
-        let wanted = self.directory.join("multi-user.target.wants");
+        let wanted = self.directory.join(format!("{TARGET}.wants"));
         wanted.join(self.unit(name)).symlink_metadata().is_ok()
     }
 
     pub(super) fn enable(&self, name: &ContainerName, wanted: bool) -> Result<(), PluginError> {
         self.write_unit()?;
-        let mut arguments = vec![if wanted { "enable" } else { "disable" }, "--quiet"];
+        let unit = self.unit(name);
+        // Not `enable`, which asks the unit what wants it: NixOS writes units without that section.
+        let mut arguments = match wanted {
+            true => vec!["add-wants", "--quiet", TARGET, &unit],
+            false => vec!["disable", "--quiet", &unit],
+        };
         if self.directory == Path::new(VOLATILE) {
             arguments.push("--runtime");
         }
-        let unit = self.unit(name);
-        arguments.push(&unit);
         let doing = format!("let container {name} start with the machine, or not");
         self.call(&arguments, &doing).map(drop)
     }
@@ -152,10 +162,7 @@ impl Systemd {
              TimeoutStopSec={patience}\n\
              Environment=PATH={path}\n\
              ExecStart={start} -F -P {containers} -n %i\n\
-             ExecStop={stop} -P {containers} -n %i -t {STOP_SECONDS}\n\
-             \n\
-             [Install]\n\
-             WantedBy=multi-user.target\n",
+             ExecStop={stop} -P {containers} -n %i -t {STOP_SECONDS}\n",
             escape(&self.containers)
         ))
     }
@@ -285,7 +292,8 @@ mod tests {
         let name: ContainerName = "web-01".parse().unwrap();
         systemd.enable(&name, true).unwrap();
         let last = notes(directory.path()).pop().unwrap();
-        assert_eq!(last, format!("enable --quiet {}", systemd.unit(&name)));
+        let unit = systemd.unit(&name);
+        assert_eq!(last, format!("add-wants --quiet multi-user.target {unit}"));
         assert!(!systemd.is_enabled(&name));
         let wants = directory.path().join("multi-user.target.wants");
         fs::create_dir(&wants).unwrap();

@@ -1,0 +1,75 @@
+{
+  lib,
+  rustPlatform,
+  clippy,
+  installShellFiles,
+  op-dbus,
+}:
+let
+  manifest = (lib.importTOML ./Cargo.toml).workspace.package;
+in
+rustPlatform.buildRustPackage {
+  pname = "op-dbus";
+  inherit (manifest) version;
+
+  # Only what the program is made of, so that a change of the book does not build it again. Tests compare the
+  # generated pages, and are not run here.
+  src = lib.fileset.toSource {
+    root = ./.;
+    fileset = lib.fileset.unions [
+      ./Cargo.toml
+      ./Cargo.lock
+      ./clippy.toml
+      ./rustfmt.toml
+      (lib.fileset.fileFilter (file: !file.hasExt "md") ./crates)
+    ];
+  };
+  cargoLock.lockFile = ./Cargo.lock;
+
+  cargoBuildFlags = [
+    "--package"
+    "op-dbus"
+  ];
+
+  nativeBuildInputs = [ installShellFiles ];
+
+  # Those that need no root and no file outside of the source; `make test` runs all.
+  cargoTestFlags = [
+    "--package"
+    "reconcile"
+    "--package"
+    "ledger"
+    "--package"
+    "openflow"
+  ];
+
+  postInstall = ''
+    "$out/bin/op-dbus" man >op-dbus.1
+    installManPage op-dbus.1
+    installShellCompletion --cmd op-dbus \
+      --bash <("$out/bin/op-dbus" completions bash) \
+      --fish <("$out/bin/op-dbus" completions fish) \
+      --zsh <("$out/bin/op-dbus" completions zsh)
+  '';
+
+  passthru.tests = {
+    clippy = op-dbus.overrideAttrs (old: {
+      pname = "op-dbus-clippy";
+      nativeBuildInputs = old.nativeBuildInputs ++ [ clippy ];
+      buildPhase = "cargo clippy --workspace --all-targets --offline -- --deny warnings";
+      doCheck = false;
+      installPhase = "touch $out";
+      postInstall = "";
+    });
+  };
+
+  meta = {
+    description = "Keeps an infrastructure host in its declared state";
+    license = [
+      lib.licenses.mit
+      lib.licenses.asl20
+    ];
+    mainProgram = "op-dbus";
+    platforms = lib.platforms.linux;
+  };
+}

@@ -1,0 +1,123 @@
+# What cannot work, as sentences that say what to change. `op-dbus check` finds the rest when the declaration is built.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    attrNames
+    concatLists
+    concatStringsSep
+    elem
+    filter
+    mapAttrsToList
+    optional
+    ;
+  cfg = config.services.operation-dbus;
+  schema = import ./schema.nix { inherit lib; };
+  prefix = "services.operation-dbus";
+
+  oneOf = names: if names == [ ] then "none is declared" else "use one of ${concatStringsSep ", " names}";
+  bridges = attrNames cfg.ovs.bridges;
+  containers = cfg.lxc.containers;
+
+  names =
+    schema.badNames "Ovs" [ "services" "operation-dbus" "ovs" ] cfg.ovs
+    ++ schema.badNames "Openflow" [ "services" "operation-dbus" "openflow" ] cfg.openflow
+    ++ schema.badNames "Lxc" [ "services" "operation-dbus" "lxc" ] cfg.lxc
+    ++ schema.badNames "Btrfs" [ "services" "operation-dbus" "btrfs" "extraSubvolumes" ] {
+      subvolumes = cfg.btrfs.extraSubvolumes;
+    };
+
+  container =
+    name: one:
+    let
+      path = "${prefix}.lxc.containers.${name}";
+    in
+    optional (!cfg.lxc.templates ? ${one.template})
+      "${path}.template is \"${one.template}\", which is not declared: ${oneOf (attrNames cfg.lxc.templates)}, or declare it in ${prefix}.lxc.templates."
+    ++ optional (one.network != "none" && one.bridge != null && !elem one.bridge bridges)
+      "${path}.bridge is \"${one.bridge}\", which is not declared: ${oneOf bridges}, or declare it in ${prefix}.ovs.bridges."
+    ++ optional (one.network != "none" && one.bridge == null && lib.length bridges != 1)
+      "${path} does not say which bridge it is connected to, and there is not exactly one: set ${path}.bridge (${oneOf bridges}), or ${path}.network = \"none\"."
+    ++ map (
+      other:
+      "${path}.after names \"${other}\", which is not declared: ${oneOf (attrNames containers)}, or take it out."
+    ) (filter (other: !containers ? ${other}) one.after);
+
+  flows =
+    name: _:
+    optional (!elem name bridges)
+      "${prefix}.openflow.bridges.${name} is no bridge: ${oneOf bridges}, or declare it in ${prefix}.ovs.bridges.";
+
+  port =
+    bridge: name: one:
+    optional (one.peer != null && one.type != "veth")
+      "${prefix}.ovs.bridges.${bridge}.ports.${name}.peer is for a port of type \"veth\": set the type, or take the peer out."
+    ++ optional (one.peer == null && one.type == "veth")
+      "${prefix}.ovs.bridges.${bridge}.ports.${name} is of type \"veth\" and has no other end: set its peer.";
+
+  bridge =
+    name: one:
+    optional (config.networking.vswitches ? ${name})
+      "${name} is in networking.vswitches and in ${prefix}.ovs.bridges: take it out of networking.vswitches, which deletes the ports of containers."
+    ++ concatLists (mapAttrsToList (port name) one.ports);
+
+  uplinks = lib.concatMap (one: one.uplinks) (lib.attrValues cfg.ovs.bridges);
+  shared = filter (link: lib.count (other: other == link) uplinks > 1) (lib.unique uplinks);
+  roles = lib.unique (concatLists (lib.attrValues cfg.roles));
+
+  general =
+    optional (!cfg.btrfs.enable)
+      "${prefix}.btrfs.enable is false, but the ledger and the containers live in these subvolumes: take it out, or turn ${prefix}.enable off."
+    ++ optional (cfg.btrfs.size != null && cfg.btrfs.image == null)
+      "${prefix}.btrfs.size is the size of an image, and there is none: set ${prefix}.btrfs.image, or take the size out."
+    ++ optional (cfg.btrfs.size == null && cfg.btrfs.image != null)
+      "${prefix}.btrfs.image needs a size: set ${prefix}.btrfs.size, such as \"8GiB\"."
+    ++ optional (cfg.netmaker.joinKey != null)
+      "${prefix}.netmaker.joinKey would put the key into the Nix store, which everybody can read: write it into a file outside of the store, and set ${prefix}.netmaker.joinKeyFile to its path."
+    ++ optional (cfg.netmaker.enable && cfg.netmaker.joinKeyFile == null)
+      "${prefix}.netmaker.enable needs the key of the mesh: set ${prefix}.netmaker.joinKeyFile to the path of a file outside of the store."
+    ++ optional (uplinks != [ ] && !config.networking.useNetworkd)
+      "${prefix}.ovs.bridges has uplinks, which only networkd leaves to the agent: set networking.useNetworkd = true."
+    ++ map (
+      link: "${link} is an uplink of more than one of ${prefix}.ovs.bridges: leave it in one of them."
+    ) shared
+    ++ map (
+      user: "${prefix}.roles names \"${user}\", who is no user of this host: declare users.users.${user}, or take the name out."
+    ) (filter (user: !(config.users.users.${user}.isNormalUser || config.users.users.${user}.isSystemUser)) roles)
+    ++ optional (cfg.ml.executionProvider != "cpu" && !cfg.ml.enable)
+      "${prefix}.ml.executionProvider is set, but there is no model to run: set ${prefix}.ml.enable, or take it out."
+    ++ optional (cfg.mcp.enable && cfg.mcp.tls.certificateFile != null && cfg.mcp.tls.keyFile == null)
+      "${prefix}.mcp.tls.certificateFile needs its key: set ${prefix}.mcp.tls.keyFile.";
+
+  chain = cfg.privacyRouter;
+  hops = [
+    chain.wireguard.address
+    chain.warp.address
+    chain.xray.address
+    chain.socketNetworking.address
+  ];
+  privacy = lib.optionals chain.enable (
+    optional (chain.vps.address == null)
+      "${prefix}.privacyRouter.vps.address is missing: set the IPv4 address of the server where the chain ends."
+    ++ optional (chain.xray.settingsFile == null)
+      "${prefix}.privacyRouter.xray.settingsFile is missing: write Xray's configuration into a file outside of the store, and set its path."
+    ++ optional (lib.unique hops != hops)
+      "Two hops of ${prefix}.privacyRouter have the same address: change one of ${concatStringsSep ", " hops}."
+    ++ optional (!config.networking.nftables.enable)
+      "${prefix}.privacyRouter needs nftables: set networking.nftables.enable = true."
+  );
+in
+{
+  config = lib.mkIf cfg.enable {
+    assertions = map (message: {
+      assertion = false;
+      inherit message;
+    }) (
+      general
+      ++ names
+      ++ concatLists (mapAttrsToList container containers)
+      ++ concatLists (mapAttrsToList flows cfg.openflow.bridges)
+      ++ concatLists (mapAttrsToList bridge cfg.ovs.bridges)
+      ++ privacy
+    );
+  };
+}

@@ -1,0 +1,63 @@
+# All options as one declaration.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) optionalAttrs;
+  cfg = config.services.operation-dbus;
+  schema = import ./schema.nix { inherit lib; };
+
+  compressed = lib.genAttrs [
+    "@cache"
+    "@timing"
+    "@vectors"
+  ] (_: { compression = "zstd:${toString cfg.btrfs.compressionLevel}"; });
+
+  base =
+    if cfg.btrfs.image == null then
+      cfg.btrfs.basePath
+    else
+      {
+        path = cfg.btrfs.basePath;
+        inherit (cfg.btrfs) image size;
+      };
+
+  fromOptions = {
+    version = "1.0";
+    plugins = {
+      btrfs = {
+        inherit base;
+        subvolumes = compressed // cfg.btrfs.extraSubvolumes;
+      };
+    }
+    // optionalAttrs (cfg.ovs.bridges != { }) { inherit (cfg) ovs; }
+    // optionalAttrs (cfg.openflow.bridges != { }) { inherit (cfg) openflow; }
+    // optionalAttrs (cfg.lxc.templates != { } || cfg.lxc.containers != { }) { inherit (cfg) lxc; };
+  };
+
+  canRun = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
+
+  file =
+    pkgs.runCommand "op-dbus-declaration.json"
+      {
+        declaration = builtins.toJSON cfg.declaration;
+        passAsFile = [ "declaration" ];
+      }
+      ''
+        ${lib.getExe' pkgs.jq "jq"} . "$declarationPath" >"$out"
+        ${lib.optionalString canRun ''${lib.getExe' cfg.package "op-dbus"} check "$out"''}
+      '';
+in
+{
+  config = lib.mkIf cfg.enable {
+    services.operation-dbus = {
+      declaration = schema.render (lib.recursiveUpdate cfg.defaultState fromOptions);
+      declarationFile = file;
+    };
+
+    environment.etc."op-dbus/state.json".source = file;
+  };
+}

@@ -1,0 +1,45 @@
+# Open vSwitch itself is NixOS's; bridges, ports and flows are the agent's. networking.vswitches would delete the
+# ports of containers whenever it restarts.
+{ config, lib, ... }:
+let
+  cfg = config.services.operation-dbus;
+  bridges = cfg.ovs.bridges;
+  uplinks = lib.unique (lib.concatMap (bridge: bridge.uplinks) (lib.attrValues bridges));
+  addressed = lib.attrNames (lib.filterAttrs (_: bridge: bridge.addresses != [ ]) bridges);
+in
+{
+  config = lib.mkIf (cfg.enable && bridges != { }) {
+    virtualisation.vswitch.enable = true;
+
+    systemd.services.op-dbus-apply = {
+      wants = [ "ovs-vswitchd.service" ];
+      after = [ "ovs-vswitchd.service" ];
+    };
+
+    systemd.network.networks =
+      # The bridge has the addresses; a link in it has none.
+      lib.listToAttrs (
+        map (
+          link:
+          lib.nameValuePair "20-op-dbus-uplink-${link}" {
+            matchConfig.Name = link;
+            networkConfig.LinkLocalAddressing = "no";
+            linkConfig.RequiredForOnline = "no";
+          }
+        ) uplinks
+      )
+      # What the agent gives addresses to is not networkd's.
+      // lib.listToAttrs (
+        map (
+          link:
+          lib.nameValuePair "20-op-dbus-bridge-${link}" {
+            matchConfig.Name = link;
+            linkConfig.Unmanaged = true;
+          }
+        ) addressed
+      );
+
+    # A host without networkd has a DHCP client that would ask on every link.
+    networking.dhcpcd.denyInterfaces = lib.attrNames bridges ++ uplinks ++ [ "sock_*" ];
+  };
+}

@@ -1,0 +1,35 @@
+{ lib, pkgs, ... }:
+let
+  inherit (lib) mkOption types;
+  json = pkgs.formats.json { };
+in
+{
+  options.services.operation-dbus = {
+    defaultState = mkOption {
+      type = types.submodule { freeformType = json.type; };
+      default = {
+        version = "1.0";
+        plugins = { };
+      };
+      example.plugins.btrfs.subvolumes."@backups".compression = "zstd:9";
+      description = ''
+        A declaration as it is written in JSON, for what has no option. What the options say has precedence over it.
+      '';
+    };
+
+    declaration = mkOption {
+      type = json.type;
+      readOnly = true;
+      description = "The declaration that follows from all options.";
+    };
+
+    declarationFile = mkOption {
+      type = types.package;
+      readOnly = true;
+      description = ''
+        The declaration as a file, which is built only if `op-dbus check` accepts it. It is also
+        `/etc/op-dbus/state.json`.
+      '';
+    };
+  };
+}

@@ -1,0 +1,17 @@
+# Every option of services.operation-dbus. Nothing here configures anything.
+{
+  imports = [
+    ./agent.nix
+    ./containers.nix
+    ./declaration.nix
+    ./fabric.nix
+    ./ledger.nix
+    ./mesh.nix
+    ./ml.nix
+    ./numa.nix
+    ./privacy-router.nix
+    ./secrets.nix
+    ./storage.nix
+    ./web.nix
+  ];
+}

@@ -1,0 +1,20 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+
+  kept =
+    period:
+    mkOption {
+      type = types.ints.unsigned;
+      default = 5;
+      description = "How many ${period} snapshots are kept.";
+    };
+in
+{
+  options.services.operation-dbus.ledger.retention = {
+    hourly = kept "hourly";
+    daily = kept "daily";
+    weekly = kept "weekly";
+    quarterly = kept "quarterly";
+  };
+}
