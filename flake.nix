@@ -40,12 +40,28 @@
         {
           default = pkgs.op-dbus;
           inherit (pkgs) op-dbus;
-          docs = pkgs.callPackage ./docs/options.nix { };
+          docs = pkgs.writeText "options.md" (import ./docs/options.nix { inherit lib pkgs; });
         }
         // images.packages system
       );
 
-      apps = eachSystem (system: import ./apps.nix { inherit lib images self; pkgs = pkgsFor.${system}; });
+      apps = eachSystem (
+        system:
+        let
+          pkgs = pkgsFor.${system};
+          app = package: description: {
+            type = "app";
+            program = lib.getExe package;
+            meta = { inherit description; };
+          };
+        in
+        {
+          demo = app (pkgs.callPackage ./demo/package.nix { }) "Shows operation-dbus at work, in a sandbox";
+          pxe-server = app (pkgs.callPackage ./images/pxe-server/package.nix {
+            inherit (self.packages.${system}) netboot;
+          }) "Installs hosts that boot from the network";
+        }
+      );
 
       checks = eachSystem (
         system:
@@ -55,10 +71,31 @@
         }
       );
 
-      devShells = eachSystem (system: {
-        default = import ./devshell.nix { pkgs = pkgsFor.${system}; };
-      });
+      devShells = eachSystem (
+        system:
+        let
+          pkgs = pkgsFor.${system};
+        in
+        {
+          default = pkgs.mkShell {
+            inputsFrom = [ pkgs.op-dbus ];
+            packages = [
+              pkgs.btrfs-progs
+              pkgs.cargo-nextest
+              pkgs.clippy
+              pkgs.deadnix
+              pkgs.jq
+              pkgs.lxc
+              pkgs.nixfmt
+              pkgs.openvswitch
+              pkgs.rustfmt
+              pkgs.shellcheck
+              pkgs.strace
+            ];
+          };
+        }
+      );
 
-      formatter = eachSystem (system: pkgsFor.${system}.nixfmt-tree or pkgsFor.${system}.nixfmt-rfc-style);
+      formatter = eachSystem (system: pkgsFor.${system}.nixfmt);
     };
 }

@@ -58,7 +58,7 @@ start_switch() {
     local common=(--verbose=console:off --detach --no-chdir --log-file)
     if ! answers ovsdb-server; then
         [[ -e $run_dir/conf.db ]] ||
-            ovsdb-tool create "$run_dir/conf.db" /usr/share/openvswitch/vswitch.ovsschema
+            ovsdb-tool create "$run_dir/conf.db" "${OVS_SCHEMA:-/usr/share/openvswitch/vswitch.ovsschema}"
         ovsdb-server "${common[@]}" --pidfile="$run_dir/ovsdb-server.pid" \
             --unixctl="$run_dir/ovsdb-server.ctl" --remote="punix:$run_dir/db.sock" "$run_dir/conf.db"
         ovs-vsctl --db="unix:$run_dir/db.sock" --no-wait init
@@ -92,14 +92,19 @@ received() {
     done
 }
 
-say "Installing what the demo needs"
-"$here/../scripts/packages.sh" gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
-    iproute2 procps jq
-echo "all there"
+# Whoever brings the program brings what it needs too.
+if [[ -n ${DEMO_PROGRAM-} ]]; then
+    program=$DEMO_PROGRAM
+else
+    say "Installing what the demo needs"
+    "$here/../scripts/packages.sh" gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
+        iproute2 procps jq
+    echo "all there"
 
-say "Building op-dbus"
-program=$("$here/../scripts/build.sh")
-echo "$program"
+    say "Building op-dbus"
+    program=$("$here/../scripts/build.sh")
+    echo "$program"
+fi
 
 say "Preparing the sandbox $sandbox, with an Open vSwitch of its own"
 prepare_sandbox

@@ -47,6 +47,8 @@ in
         "local-fs.target"
         "network.target"
       ];
+      # In one step: the switch may have its own reasons to start it.
+      stopIfChanged = false;
       unitConfig.RequiresMountsFor = [ cfg.btrfs.basePath ];
       # The programs that templates and containers are made with.
       path = [

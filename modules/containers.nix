@@ -11,6 +11,8 @@ let
   lxc = config.virtualisation.lxc.package or pkgs.lxc;
   # Another base has units of its own, which the agent writes.
   standardBase = cfg.btrfs.basePath == "/var/lib/op-dbus";
+  # Loads the profiles that LXC makes for containers.
+  confinement = lib.optional config.security.apparmor.enable pkgs.apparmor-parser;
 in
 {
   config = lib.mkIf (cfg.enable && (cfg.lxc.templates != { } || cfg.lxc.containers != { })) {
@@ -21,7 +23,8 @@ in
       pkgs.debootstrap
       pkgs.mmdebstrap
       pkgs.pkgsStatic.busybox
-    ];
+    ]
+    ++ confinement;
 
     systemd.services."op-dbus-container@" = lib.mkIf standardBase {
       description = "Container %i";
@@ -33,7 +36,7 @@ in
       unitConfig.ConditionPathExists = "${containers}/%i/config";
       restartIfChanged = false;
       # Without newuidmap, which would ask /etc/subuid: LXC then writes the maps of user ids itself.
-      path = lib.mkForce [ pkgs.coreutils ];
+      path = lib.mkForce ([ pkgs.coreutils ] ++ confinement);
 
       # The container's own limits and its user namespace bound it; the monitor outside has to mount,
       # map ids and make devices for it.

@@ -44,6 +44,7 @@ let
     # The tunnel of the clients, and who answers for the host.
     (flow 31000 {
       in_port = ports.wireguard;
+      eth_type = "ip";
       ip_proto = "udp";
       udp_src = wireguard.listenPort;
     } "local")

@@ -147,7 +147,11 @@ impl Form<Size> for Size {
             Kind::Other(json!({
                 "anyOf": [
                     { "type": "integer", "minimum": 0, "maximum": LARGEST / MIB },
-                    { "type": "string", "pattern": "^[0-9]+( ?(B|[KMGT](iB)?))?$" },
+                    {
+                        "type": "string",
+                        "pattern": "^[0-9]+( ?(B|[KMGT](iB)?))?$",
+                        "$comment": "a whole number with its unit, such as 2GiB",
+                    },
                 ],
             }))
         })

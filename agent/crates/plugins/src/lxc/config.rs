@@ -10,7 +10,7 @@ use declaration::{ContainerName, Network, wiring};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::host::{Cgroups, HostFacts};
+use super::host::{AppArmor, Cgroups, HostFacts};
 use super::ids;
 use super::layout::Layout;
 use super::state::{Configuration, ContainerState};
@@ -144,10 +144,14 @@ fn system(lines: &mut Lines, with: &Rendering<'_>) {
             "mac_admin mac_override sys_module sys_rawio sys_time",
         );
     }
-    if with.facts.apparmor {
-        lines.set("apparmor.profile", "generated");
-        // systemd in a container mounts for its services.
-        lines.set("apparmor.allow_nesting", 1);
+    match with.facts.apparmor {
+        AppArmor::Off => {}
+        AppArmor::Profiles => {
+            lines.set("apparmor.profile", "generated");
+            // systemd in a container mounts for its services.
+            lines.set("apparmor.allow_nesting", 1);
+        }
+        AppArmor::Unloadable => lines.set("apparmor.profile", "unconfined"),
     }
     // Here and not by the container's init, which would cover what is mounted below.
     lines.mount(
@@ -304,7 +308,7 @@ mod tests {
 
     const FACTS: HostFacts = HostFacts {
         cgroups: Cgroups::Unified,
-        apparmor: true,
+        apparmor: AppArmor::Profiles,
     };
 
     struct Case {
@@ -398,7 +402,7 @@ mod tests {
                     swap,
                     devices: false,
                 },
-                apparmor: false,
+                apparmor: AppArmor::Off,
             },
             ..case.with()
         };

@@ -3,12 +3,24 @@
 use std::fs;
 use std::path::Path;
 
+use super::program;
+
 /// The machine's control groups and security modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HostFacts {
     pub(super) cgroups: Cgroups,
-    /// AppArmor confines programs, and LXC has to be told how a container is to be.
-    pub(super) apparmor: bool,
+    pub(super) apparmor: AppArmor,
+}
+
+/// Whether AppArmor confines programs, so that LXC has to be told how a container is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AppArmor {
+    /// The kernel does not ask it.
+    Off,
+    /// LXC makes a profile for each container.
+    Profiles,
+    /// The kernel asks it, but the program that loads profiles is not there.
+    Unloadable,
 }
 
 /// Where limits are set.
@@ -39,10 +51,20 @@ impl Cgroups {
 impl HostFacts {
     /// Reads them from `/sys`.
     pub(super) fn detect() -> Self {
-        Self::read(Path::new("/sys"))
+        let facts = Self::read(
+            Path::new("/sys"),
+            program::find("apparmor_parser").is_some(),
+        );
+        if facts.apparmor == AppArmor::Unloadable {
+            log::warn!(
+                "AppArmor does not confine containers, since apparmor_parser is not there; install the \
+                 package apparmor"
+            );
+        }
+        facts
     }
 
-    fn read(sys: &Path) -> Self {
+    fn read(sys: &Path, has_parser: bool) -> Self {
         let cgroup = sys.join("fs/cgroup");
         let there = |name: &str| cgroup.join(name).exists();
         let cgroups = if there("cgroup.controllers") {
@@ -58,7 +80,11 @@ impl HostFacts {
         let apparmor = fs::read_to_string(sys.join("module/apparmor/parameters/enabled"));
         Self {
             cgroups,
-            apparmor: apparmor.is_ok_and(|text| text.starts_with('Y')),
+            apparmor: match apparmor.is_ok_and(|text| text.starts_with('Y')) {
+                true if has_parser => AppArmor::Profiles,
+                true => AppArmor::Unloadable,
+                false => AppArmor::Off,
+            },
         }
     }
 }
@@ -80,7 +106,10 @@ mod tests {
     #[test]
     fn both_versions_of_control_groups_are_told_apart() {
         let unified = tree(&[("fs/cgroup/cgroup.controllers", "cpu memory\n")]);
-        assert_eq!(HostFacts::read(unified.path()).cgroups, Cgroups::Unified);
+        assert_eq!(
+            HostFacts::read(unified.path(), true).cgroups,
+            Cgroups::Unified
+        );
         let legacy = tree(&[
             ("fs/cgroup/unified/cgroup.controllers", ""),
             ("fs/cgroup/memory/memory.limit_in_bytes", "1"),
@@ -92,14 +121,17 @@ mod tests {
             swap: false,
             devices: false,
         };
-        assert_eq!(HostFacts::read(legacy.path()).cgroups, expected);
+        assert_eq!(HostFacts::read(legacy.path(), true).cgroups, expected);
     }
 
     #[test]
-    fn apparmor_counts_when_it_is_enabled() {
+    fn apparmor_counts_when_it_is_enabled_and_can_be_told() {
         let name = "module/apparmor/parameters/enabled";
-        assert!(HostFacts::read(tree(&[(name, "Y\n")]).path()).apparmor);
-        assert!(!HostFacts::read(tree(&[(name, "N\n")]).path()).apparmor);
-        assert!(!HostFacts::read(tree(&[]).path()).apparmor);
+        let found = |text: &str, parser| HostFacts::read(tree(&[(name, text)]).path(), parser);
+        assert_eq!(found("Y\n", true).apparmor, AppArmor::Profiles);
+        assert_eq!(found("Y\n", false).apparmor, AppArmor::Unloadable);
+        assert_eq!(found("N\n", true).apparmor, AppArmor::Off);
+        let without = HostFacts::read(tree(&[]).path(), true);
+        assert_eq!(without.apparmor, AppArmor::Off);
     }
 }

@@ -1,0 +1,145 @@
+# shellcheck shell=bash
+# Sourced by scripts/nixos.sh: boots hosts for real, as containers and in QEMU, and looks at them from the outside.
+
+# The machine's devices that the agent's images and switches need.
+boot_devices() {
+    cat >"$nixos_work/autodev" <<'END'
+#!/bin/sh
+dev=$LXC_ROOTFS_MOUNT/dev
+mknod "$dev/loop-control" c 10 237
+i=0
+while [ $i -lt 64 ]; do
+    mknod "$dev/loop$i" b 7 $i
+    i=$((i + 1))
+done
+exit 0
+END
+    chmod +x "$nixos_work/autodev"
+    printf 'lxc.hook.autodev = %s\nlxc.net.0.type = empty\n' "$nixos_work/autodev" >"$nixos_work/devices.conf"
+}
+
+# boot_up HOST OPTION…: boots it, or switches what is up.
+boot_up() {
+    local host=$1
+    shift
+    timeout 600 "$nixos_lab/boot" --nixpkgs "$NIXPKGS" --prebuilt "$nixos_work/prebuilt" "$@" \
+        "path:$nixos_tree" "$host" --override-input disko "path:${DISKO:-$nixos_tree/checks/without-disko}" \
+        >"$nixos_work/boot-$host" 2>&1
+}
+
+# boot_in HOST COMMAND…
+boot_in() {
+    timeout 120 "$nixos_lab/exec" "$@" </dev/null
+}
+
+boot_fail() {
+    echo "$1: $2" >&2
+    boot_in "$1" journalctl --unit op-dbus-apply --output cat --no-pager --lines 25 >&2 || tail -n 20 "$nixos_work/boot-$1" >&2
+    return 1
+}
+
+# The units of ours that failed.
+boot_failed_units() {
+    boot_in "$1" systemctl --failed --no-legend --plain 'op-dbus*' 'container@*'
+}
+
+# The process ids of the demo's containers.
+boot_inits() {
+    local name
+    for name in web-01 db-01 batch; do
+        boot_in demo lxc-info -P /var/lib/op-dbus/@containers -n "$name" -p -H
+    done
+}
+
+# A host of the demo's declaration is what it should be.
+boot_demo_is_right() {
+    local host=demo
+    [[ $(boot_in $host systemctl is-active op-dbus-apply) == active ]] || { boot_fail $host "not applied" || return; }
+    boot_in $host op-dbus verify >/dev/null || { boot_fail $host "not converged" || return; }
+    [[ $(boot_in $host op-dbus container list --json | jq '[.containers[]? // .[]? | select(.state == "running")] | length') -ge 3 ]] ||
+        { boot_fail $host "containers do not run" || return; }
+    boot_in $host op-dbus container exec web-01 -- ping -c 1 -W 2 10.99.0.12 >/dev/null ||
+        { boot_fail $host "containers do not reach each other" || return; }
+    boot_in $host op-dbus ledger verify >/dev/null || { boot_fail $host "the ledger is not valid" || return; }
+    [[ -z $(boot_failed_units $host) ]] || { boot_fail $host "$(boot_failed_units $host)" || return; }
+    boot_in $host systemctl restart op-dbus-apply || { boot_fail $host "not applied again" || return; }
+    boot_in $host journalctl --unit op-dbus-apply --output cat --no-pager --lines 5 | grep --quiet 'Nothing to do' ||
+        boot_fail $host "a second apply did something"
+}
+
+boot_demo_in_container() {
+    boot_up demo --conf "$nixos_work/devices.conf" --module "$nixos_tree/checks/boot/in-container.nix" ||
+        { boot_fail demo "it does not boot" || return; }
+    boot_demo_is_right
+}
+
+boot_switch_keeps_containers() {
+    local before
+    before=$(boot_inits)
+    boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/changed.nix" ||
+        { boot_fail demo "the switch failed" || return; }
+    [[ $(boot_inits) == "$before" ]] || { boot_fail demo "containers were started anew" || return; }
+    boot_in demo op-dbus container exec web-02 -- ping -c 1 -W 2 10.99.0.11 >/dev/null ||
+        { boot_fail demo "the new container does not answer" || return; }
+    boot_in demo op-dbus verify >/dev/null || boot_fail demo "not converged"
+}
+
+# What there is, without what changes by itself.
+boot_state() {
+    boot_in demo op-dbus query --json | jq --sort-keys .
+    boot_in demo ovs-vsctl show | grep --invert-match error
+    boot_in demo btrfs subvolume list /var/lib/op-dbus
+    boot_inits
+}
+
+boot_bad_switch_changes_nothing() {
+    boot_state >"$nixos_work/before"
+    if boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/broken.nix"; then
+        boot_fail demo "a declaration that cannot work was applied" || return
+    fi
+    [[ $(boot_in demo systemctl is-failed op-dbus-apply) == failed ]] || { boot_fail demo "the unit did not fail" || return; }
+    boot_state >"$nixos_work/after"
+    diff "$nixos_work/before" "$nixos_work/after" >&2 || boot_fail demo "the host is not as before"
+}
+
+# A host that needs what is not here boots as far as its programs go; what failed is said.
+boot_other() {
+    local host=$1 failed
+    boot_up "$host" --conf "$nixos_work/devices.conf" --module "$nixos_tree/checks/boot/in-container.nix" ||
+        { boot_fail "$host" "it does not boot" || return; }
+    failed=$(boot_failed_units "$host")
+    [[ -z $failed ]] || { boot_fail "$host" "$failed" || return; }
+    boot_in "$host" op-dbus verify >/dev/null || boot_fail "$host" "not converged"
+}
+
+boot_demo_in_vm() {
+    boot_up demo --vm --module "$nixos_tree/checks/boot/in-vm.nix" || { boot_fail demo "it does not boot" || return; }
+    boot_demo_is_right || return
+    boot_in demo ovs-dpctl show | grep --quiet opdemo0 || boot_fail demo "the bridge is not in the kernel"
+}
+
+# QEMU may clash with packages that the machine has of another release.
+boot_has_qemu() {
+    command -v qemu-system-x86_64 >/dev/null || "$nixos_root/scripts/packages.sh" qemu-system-x86 >/dev/null 2>&1 ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends --allow-downgrades \
+            qemu-system-x86 "qemu-utils/$(. /etc/os-release && echo "$VERSION_CODENAME")" >/dev/null 2>&1
+}
+
+nixos_boot() {
+    boot_devices
+    check "NixOS: the demo boots in a container" boot_demo_in_container
+    check "NixOS: a switch converges and leaves containers alone" boot_switch_keeps_containers
+    check "NixOS: a switch that cannot work changes nothing" boot_bad_switch_changes_nothing
+    "$nixos_lab/down" demo
+    local host
+    for host in privacy-router workstation proxmox-host; do
+        check "NixOS: $host boots in a container" boot_other "$host"
+        "$nixos_lab/down" "$host"
+    done
+    if boot_has_qemu; then
+        check "NixOS: the demo boots in QEMU" boot_demo_in_vm
+        "$nixos_lab/down" demo
+    else
+        skip "NixOS: the demo boots in QEMU" "qemu-system-x86 cannot be installed"
+    fi
+}

@@ -1,0 +1,11 @@
+# Search by meaning with a model.
+{
+  services.operation-dbus = {
+    enable = true;
+    ml = {
+      enable = true;
+      executionProvider = "cpu";
+      numThreads = 8;
+    };
+  };
+}

@@ -1,0 +1,4 @@
+{
+  message = "btrfs.image needs a size";
+  config.btrfs.image = "/srv/op-dbus.img";
+}

@@ -1,0 +1,4 @@
+{
+  message = "set services.operation-dbus.netmaker.joinKeyFile";
+  config.netmaker.enable = true;
+}

@@ -1,0 +1,4 @@
+{
+  message = "btrfs.enable is false, but the ledger";
+  config.btrfs.enable = false;
+}

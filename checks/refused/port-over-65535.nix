@@ -1,0 +1,5 @@
+{
+  message = "between 0 and 65535";
+  byType = true;
+  config.mcp.port = 65536;
+}

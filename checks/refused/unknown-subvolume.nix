@@ -1,0 +1,5 @@
+{
+  message = ''one of "@cache"'';
+  byType = true;
+  config.btrfs.subvolumes = [ "@cahce" ];
+}

@@ -1,0 +1,4 @@
+{
+  message = ''roles names "alcie", who is no user'';
+  config.roles.admin = [ "alcie" ];
+}
