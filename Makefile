@@ -3,12 +3,13 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo demo-down test lint bench install uninstall clean
+.PHONY: help build demo demo-down test test-nixos lint bench install uninstall clean
 
 help:
 	@echo "make demo        show it working, in a sandbox of its own (root; Debian 12 or 13)"
 	@echo "make demo-down   take the demo away again"
 	@echo "make test        run everything that is checked, and print one summary"
+	@echo "make test-nixos  NIXPKGS=TREE: evaluate the NixOS half, and boot hosts where that can be done"
 	@echo "make lint        formatting, lints, documentation, shell scripts, dependencies"
 	@echo "make bench       measure, and print the figures"
 	@echo "make build       build the release binary"
@@ -27,6 +28,9 @@ demo-down:
 
 test:
 	@scripts/test.sh
+
+test-nixos:
+	@scripts/nixos.sh
 
 lint:
 	@scripts/lint.sh

@@ -16,9 +16,13 @@ let
 
   modulesIn =
     directory:
-    lib.mapAttrs' (
-      file: _: lib.nameValuePair (lib.removeSuffix ".nix" file) (import (directory + "/${file}"))
-    ) (lib.filterAttrs (file: type: type == "regular" && lib.hasSuffix ".nix" file) (builtins.readDir directory));
+    lib.mapAttrs'
+      (file: _: lib.nameValuePair (lib.removeSuffix ".nix" file) (import (directory + "/${file}")))
+      (
+        lib.filterAttrs (file: type: type == "regular" && lib.hasSuffix ".nix" file) (
+          builtins.readDir directory
+        )
+      );
 
   all =
     kind: check: found:
@@ -93,16 +97,16 @@ let
     let
       file = ./golden + "/${name}.json";
       known = if builtins.pathExists file then lib.importJSON file else null;
-      declaration = lib.importJSON (
-        builtins.toFile "declaration.json" (
-          builtins.unsafeDiscardStringContext (builtins.toJSON host.config.services.operation-dbus.declaration)
+      # As it is written, without what the evaluator knows besides.
+      declaration = builtins.fromJSON (
+        builtins.unsafeDiscardStringContext (
+          builtins.toJSON host.config.services.operation-dbus.declaration
         )
       );
     in
     verdict "golden-${name}" (
-      lib.optional (
-        known != declaration
-      ) "the declaration of ${name} is not checks/golden/${name}.json: look at the difference, then run `scripts/nixos.sh golden`"
+      lib.optional (known != declaration)
+        "the declaration of ${name} is not checks/golden/${name}.json: look at the difference, then run `scripts/nixos.sh golden`"
     );
 
   declared = lib.filterAttrs (

@@ -83,13 +83,11 @@ let
       ];
     }).config;
 
-  failed =
-    config: map (one: one.message) (lib.filter (one: !one.assertion) config.assertions);
+  failed = config: map (one: one.message) (lib.filter (one: !one.assertion) config.assertions);
 in
 {
   # The declaration that follows from options below services.operation-dbus.
-  declaration =
-    operation-dbus: (evaluate operation-dbus { }).services.operation-dbus.declaration;
+  declaration = operation-dbus: (evaluate operation-dbus { }).services.operation-dbus.declaration;
 
   # The declaration of a whole module, as far as it needs nothing else of NixOS.
   example = module: (evaluate { } module).services.operation-dbus.declaration;

@@ -14,7 +14,8 @@ let
   schema = import ./schema.nix { inherit lib; };
   prefix = "services.operation-dbus";
 
-  oneOf = names: if names == [ ] then "none is declared" else "use one of ${concatStringsSep ", " names}";
+  oneOf =
+    names: if names == [ ] then "none is declared" else "use one of ${concatStringsSep ", " names}";
   bridges = attrNames cfg.ovs.bridges;
   containers = cfg.lxc.containers;
 
@@ -33,10 +34,12 @@ let
     in
     optional (!cfg.lxc.templates ? ${one.template})
       "${path}.template is \"${one.template}\", which is not declared: ${oneOf (attrNames cfg.lxc.templates)}, or declare it in ${prefix}.lxc.templates."
-    ++ optional (one.network != "none" && one.bridge != null && !elem one.bridge bridges)
-      "${path}.bridge is \"${one.bridge}\", which is not declared: ${oneOf bridges}, or declare it in ${prefix}.ovs.bridges."
-    ++ optional (one.network != "none" && one.bridge == null && lib.length bridges != 1)
-      "${path} does not say which bridge it is connected to, and there is not exactly one: set ${path}.bridge (${oneOf bridges}), or ${path}.network = \"none\"."
+    ++
+      optional (one.network != "none" && one.bridge != null && !elem one.bridge bridges)
+        "${path}.bridge is \"${one.bridge}\", which is not declared: ${oneOf bridges}, or declare it in ${prefix}.ovs.bridges."
+    ++
+      optional (one.network != "none" && one.bridge == null && lib.length bridges != 1)
+        "${path} does not say which bridge it is connected to, and there is not exactly one: set ${path}.bridge (${oneOf bridges}), or ${path}.network = \"none\"."
     ++ map (
       other:
       "${path}.after names \"${other}\", which is not declared: ${oneOf (attrNames containers)}, or take it out."
@@ -51,8 +54,9 @@ let
     bridge: name: one:
     optional (one.peer != null && one.type != "veth")
       "${prefix}.ovs.bridges.${bridge}.ports.${name}.peer is for a port of type \"veth\": set the type, or take the peer out."
-    ++ optional (one.peer == null && one.type == "veth")
-      "${prefix}.ovs.bridges.${bridge}.ports.${name} is of type \"veth\" and has no other end: set its peer.";
+    ++
+      optional (one.peer == null && one.type == "veth")
+        "${prefix}.ovs.bridges.${bridge}.ports.${name} is of type \"veth\" and has no other end: set its peer.";
 
   bridge =
     name: one:
@@ -67,26 +71,41 @@ let
   general =
     optional (!cfg.btrfs.enable)
       "${prefix}.btrfs.enable is false, but the ledger and the containers live in these subvolumes: take it out, or turn ${prefix}.enable off."
-    ++ optional (cfg.btrfs.size != null && cfg.btrfs.image == null)
-      "${prefix}.btrfs.size is the size of an image, and there is none: set ${prefix}.btrfs.image, or take the size out."
-    ++ optional (cfg.btrfs.size == null && cfg.btrfs.image != null)
-      "${prefix}.btrfs.image needs a size: set ${prefix}.btrfs.size, such as \"8GiB\"."
-    ++ optional (cfg.netmaker.joinKey != null)
-      "${prefix}.netmaker.joinKey would put the key into the Nix store, which everybody can read: write it into a file outside of the store, and set ${prefix}.netmaker.joinKeyFile to its path."
-    ++ optional (cfg.netmaker.enable && cfg.netmaker.joinKeyFile == null)
-      "${prefix}.netmaker.enable needs the key of the mesh: set ${prefix}.netmaker.joinKeyFile to the path of a file outside of the store."
-    ++ optional (uplinks != [ ] && !config.networking.useNetworkd)
-      "${prefix}.ovs.bridges has uplinks, which only networkd leaves to the agent: set networking.useNetworkd = true."
+    ++
+      optional (cfg.btrfs.size != null && cfg.btrfs.image == null)
+        "${prefix}.btrfs.size is the size of an image, and there is none: set ${prefix}.btrfs.image, or take the size out."
+    ++ optional (
+      cfg.btrfs.size == null && cfg.btrfs.image != null
+    ) "${prefix}.btrfs.image needs a size: set ${prefix}.btrfs.size, such as \"8GiB\"."
+    ++
+      optional (cfg.netmaker.joinKey != null)
+        "${prefix}.netmaker.joinKey would put the key into the Nix store, which everybody can read: write it into a file outside of the store, and set ${prefix}.netmaker.joinKeyFile to its path."
+    ++
+      optional (cfg.netmaker.enable && cfg.netmaker.joinKeyFile == null)
+        "${prefix}.netmaker.enable needs the key of the mesh: set ${prefix}.netmaker.joinKeyFile to the path of a file outside of the store."
+    ++
+      optional (uplinks != [ ] && !config.networking.useNetworkd)
+        "${prefix}.ovs.bridges has uplinks, which only networkd leaves to the agent: set networking.useNetworkd = true."
     ++ map (
       link: "${link} is an uplink of more than one of ${prefix}.ovs.bridges: leave it in one of them."
     ) shared
-    ++ map (
-      user: "${prefix}.roles names \"${user}\", who is no user of this host: declare users.users.${user}, or take the name out."
-    ) (filter (user: !(config.users.users.${user}.isNormalUser || config.users.users.${user}.isSystemUser)) roles)
-    ++ optional (cfg.ml.executionProvider != "cpu" && !cfg.ml.enable)
-      "${prefix}.ml.executionProvider is set, but there is no model to run: set ${prefix}.ml.enable, or take it out."
-    ++ optional (cfg.mcp.enable && cfg.mcp.tls.certificateFile != null && cfg.mcp.tls.keyFile == null)
-      "${prefix}.mcp.tls.certificateFile needs its key: set ${prefix}.mcp.tls.keyFile.";
+    ++
+      map
+        (
+          user:
+          "${prefix}.roles names \"${user}\", who is no user of this host: declare users.users.${user}, or take the name out."
+        )
+        (
+          filter (
+            user: !(config.users.users.${user}.isNormalUser || config.users.users.${user}.isSystemUser)
+          ) roles
+        )
+    ++
+      optional (cfg.ml.executionProvider != "cpu" && !cfg.ml.enable)
+        "${prefix}.ml.executionProvider is set, but there is no model to run: set ${prefix}.ml.enable, or take it out."
+    ++ optional (
+      cfg.mcp.enable && cfg.mcp.tls.certificateFile != null && cfg.mcp.tls.keyFile == null
+    ) "${prefix}.mcp.tls.certificateFile needs its key: set ${prefix}.mcp.tls.keyFile.";
 
   chain = cfg.privacyRouter;
   hops = [
@@ -98,26 +117,32 @@ let
   privacy = lib.optionals chain.enable (
     optional (chain.vps.address == null)
       "${prefix}.privacyRouter.vps.address is missing: set the IPv4 address of the server where the chain ends."
-    ++ optional (chain.xray.settingsFile == null)
-      "${prefix}.privacyRouter.xray.settingsFile is missing: write Xray's configuration into a file outside of the store, and set its path."
-    ++ optional (lib.unique hops != hops)
-      "Two hops of ${prefix}.privacyRouter have the same address: change one of ${concatStringsSep ", " hops}."
-    ++ optional (!config.networking.nftables.enable)
-      "${prefix}.privacyRouter needs nftables: set networking.nftables.enable = true."
+    ++
+      optional (chain.xray.settingsFile == null)
+        "${prefix}.privacyRouter.xray.settingsFile is missing: write Xray's configuration into a file outside of the store, and set its path."
+    ++
+      optional (lib.unique hops != hops)
+        "Two hops of ${prefix}.privacyRouter have the same address: change one of ${concatStringsSep ", " hops}."
+    ++ optional (
+      !config.networking.nftables.enable
+    ) "${prefix}.privacyRouter needs nftables: set networking.nftables.enable = true."
   );
 in
 {
   config = lib.mkIf cfg.enable {
-    assertions = map (message: {
-      assertion = false;
-      inherit message;
-    }) (
-      general
-      ++ names
-      ++ concatLists (mapAttrsToList container containers)
-      ++ concatLists (mapAttrsToList flows cfg.openflow.bridges)
-      ++ concatLists (mapAttrsToList bridge cfg.ovs.bridges)
-      ++ privacy
-    );
+    assertions =
+      map
+        (message: {
+          assertion = false;
+          inherit message;
+        })
+        (
+          general
+          ++ names
+          ++ concatLists (mapAttrsToList container containers)
+          ++ concatLists (mapAttrsToList flows cfg.openflow.bridges)
+          ++ concatLists (mapAttrsToList bridge cfg.ovs.bridges)
+          ++ privacy
+        );
   };
 }

@@ -10,11 +10,16 @@ let
   cfg = config.services.operation-dbus;
   schema = import ./schema.nix { inherit lib; };
 
-  compressed = lib.genAttrs [
-    "@cache"
-    "@timing"
-    "@vectors"
-  ] (_: { compression = "zstd:${toString cfg.btrfs.compressionLevel}"; });
+  compressed =
+    lib.genAttrs
+      [
+        "@cache"
+        "@timing"
+        "@vectors"
+      ]
+      (_: {
+        compression = "zstd:${toString cfg.btrfs.compressionLevel}";
+      });
 
   base =
     if cfg.btrfs.image == null then

@@ -300,7 +300,8 @@ in
       };
 
       lxc.containers = lib.mapAttrs (
-        _: container: container // { bridge = if container.bridge == null then chain.bridgeName else container.bridge; }
+        _: container:
+        container // { bridge = if container.bridge == null then chain.bridgeName else container.bridge; }
       ) chain.containers;
 
       netmaker.enable = lib.mkIf chain.netmaker.enable true;

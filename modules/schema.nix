@@ -143,14 +143,18 @@ let
     in
     if schema ? properties && lib.isAttrs value then
       lib.concatLists (
-        lib.mapAttrsToList (key: one: lib.optionals (value ? ${key}) (below key one value.${key})) schema.properties
+        lib.mapAttrsToList (
+          key: one: lib.optionals (value ? ${key}) (below key one value.${key})
+        ) schema.properties
       )
     else if schema.type or null == "object" && lib.isAttrs value then
       lib.concatLists (
         lib.mapAttrsToList (
           key: one:
           lib.optional (!fits schema.propertyNames key)
-            "${lib.showOption path}: \"${key}\" cannot be a name here. Choose ${schema.propertyNames."$comment"}."
+            "${lib.showOption path}: \"${key}\" cannot be a name here. Choose ${
+              schema.propertyNames."$comment"
+            }."
           ++ below key schema.additionalProperties one
         ) value
       )

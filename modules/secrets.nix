@@ -14,7 +14,9 @@ let
 in
 {
   config.services.operation-dbus.secrets.after = lib.mkDefault (
-    lib.optional (options ? sops && config.sops.useSystemdActivation or false) "sops-install-secrets.service"
+    lib.optional (
+      options ? sops && config.sops.useSystemdActivation or false
+    ) "sops-install-secrets.service"
     ++ lib.optional (config.services.onepassword-secrets.enable or false) "opnix-secrets.service"
   );
 

@@ -2,7 +2,8 @@
 { config, lib, ... }:
 let
   users = lib.attrValues config.users.users;
-  hasKey = user: user.openssh.authorizedKeys.keys != [ ] || user.openssh.authorizedKeys.keyFiles != [ ];
+  hasKey =
+    user: user.openssh.authorizedKeys.keys != [ ] || user.openssh.authorizedKeys.keyFiles != [ ];
   hasPassword = user: user.hashedPassword != null || user.hashedPasswordFile != null;
 in
 {

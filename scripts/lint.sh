@@ -8,11 +8,21 @@ lint() {
     check "Lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
     check "Documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --workspace --no-deps --document-private-items --locked --quiet
-    local scripts=(../.ci/run ../scripts/*.sh ../demo/*.sh)
+    local scripts=(../.ci/run ../scripts/*.sh ../demo/*.sh ../checks/*/*.sh ../images/*/*.sh)
     if command -v shellcheck >/dev/null; then
         check "Shell scripts" shellcheck --external-sources --source-path=.. "${scripts[@]}"
     else
         skip "Shell scripts" "shellcheck is not installed"
+    fi
+    if command -v nixfmt >/dev/null; then
+        check "Formatting of Nix files" nix_files nixfmt --check
+    else
+        skip "Formatting of Nix files" "nixfmt is not installed: cargo install nixfmt_rs --locked"
+    fi
+    if command -v deadnix >/dev/null; then
+        check "Dead code in Nix files" nix_files deadnix --fail
+    else
+        skip "Dead code in Nix files" "deadnix is not installed: cargo install deadnix --locked"
     fi
     if command -v cargo-deny >/dev/null; then
         check "Licences and sources of dependencies" cargo deny --log-level error check \
@@ -21,6 +31,11 @@ lint() {
     else
         skip "Dependencies" "cargo-deny is not installed: cargo install cargo-deny --locked"
     fi
+}
+
+# nix_files COMMAND…: with all Nix files behind it.
+nix_files() {
+    find .. -name target -prune -o -name '*.nix' -print0 | xargs --null "$@"
 }
 
 # The list of advisories comes from the network.

@@ -89,10 +89,10 @@ nixos_lock() {
           (.nodes[] | .inputs // {} | .[] | (if type == "array" then .[0] else . end)
             | select($lock.nodes[.] == null) | "\(.): no node of this name")
         ' "$nixos_root/flake.lock")
-    for name in $(sed -n '/^  inputs = {/,/^  };/s/^    \([a-z-]*\)\(\.url\)\{0,1\} = .*/\1/p' "$nixos_root/flake.nix"); do
+    while read -r name; do
         jq --exit-status --arg name "$name" '.nodes[.root].inputs[$name]' "$nixos_root/flake.lock" >/dev/null ||
             problems+=$'\n'"$name: an input without a node"
-    done
+    done < <(sed -n '/^  inputs = {/,/^  };/s/^    \([a-z-]*\)\(\.url\)\{0,1\} = .*/\1/p' "$nixos_root/flake.nix")
     [[ -z $problems ]] || { echo "$problems" >&2 && return 1; }
 }
 
@@ -187,14 +187,14 @@ nixos() {
 }
 
 nixos_golden() {
-    local name
-    for name in $(nixos_eval nixosConfigurations --json --apply 'hosts:
-        builtins.filter (name: hosts.${name}.config.services.operation-dbus.enable) (builtins.attrNames hosts)' |
-        jq --raw-output '.[]'); do
-        nixos_eval "nixosConfigurations.$name.config.services.operation-dbus.declaration" --json |
-            jq . >"$nixos_root/checks/golden/$name.json"
+    local name all=$nixos_work/golden
+    nixos_eval nixosConfigurations --json --apply 'hosts:
+        builtins.mapAttrs (_: host: host.config.services.operation-dbus.declaration)
+          (builtins.removeAttrs hosts [ "installer" ])' >"$all"
+    while read -r name; do
+        jq --arg name "$name" '.[$name]' "$all" >"$nixos_root/checks/golden/$name.json"
         echo "checks/golden/$name.json"
-    done
+    done < <(jq --raw-output 'keys[]' "$all")
 }
 
 nixos_options() {

@@ -9,10 +9,13 @@ source ../scripts/toolchain.sh
 source ../scripts/report.sh
 # shellcheck source=scripts/lint.sh
 source ../scripts/lint.sh
+# shellcheck source=scripts/nixos.sh
+source ../scripts/nixos.sh
 
 packages() {
     ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
-        mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck
+        mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck nix-bin \
+        dnsmasq-base ipxe python3
 }
 
 # One process a test is what the test lab is made for.
@@ -78,6 +81,27 @@ demo() {
     check "Demo" unshare --net --mount --propagation private ../demo/check.sh
 }
 
+# What hosts are installed with, on disks and networks of its own.
+shell_tests() {
+    local script status reason
+    for script in ../checks/shell/*.sh; do
+        if ((EUID != 0)); then
+            skip "${script##*/}" "needs root"
+            continue
+        fi
+        say "${script##*/}"
+        status=0
+        "$script" </dev/null 2>&1 | tee "$OP_DBUS_SKIPPED.log" || status=${PIPESTATUS[0]}
+        reason=$(sed -n 's/^SKIPPED: //p' "$OP_DBUS_SKIPPED.log")
+        rm -f "$OP_DBUS_SKIPPED.log"
+        case $status in
+            0) passed=$((passed + 1)) ;;
+            77) echo "${script##*/}: $reason" >>"$OP_DBUS_SKIPPED" ;;
+            *) failed=$((failed + 1)) && failures+=("${script##*/}") ;;
+        esac
+    done
+}
+
 say "What the tests need"
 if ! packages; then
     echo "going on without; tests that need them are skipped or fail"
@@ -86,4 +110,6 @@ lint
 unit_and_system_tests
 doc_tests
 demo
+shell_tests
+nixos
 summary

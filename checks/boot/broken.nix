@@ -3,7 +3,7 @@
 {
   imports = [ ./changed.nix ];
   services.operation-dbus = {
-    ovs.bridges.opdemo1.datapath = "netdev";
+    ovs.bridges.opdemo0.ports.vlan10.tag = 10;
     lxc = {
       templates.gone = {
         recipe = "tarball";

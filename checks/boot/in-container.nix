@@ -11,6 +11,11 @@ let
   hops = lib.attrNames config.containers;
 in
 {
+  # Without the kernel's module a bridge works in user space.
+  options.services.operation-dbus.ovs.bridges = lib.mkOption {
+    type = lib.types.attrsOf (lib.types.submodule { config.datapath = lib.mkForce "netdev"; });
+  };
+
   options.containers = lib.mkOption {
     type = lib.types.attrsOf (
       lib.types.submodule {
@@ -41,9 +46,10 @@ in
         image = "/var/lib/op-dbus.img";
         size = "1GiB";
       };
-      ovs.bridges = lib.mkIf cfg.privacyRouter.enable {
-        ${cfg.privacyRouter.bridgeName}.datapath = "netdev";
-      };
+      # There is no network to fetch a Debian from.
+      lxc.templates.debian-base = lib.mkIf (config.networking.hostName == "proxmox-host") (
+        lib.mkForce { recipe = "busybox"; }
+      );
     };
 
     # systemd joins two controllers that the machine has apart, and mounts neither.
@@ -67,7 +73,9 @@ in
     };
 
     # An unpatched nspawn wants to see an operating system.
-    systemd.tmpfiles.rules = map (name: "d /var/lib/nixos-containers/${name}/usr 0755 root root -") hops;
+    systemd.tmpfiles.rules = map (
+      name: "d /var/lib/nixos-containers/${name}/usr 0755 root root -"
+    ) hops;
 
     # Secrets that a person would bring.
     environment.etc = lib.mkIf cfg.privacyRouter.enable { "op-dbus/secrets/xray.json".text = "{}"; };

@@ -46,7 +46,8 @@ in
   };
 
   testOwnSubvolumesJoinTheStandardOnes = {
-    expr = (plugins { btrfs.extraSubvolumes."@backups".compression = "lzo"; }).btrfs.subvolumes."@backups";
+    expr =
+      (plugins { btrfs.extraSubvolumes."@backups".compression = "lzo"; }).btrfs.subvolumes."@backups";
     expected = {
       compression = "lzo";
       adopt = false;

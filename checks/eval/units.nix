@@ -12,9 +12,11 @@ in
   };
 
   testTheWindowMayBeLonger = {
-    expr = lib.hasSuffix ''"--confirm" "5m"'' (apply (changed {
-      services.operation-dbus.confirmWindow = "5m";
-    })).serviceConfig.ExecStart;
+    expr =
+      lib.hasSuffix ''"--confirm" "5m"''
+        (apply (changed {
+          services.operation-dbus.confirmWindow = "5m";
+        })).serviceConfig.ExecStart;
     expected = true;
   };
 
@@ -24,7 +26,9 @@ in
   };
 
   testEachSwitchAppliesAgain = {
-    expr = lib.hasInfix "op-dbus-apply.service" (builtins.toJSON demo.system.activationScripts.op-dbus-apply);
+    expr = lib.hasInfix "op-dbus-apply.service" (
+      builtins.toJSON demo.system.activationScripts.op-dbus-apply
+    );
     expected = true;
   };
 
