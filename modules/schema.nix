@@ -57,7 +57,14 @@ let
         map type (lib.filter (schema: !isRecord schema) rest)
         ++ (
           if lib.length records > 1 then
-            [ (types.attrTag (lib.mapAttrs (_: option) tags)) ]
+            [
+              (
+                types.attrTag (lib.mapAttrs (_: option) tags)
+                // {
+                  description = "a map with one of the keys ${lib.concatStringsSep ", " (lib.attrNames tags)}";
+                }
+              )
+            ]
           else
             map type records
         );
@@ -129,7 +136,7 @@ let
     mkOption (
       {
         type = type schema;
-        description = meaning schema;
+        description = meaning schema + lib.optionalString (!schema ? default) "\n\nIt has to be given.";
       }
       // lib.optionalAttrs (schema ? default) { inherit (schema) default; }
     );

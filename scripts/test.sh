@@ -15,7 +15,7 @@ source ../scripts/nixos.sh
 packages() {
     ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
         mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck nix-bin \
-        dnsmasq-base ipxe python3
+        curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3
 }
 
 # One process a test is what the test lab is made for.

@@ -6,7 +6,7 @@ in
 {
   options.services.operation-dbus = {
     defaultState = mkOption {
-      type = types.submodule { freeformType = json.type; };
+      type = types.attrsOf json.type;
       default = {
         version = "1.0";
         plugins = { };
@@ -20,12 +20,14 @@ in
     declaration = mkOption {
       type = json.type;
       readOnly = true;
+      defaultText = lib.literalMD "what follows";
       description = "The declaration that follows from all options.";
     };
 
     declarationFile = mkOption {
       type = types.package;
       readOnly = true;
+      defaultText = lib.literalMD "what follows";
       description = ''
         The declaration as a file, which is built only if `op-dbus check` accepts it. It is also
         `/etc/op-dbus/state.json`.

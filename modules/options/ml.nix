@@ -25,7 +25,7 @@ in
     };
 
     model = mkOption {
-      type = types.nullOr types.path;
+      type = types.nullOr (types.path // { description = "path"; });
       default = null;
       description = "The model, an ONNX file with its tokenizer beside it.";
     };
