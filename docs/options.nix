@@ -26,15 +26,26 @@ let
     else
       " `${value.text}`";
 
+  # Nothing is what an option has that has no other default.
+  isNothing =
+    value:
+    lib.elem value.text or "" [
+      "null"
+      "[ ]"
+      "{ }"
+    ];
+
   section = option: ''
     ## `${option.name}`
 
     ${lib.trim option.description}
 
     - Type: ${option.type}
-    ${lib.optionalString (option ? default) "- Default:${shown option.default}\n"}${
-      lib.optionalString (option ? example) "- Example:${shown option.example}\n"
-    }'';
+    ${
+      lib.optionalString (
+        option ? default && !isNothing option.default
+      ) "- Default:${shown option.default}\n"
+    }${lib.optionalString (option ? example) "- Example:${shown option.example}\n"}'';
 
   prefix = "services.operation-dbus.";
   own = lib.filter (option: lib.hasPrefix prefix option.name) options;
@@ -44,6 +55,7 @@ in
 
   <!-- Generated from modules/options: change it there. -->
 
-  Below `ovs`, `openflow` and `lxc` the names are those of [the declaration](declaration.md).
+  Below `ovs`, `openflow` and `lxc` the names are those of [the declaration](declaration.md). Where no default is given,
+  it is null or empty.
 
   ${lib.concatMapStringsSep "\n" section own}''
