@@ -1,6 +1,15 @@
 # What every server has: networkd, nftables, SSH with keys, a clock, a bounded journal.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
+  journal = {
+    SystemMaxUse = "1G";
+    MaxRetentionSec = "3month";
+  };
   users = lib.attrValues config.users.users;
   hasKey =
     user: user.openssh.authorizedKeys.keys != [ ] || user.openssh.authorizedKeys.keyFiles != [ ];
@@ -31,10 +40,12 @@ in
       };
     };
     timesyncd.enable = lib.mkDefault true;
-    journald.extraConfig = ''
-      SystemMaxUse=1G
-      MaxRetentionSec=3month
-    '';
+    # The option has another name since NixOS 26.05.
+    journald =
+      if options.services.journald ? settings then
+        { settings.Journal = journal; }
+      else
+        { extraConfig = lib.generators.toKeyValue { } journal; };
     btrfs.autoScrub = {
       enable = lib.mkDefault true;
       fileSystems = lib.mkDefault [ "/" ];
