@@ -153,6 +153,8 @@ all "eval" evalTests (modulesIn ./eval)
     ) "docs/reference/options.md is old: run `scripts/nixos.sh options`"
   );
 
+  lock = verdict "lock" (import ./lock.nix);
+
   units = import ./units.nix {
     inherit lib pkgs;
     units = lib.concatMap (
