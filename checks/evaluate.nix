@@ -54,6 +54,10 @@ let
         );
       };
       boot = anything;
+      fileSystems = mkOption {
+        type = types.attrsOf types.raw;
+        default = { };
+      };
       containers = anything;
       environment = anything;
       system = anything;

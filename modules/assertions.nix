@@ -68,9 +68,26 @@ let
   shared = filter (link: lib.count (other: other == link) uplinks > 1) (lib.unique uplinks);
   roles = lib.unique (concatLists (lib.attrValues cfg.roles));
 
+  # What is mounted where the base lies, as far as this configuration says.
+  mounts = filter (
+    mount: mount == "/" || mount == cfg.btrfs.basePath || lib.hasPrefix "${mount}/" cfg.btrfs.basePath
+  ) (attrNames config.fileSystems);
+  mount = lib.last (lib.sort (one: other: lib.stringLength one < lib.stringLength other) mounts);
+  fileSystem = if mounts == [ ] then "btrfs" else config.fileSystems.${mount}.fsType;
+
   general =
-    optional (!cfg.btrfs.enable)
-      "${prefix}.btrfs.enable is false, but the ledger and the containers live in these subvolumes: take it out, or turn ${prefix}.enable off."
+    optional
+      (
+        cfg.btrfs.image == null
+        && !elem fileSystem [
+          "btrfs"
+          "auto"
+        ]
+      )
+      "${prefix}.btrfs.basePath lies on ${fileSystem} (${mount}), and has to be on btrfs: mount one there, or set ${prefix}.btrfs.image and size."
+    ++
+      optional (!cfg.btrfs.enable)
+        "${prefix}.btrfs.enable is false, but the ledger and the containers live in these subvolumes: take it out, or turn ${prefix}.enable off."
     ++
       optional (cfg.btrfs.size != null && cfg.btrfs.image == null)
         "${prefix}.btrfs.size is the size of an image, and there is none: set ${prefix}.btrfs.image, or take the size out."

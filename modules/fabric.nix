@@ -16,6 +16,13 @@ in
       after = [ "ovs-vswitchd.service" ];
     };
 
+    # The agent moves what addresses and routes a link has to its bridge, and back if the change is undone. networkd
+    # would take them away before that, so it hears of its new configuration when the change is kept.
+    systemd.services.systemd-networkd = lib.mkIf (uplinks != [ ]) { reloadTriggers = lib.mkForce [ ]; };
+    systemd.services.op-dbus-apply.serviceConfig.ExecStartPost = lib.mkIf (uplinks != [ ]) (
+      "-${lib.getExe' config.systemd.package "networkctl"} reload"
+    );
+
     systemd.network.networks =
       # The bridge has the addresses; a link in it has none.
       lib.listToAttrs (

@@ -164,25 +164,34 @@ let
           ) wireguard.peers
         )
       );
-    module = {
-      networking.wireguard.interfaces.wg0 = {
-        ips = wireguard.addresses;
-        inherit (wireguard) listenPort;
-        fwMark = toString outer;
-        privateKeyFile =
-          if wireguard.privateKeyFile != null then
-            "/run/op-dbus-keys/private"
-          else
-            "/var/lib/wireguard/private.key";
-        generatePrivateKeyFile = wireguard.privateKeyFile == null;
-        peers = lib.imap0 (index: peer: {
-          inherit (peer) publicKey allowedIPs;
-          presharedKeyFile =
-            if peer.presharedKeyFile == null then null else "/run/op-dbus-keys/preshared-${toString index}";
-        }) wireguard.peers;
+    module =
+      { options, ... }:
+      {
+        # networkd cannot make the key.
+        networking.wireguard =
+          lib.optionalAttrs (options.networking.wireguard ? useNetworkd) {
+            useNetworkd = false;
+          }
+          // {
+            interfaces.wg0 = {
+              ips = wireguard.addresses;
+              inherit (wireguard) listenPort;
+              fwMark = toString outer;
+              privateKeyFile =
+                if wireguard.privateKeyFile != null then
+                  "/run/op-dbus-keys/private"
+                else
+                  "/var/lib/wireguard/private.key";
+              generatePrivateKeyFile = wireguard.privateKeyFile == null;
+              peers = lib.imap0 (index: peer: {
+                inherit (peer) publicKey allowedIPs;
+                presharedKeyFile =
+                  if peer.presharedKeyFile == null then null else "/run/op-dbus-keys/preshared-${toString index}";
+              }) wireguard.peers;
+            };
+          };
+        environment.systemPackages = [ pkgs.wireguard-tools ];
       };
-      environment.systemPackages = [ pkgs.wireguard-tools ];
-    };
   };
 
   tunnel = hop {

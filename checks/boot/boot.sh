@@ -71,6 +71,9 @@ boot_demo_is_right() {
         { boot_fail $host "containers do not run" || return; }
     boot_in $host op-dbus container exec web-01 -- ping -c 1 -W 2 10.99.0.12 >/dev/null ||
         { boot_fail $host "containers do not reach each other" || return; }
+    # The host's packet filter is on.
+    boot_in $host op-dbus container exec web-01 -- ping -c 1 -W 2 10.99.0.1 >/dev/null ||
+        { boot_fail $host "containers do not reach the host" || return; }
     boot_in $host op-dbus ledger verify >/dev/null || { boot_fail $host "the ledger is not valid" || return; }
     [[ -z $(boot_failed_units $host) ]] || { boot_fail $host "$(boot_failed_units $host)" || return; }
     boot_in $host systemctl restart op-dbus-apply || { boot_fail $host "not applied again" || return; }
@@ -84,6 +87,17 @@ boot_demo_in_container() {
     boot_demo_is_right
 }
 
+boot_unconfirmed_switch_is_undone() {
+    boot_state >"$nixos_work/before"
+    if boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/window.nix"; then
+        boot_fail demo "what nobody confirmed was kept" || return
+    fi
+    boot_in demo journalctl --unit op-dbus-apply --output cat --no-pager --lines 10 |
+        grep --quiet 'nobody confirmed it in time' || { boot_fail demo "it failed otherwise" || return; }
+    boot_state >"$nixos_work/after"
+    diff "$nixos_work/before" "$nixos_work/after" >&2 || boot_fail demo "the host is not as before"
+}
+
 boot_switch_keeps_containers() {
     local before
     before=$(boot_inits)
@@ -95,11 +109,34 @@ boot_switch_keeps_containers() {
     boot_in demo op-dbus verify >/dev/null || boot_fail demo "not converged"
 }
 
+# boot_route LINK: the host's address and default route are there.
+boot_route() {
+    boot_in demo ip -4 address show dev "$1" | grep --quiet 192.0.2.10/24 || { boot_fail demo "$1 has no address" || return; }
+    boot_in demo ip route | grep --quiet "default via 192.0.2.1 dev $1" || boot_fail demo "$1 has no default route"
+}
+
+# The branch that an administrator sits on: their way in moves to a bridge, and back if nobody confirms it.
+boot_uplink_moves_and_comes_back() {
+    local modules=(--module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/uplink.nix")
+    boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/card.nix" ||
+        { boot_fail demo "the card has no address" || return; }
+    boot_route eth0 || return
+    if boot_up demo --switch "${modules[@]}"; then
+        boot_fail demo "what nobody confirmed was kept" || return
+    fi
+    boot_route eth0 || return
+    # Refused as long as there is nothing to confirm.
+    timeout 60 bash -c "until '$nixos_lab/exec' demo op-dbus confirm </dev/null >/dev/null 2>&1; do sleep 0.5; done" &
+    boot_up demo --switch "${modules[@]}" || { boot_fail demo "what was confirmed was undone" || return; }
+    boot_route ovsbr0 || return
+    boot_in demo op-dbus verify >/dev/null || boot_fail demo "not converged"
+}
+
 # What there is, without what changes by itself.
 boot_state() {
     boot_json demo query | jq --sort-keys .
     boot_in demo ovs-vsctl show | grep --invert-match error
-    boot_in demo btrfs subvolume list /var/lib/op-dbus
+    boot_in demo btrfs subvolume list /var/lib/op-dbus | sed 's/.* path //' | sort
     boot_inits
 }
 
@@ -108,6 +145,8 @@ boot_bad_switch_changes_nothing() {
     if boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/broken.nix"; then
         boot_fail demo "a declaration that cannot work was applied" || return
     fi
+    boot_in demo journalctl --unit op-dbus-apply --output cat --no-pager --lines 40 | grep --quiet '^undone create ovs/port:vlan10' ||
+        { boot_fail demo "nothing had to be undone" || return; }
     [[ $(boot_in demo systemctl is-failed op-dbus-apply) == failed ]] || { boot_fail demo "the unit did not fail" || return; }
     boot_state >"$nixos_work/after"
     diff "$nixos_work/before" "$nixos_work/after" >&2 || boot_fail demo "the host is not as before"
@@ -140,6 +179,10 @@ boot_has_qemu() {
 nixos_boot() {
     boot_devices
     check "NixOS: the demo boots in a container" boot_demo_in_container
+    check "NixOS: the card moves into a bridge, or back" boot_uplink_moves_and_comes_back
+    "$nixos_lab/down" demo
+    check "NixOS: the demo boots again" boot_demo_in_container
+    check "NixOS: a switch that nobody confirms is undone" boot_unconfirmed_switch_is_undone
     check "NixOS: a switch converges and leaves containers alone" boot_switch_keeps_containers
     check "NixOS: a switch that cannot work changes nothing" boot_bad_switch_changes_nothing
     "$nixos_lab/down" demo

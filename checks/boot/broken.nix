@@ -1,13 +1,14 @@
-# A template whose archive is not there, with something before it that works.
+# A template whose archive is another than was declared, with something beside it that works.
 { lib, ... }:
 {
   imports = [ ./changed.nix ];
+  environment.etc."broken.tar".text = "no archive";
   services.operation-dbus = {
     ovs.bridges.opdemo0.ports.vlan10.tag = 10;
     lxc = {
       templates.gone = {
         recipe = "tarball";
-        path = "/nowhere.tar";
+        path = "/etc/broken.tar";
         sha256 = lib.concatStrings (lib.genList (_: "0") 64);
       };
       containers.web-03 = {

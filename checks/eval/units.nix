@@ -103,9 +103,20 @@ in
   };
 
   testAnUplinkHasNoAddressOfItsOwn = {
-    expr =
-      hosts.proxmox-host.config.systemd.network.networks."20-op-dbus-uplink-eth0".networkConfig.LinkLocalAddressing;
-    expected = "no";
+    expr = hosts.proxmox-host.config.systemd.network.networks."20-op-dbus-uplink-eth0".networkConfig;
+    expected.LinkLocalAddressing = "no";
+  };
+
+  testNetworkdIsToldWhenTheChangeIsKept = {
+    expr = {
+      early = hosts.proxmox-host.config.systemd.services.systemd-networkd.reloadTriggers;
+      late = lib.hasSuffix "/networkctl reload" (apply hosts.proxmox-host.config)
+      .serviceConfig.ExecStartPost;
+    };
+    expected = {
+      early = [ ];
+      late = true;
+    };
   };
 
   testTheFirewallOpensWhenAsked = {

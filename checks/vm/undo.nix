@@ -113,7 +113,8 @@ in
           t.assertIn("vlan20", machine.succeed("ovs-vsctl list-ports br0"))
 
       with subtest("The card that carries the default route comes back"):
-          machine.succeed("jq '.plugins.ovs.bridges.wan0.uplinks = [\"eth1\"]' /etc/op-dbus/state.json >/tmp/uplink.json")
+          change = ".plugins.ovs.bridges.wan0.uplinks = [\"eth1\"]"
+          machine.succeed(f"jq '{change}' /etc/op-dbus/state.json >/tmp/uplink.json")
           before = state()
           status, output = machine.execute(
               "op-dbus --json --file /tmp/uplink.json --yes apply --confirm 5s --wait </dev/null"

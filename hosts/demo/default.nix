@@ -1,14 +1,14 @@
 # What `make demo` shows, as a host: one bridge, the four tables, three containers. It runs anywhere: its base is an
 # image, and its switch is in user space.
 {
-  imports = [ ../../profiles/appliance.nix ];
+  imports = [
+    ../../profiles/appliance.nix
+    ../../profiles/disk.nix
+  ];
 
   networking.hostName = "demo";
   nixpkgs.hostPlatform = "x86_64-linux";
   system.stateVersion = "26.05";
-
-  disko.devices = import ../layout.nix { };
-  boot.loader.systemd-boot.enable = true;
 
   services.operation-dbus = {
     btrfs = {

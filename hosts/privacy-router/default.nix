@@ -1,14 +1,13 @@
 # WireGuard → WARP → Xray → VPS. Change the marked lines to yours.
 {
-  imports = [ ../../profiles/appliance.nix ];
+  imports = [
+    ../../profiles/appliance.nix
+    ../../profiles/disk.nix
+  ];
 
   networking.hostName = "privacy-router";
   nixpkgs.hostPlatform = "x86_64-linux";
   system.stateVersion = "26.05";
-
-  disko.devices = import ../layout.nix { };
-  boot.loader.systemd-boot.enable = true;
-  boot.loader.efi.canTouchEfiVariables = true;
 
   # Yours: the key that lets you in.
   users.users.root.openssh.authorizedKeys.keys = [ ];

@@ -1,16 +1,14 @@
 # A host that takes the place of Proxmox VE: a bridge on the network card, templates, containers, the mesh, the chat.
 # Change the marked lines to yours.
 {
-  imports = [ ../../profiles/appliance.nix ];
+  imports = [
+    ../../profiles/appliance.nix
+    ../../profiles/disk.nix
+  ];
 
   networking.hostName = "proxmox-host";
   nixpkgs.hostPlatform = "x86_64-linux";
   system.stateVersion = "26.05";
-
-  # Yours: the disk is found by the installer.
-  disko.devices = import ../layout.nix { };
-  boot.loader.systemd-boot.enable = true;
-  boot.loader.efi.canTouchEfiVariables = true;
 
   # Yours: the key that lets you in.
   users.users.root.openssh.authorizedKeys.keys = [ ];

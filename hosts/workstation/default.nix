@@ -1,14 +1,13 @@
 # The least: the agent, and a base on the disk that is there.
 {
-  imports = [ ../../profiles/workstation.nix ];
+  imports = [
+    ../../profiles/workstation.nix
+    ../../profiles/disk.nix
+  ];
 
   networking.hostName = "workstation";
   nixpkgs.hostPlatform = "x86_64-linux";
   system.stateVersion = "26.05";
-
-  disko.devices = import ../layout.nix { };
-  boot.loader.systemd-boot.enable = true;
-  boot.loader.efi.canTouchEfiVariables = true;
 
   users.users.admin = {
     isNormalUser = true;

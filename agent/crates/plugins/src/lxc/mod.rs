@@ -363,10 +363,15 @@ pub fn attach_command(base: &Path, name: &ContainerName, argv: &[impl AsRef<OsSt
 /// the switch has taken it in, and makes the container's link compute its checksums. The process id of the
 /// container's init is in the variable `LXC_PID`.
 pub fn container_started(arguments: &[String]) -> Result<(), PluginError> {
-    if let Some(port) = arguments.first() {
-        port::set_up(port)?;
+    let Some(port) = arguments.first() else {
+        return Ok(());
+    };
+    let link = arguments.get(1);
+    if link.is_some() {
+        port::keep_from_answering(port)?;
     }
-    let Some(link) = arguments.get(1) else {
+    port::set_up(port)?;
+    let Some(link) = link else {
         return Ok(());
     };
     let variable = std::env::var("LXC_PID").ok();

@@ -31,3 +31,19 @@ pub(super) fn set_up(port: &str) -> Result<(), PluginError> {
         }
     }
 }
+
+/// Lets the port answer no question for an address of the host (`arp_ignore`, Linux
+/// Documentation/networking/ip-sysctl.rst).
+///
+/// A switch in user space gets copies of packets, and the kernel sees them too: it would answer for the
+/// bridge's address on the port, and drop as misdirected what a container then sends there.
+pub(super) fn keep_from_answering(port: &str) -> Result<(), PluginError> {
+    let failed = |error| PluginError::failed(format!("keep {port} from answering"), error);
+    let port: LinkName = port.parse().map_err(failed)?;
+    let setting = format!("/proc/sys/net/ipv4/conf/{port}/arp_ignore");
+    // Without it the container still works, but for a strict packet filter on the host.
+    if let Err(error) = std::fs::write(&setting, "8") {
+        log::warn!("{setting}: {error}");
+    }
+    Ok(())
+}

@@ -54,6 +54,9 @@ fn containers_reach_each_other_through_the_bridge() {
     let page = "http://10.0.0.12/page";
     let fetch = ["timeout", "5", "wget", "-q", "-O", "-", page];
     assert_eq!(host.ask("a", &fetch).trim(), "hello from b");
+    // The bridge answers for the host, and not the port too.
+    let setting = run("sysctl", &["-n", "net.ipv4.conf.sock_a.arp_ignore"]);
+    assert_eq!(setting.trim(), "8");
 }
 
 #[test]
