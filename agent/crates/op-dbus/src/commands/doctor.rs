@@ -137,6 +137,11 @@ fn on_btrfs(base: &declaration::Base) -> Finding {
     }
 }
 
+/// The marker that every NixOS has.
+fn is_nixos() -> bool {
+    Path::new("/etc/NIXOS").exists()
+}
+
 fn program(name: &'static str, package: &str, needed: bool, detail: &str) -> Finding {
     let found = std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
@@ -144,7 +149,11 @@ fn program(name: &'static str, package: &str, needed: bool, detail: &str) -> Fin
     Finding {
         what: name,
         detail: detail.to_owned(),
-        fix: (!found).then(|| format!("apt-get install {package}")),
+        fix: (!found).then(|| match is_nixos() {
+            // The unit that applies the declaration brings its programs along.
+            true => "add it to environment.systemPackages, to apply by hand".to_owned(),
+            false => format!("apt-get install {package}"),
+        }),
         needed,
     }
 }
@@ -154,10 +163,11 @@ fn socket(path: &Path) -> Finding {
     Finding {
         what: "Open vSwitch",
         detail: path.display().to_string(),
-        fix: answer.err().map(|error| {
-            format!(
+        fix: answer.err().map(|error| match is_nixos() {
+            true => format!("{error}: declare a bridge in services.operation-dbus.ovs"),
+            false => format!(
                 "{error}: apt-get install openvswitch-switch; systemctl start openvswitch-switch"
-            )
+            ),
         }),
         needed: true,
     }
