@@ -109,10 +109,11 @@ boot_switch_keeps_containers() {
     boot_in demo op-dbus verify >/dev/null || boot_fail demo "not converged"
 }
 
-# boot_route LINK: the host's address and default route are there.
+# boot_route LINK: the host's address and default route are there, as soon as networkd has come to it.
 boot_route() {
-    boot_in demo ip -4 address show dev "$1" | grep --quiet 192.0.2.10/24 || { boot_fail demo "$1 has no address" || return; }
-    boot_in demo ip route | grep --quiet "default via 192.0.2.1 dev $1" || boot_fail demo "$1 has no default route"
+    boot_in demo timeout 10 bash -c "until ip -4 address show dev $1 | grep --quiet 192.0.2.10/24 &&
+        ip route | grep --quiet 'default via 192.0.2.1 dev $1'; do sleep 0.1; done" ||
+        boot_fail demo "$1 has no address or no default route"
 }
 
 # The branch that an administrator sits on: their way in moves to a bridge, and back if nobody confirms it.
