@@ -3,75 +3,78 @@
   rustPlatform,
   clippy,
   installShellFiles,
-  op-dbus,
 }:
 let
   manifest = (lib.importTOML ./Cargo.toml).workspace.package;
-in
-rustPlatform.buildRustPackage {
-  pname = "op-dbus";
-  inherit (manifest) version;
 
-  # Only what the program is made of, so that a change of the book does not build it again.
-  src = lib.fileset.toSource {
-    root = ./.;
-    fileset = lib.fileset.unions [
-      ./Cargo.toml
-      ./Cargo.lock
-      ./clippy.toml
-      ./rustfmt.toml
-      (lib.fileset.fileFilter (file: !file.hasExt "md") ./crates)
-    ];
-  };
-  cargoLock.lockFile = ./Cargo.lock;
+  package = rustPlatform.buildRustPackage {
+    pname = "op-dbus";
+    inherit (manifest) version;
 
-  cargoBuildFlags = [
-    "--package"
-    "op-dbus"
-  ];
-
-  nativeBuildInputs = [ installShellFiles ];
-
-  # They are `passthru.tests`, so that a host does not wait for them.
-  doCheck = false;
-
-  postInstall = ''
-    "$out/bin/op-dbus" man >op-dbus.1
-    installManPage op-dbus.1
-    installShellCompletion --cmd op-dbus \
-      --bash <("$out/bin/op-dbus" completions bash) \
-      --fish <("$out/bin/op-dbus" completions fish) \
-      --zsh <("$out/bin/op-dbus" completions zsh)
-  '';
-
-  passthru.tests = {
-    # The unit tests, which need no root and no file outside of the source; `make test` runs all.
-    unit = op-dbus.overrideAttrs {
-      pname = "op-dbus-unit-tests";
-      doCheck = true;
-      cargoTestFlags = [
-        "--workspace"
-        "--lib"
-        "--bins"
+    # Only what the program is made of, so that a change of the book does not build it again.
+    src = lib.fileset.toSource {
+      root = ./.;
+      fileset = lib.fileset.unions [
+        ./Cargo.toml
+        ./Cargo.lock
+        ./clippy.toml
+        ./rustfmt.toml
+        (lib.fileset.fileFilter (file: !file.hasExt "md") ./crates)
       ];
     };
-    clippy = op-dbus.overrideAttrs (old: {
-      pname = "op-dbus-clippy";
-      nativeBuildInputs = old.nativeBuildInputs ++ [ clippy ];
-      buildPhase = "cargo clippy --workspace --all-targets --offline -- --deny warnings";
-      doCheck = false;
-      installPhase = "touch $out";
-      postInstall = "";
-    });
-  };
+    cargoLock.lockFile = ./Cargo.lock;
 
-  meta = {
-    description = "Keeps an infrastructure host in its declared state";
-    license = [
-      lib.licenses.mit
-      lib.licenses.asl20
+    cargoBuildFlags = [
+      "--package"
+      "op-dbus"
     ];
-    mainProgram = "op-dbus";
-    platforms = lib.platforms.linux;
+
+    nativeBuildInputs = [ installShellFiles ];
+
+    # They are `passthru.tests`, so that a host does not wait for them.
+    doCheck = false;
+
+    postInstall = ''
+      "$out/bin/op-dbus" man >op-dbus.1
+      installManPage op-dbus.1
+      installShellCompletion --cmd op-dbus \
+        --bash <("$out/bin/op-dbus" completions bash) \
+        --fish <("$out/bin/op-dbus" completions fish) \
+        --zsh <("$out/bin/op-dbus" completions zsh)
+    '';
+
+    meta = {
+      description = "Keeps an infrastructure host in its declared state";
+      license = [
+        lib.licenses.mit
+        lib.licenses.asl20
+      ];
+      mainProgram = "op-dbus";
+      platforms = lib.platforms.linux;
+    };
   };
-}
+in
+package.overrideAttrs (old: {
+  passthru = (old.passthru or { }) // {
+    tests = {
+      # The unit tests, which need no root and no file outside of the source; `make test` runs all.
+      unit = package.overrideAttrs {
+        pname = "op-dbus-unit-tests";
+        doCheck = true;
+        cargoTestFlags = [
+          "--workspace"
+          "--lib"
+          "--bins"
+        ];
+      };
+      clippy = package.overrideAttrs (old: {
+        pname = "op-dbus-clippy";
+        nativeBuildInputs = old.nativeBuildInputs ++ [ clippy ];
+        buildPhase = "cargo clippy --workspace --all-targets --offline -- --deny warnings";
+        doCheck = false;
+        installPhase = "touch $out";
+        postInstall = "";
+      });
+    };
+  };
+})

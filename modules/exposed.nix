@@ -15,6 +15,8 @@ in
   default = operation-dbus;
   inherit operation-dbus;
   profile-appliance = profile "appliance";
+  # Needs disko.
+  profile-disk = profile "disk";
   profile-server = profile "server";
   profile-workstation = profile "workstation";
 }

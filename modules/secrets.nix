@@ -20,7 +20,8 @@ in
     ++ lib.optional (config.services.onepassword-secrets.enable or false) "opnix-secrets.service"
   );
 
-  config.systemd.services.op-dbus-apply = lib.mkIf cfg.enable {
+  # Without a secret of its own the agent does not wait: what brings secrets may wait for a network that the agent makes.
+  config.systemd.services.op-dbus-apply = lib.mkIf (cfg.enable && cfg.secrets.credentials != { }) {
     wants = cfg.secrets.after;
     inherit (cfg.secrets) after;
     serviceConfig = {

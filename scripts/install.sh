@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the release binary, its manual page and its completions below DESTDIR and PREFIX, or, with
-# --remove, takes them away again.
+# Installs the release binary, its manual page, its completions and its unit below DESTDIR and PREFIX, or,
+# with --remove, takes them away again. The unit is not enabled.
 set -euo pipefail
 prefix=$(realpath --canonicalize-missing "${DESTDIR:-}${PREFIX:-/usr/local}")
 cd "$(dirname "$0")/../agent"
@@ -10,9 +10,10 @@ manual=$prefix/share/man/man1/op-dbus.1
 bash=$prefix/share/bash-completion/completions/op-dbus
 zsh=$prefix/share/zsh/site-functions/_op-dbus
 fish=$prefix/share/fish/vendor_completions.d/op-dbus.fish
+unit=$prefix/lib/systemd/system/op-dbus-apply.service
 
 if [[ ${1:-} == --remove ]]; then
-    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish"
+    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "$unit"
     exit
 fi
 
@@ -27,4 +28,6 @@ generate "$manual" man
 generate "$bash" completions bash
 generate "$zsh" completions zsh
 generate "$fish" completions fish
+sed "s|@prefix@|${PREFIX:-/usr/local}|" ../images/debian/op-dbus-apply.service |
+    install -D --mode=0644 /dev/stdin "$unit"
 echo "installed $binary; begin with: op-dbus doctor"

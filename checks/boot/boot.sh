@@ -82,14 +82,15 @@ boot_demo_is_right() {
 }
 
 boot_demo_in_container() {
-    boot_up demo --conf "$nixos_work/devices.conf" --module "$nixos_tree/checks/boot/in-container.nix" ||
+    boot_up demo --conf "$nixos_work/devices.conf" --module "$nixos_tree/checks/boot/in-container.nix" "$@" ||
         { boot_fail demo "it does not boot" || return; }
     boot_demo_is_right
 }
 
 boot_unconfirmed_switch_is_undone() {
     boot_state >"$nixos_work/before"
-    if boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/window.nix"; then
+    if boot_up demo --switch --module "$nixos_tree/checks/boot/in-container.nix" --module "$nixos_tree/checks/boot/window.nix" \
+        --module "$nixos_tree/checks/boot/changed.nix"; then
         boot_fail demo "what nobody confirmed was kept" || return
     fi
     boot_in demo journalctl --unit op-dbus-apply --output cat --no-pager --lines 10 |
@@ -182,7 +183,7 @@ nixos_boot() {
     check "NixOS: the demo boots in a container" boot_demo_in_container
     check "NixOS: the card moves into a bridge, or back" boot_uplink_moves_and_comes_back
     "$nixos_lab/down" demo
-    check "NixOS: the demo boots again" boot_demo_in_container
+    check "NixOS: a boot waits for nobody" boot_demo_in_container --module "$nixos_tree/checks/boot/window.nix"
     check "NixOS: a switch that nobody confirms is undone" boot_unconfirmed_switch_is_undone
     check "NixOS: a switch converges and leaves containers alone" boot_switch_keeps_containers
     check "NixOS: a switch that cannot work changes nothing" boot_bad_switch_changes_nothing

@@ -1,5 +1,4 @@
-# Every change waits for somebody to confirm it.
+# Every change waits for somebody to confirm it, but at boot.
 {
-  imports = [ ./changed.nix ];
   services.operation-dbus.confirmWindow = "2s";
 }

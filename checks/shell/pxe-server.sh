@@ -267,7 +267,7 @@ serve --mac "$listed" --host demo --mac "$other"
 fetch http://10.77.3.1:8081/done/52-54-00-77-00-01
 until_true 10 grep -q "is installed (1 of 2)" "$work/output"
 fetch http://10.77.3.1:8081/boot/52-54-00-77-00-01.ipxe
-holds "an installed machine starts from its disk" grep -qx exit "$work/fetched"
+holds "an installed machine starts from its disk" grep -qx "exit 1" "$work/fetched"
 fetch http://10.77.3.1:8081/boot/52-54-00-77-00-02.ipxe
 holds "the others are still installed" grep -q op-dbus.host=demo "$work/fetched"
 temporary=$(find /tmp -maxdepth 3 -path "*/www/done" -newer "$work/started" 2>/dev/null | head -n 1)

@@ -256,6 +256,7 @@ follow() {
             file=${BASH_REMATCH[1]}
             installed[$file]=yes
             # Firmware that goes on asking the network first must not install again.
+            # UEFI stops at its menu after a success.
             printf '#!ipxe\necho This machine is installed, and starts from its disk.\nexit 1\n' \
                 >"$work/www/boot/$file.ipxe"
             echo "${file//-/:} is installed (${#installed[@]} of ${#macs[@]})."

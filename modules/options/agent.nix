@@ -10,7 +10,7 @@ let
       example = [ "alice" ];
       description = ''
         Users of this host who ${meaning}. They join the group `opdbus`, whose members reach the sockets below
-        `/var/lib/op-dbus/sockets`.
+        `/var/lib/op-dbus/sockets`. The commands of this version need root, whatever the role.
       '';
     };
 in

@@ -7,7 +7,7 @@ let
     mkOption {
       type = types.ints.unsigned;
       default = 5;
-      description = "How many ${period} snapshots are kept.";
+      description = "How many ${period} snapshots are kept. This version takes none yet.";
     };
 in
 {

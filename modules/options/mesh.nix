@@ -10,7 +10,7 @@ in
       type = types.nullOr (import ../secret-file.nix { inherit lib; });
       default = null;
       example = "/run/secrets/netmaker-join-key";
-      description = "The file that holds the enrolment key.";
+      description = "The file that holds the enrolment key. This version starts netclient; joining is left to you.";
     };
 
     joinKey = mkOption {

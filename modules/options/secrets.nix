@@ -31,8 +31,8 @@ in
       );
       default = { };
       description = ''
-        Secrets that the agent gets as systemd credentials, by name. It reads them in its credentials directory; they
-        are in no declaration, argument or log.
+        Secrets that the agent gets as systemd credentials, by name. They are in no declaration, argument or log. This
+        version of the agent reads none yet.
       '';
     };
   };

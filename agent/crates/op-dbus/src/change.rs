@@ -163,7 +163,13 @@ impl<'a> Session<'a> {
     }
 
     /// The confirm window: what is asked for, or a minute where the plan touches the management path.
+    ///
+    /// There is none while the machine starts and nobody is asked: nobody can have lost a way in, and nobody
+    /// would confirm.
     fn window(&self, plan: &Plan, options: &Apply) -> Option<Duration> {
+        if options.wait && management::machine_is_starting() {
+            return None;
+        }
         match options.confirm {
             Some(Duration::ZERO) => None,
             Some(window) => Some(window),

@@ -118,7 +118,7 @@ pub(crate) struct Apply {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) confirm: Option<Duration>,
     /// Where nobody can be asked: wait for the end of the confirm window, and fail if the changes were
-    /// undone
+    /// undone. While the machine starts there is no window
     #[arg(long)]
     pub(crate) wait: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::process::Command;
 
 use netlink::Netlink;
 
@@ -45,4 +46,10 @@ fn find() -> Result<BTreeSet<String>, netlink::Error> {
 fn ssh_client() -> Option<IpAddr> {
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split(' ').next()?.parse().ok()
+}
+
+/// Whether systemd is still on its way to the machine's default target (systemctl(1), `is-system-running`).
+pub(crate) fn machine_is_starting() -> bool {
+    let output = Command::new("systemctl").arg("is-system-running").output();
+    output.is_ok_and(|output| matches!(output.stdout.trim_ascii(), b"initializing" | b"starting"))
 }
