@@ -1,10 +1,11 @@
-//! OVSDB (RFC 7047): values, operations, and a client with a monitor cache.
+//! OVSDB (RFC 7047): values, operations, a client with a monitor cache, and a server ([`server`]).
 //!
 //! Knows the protocol and nothing of Open vSwitch's schema. Blocking: one thread reads, callers wait.
 
 mod client;
 mod error;
 mod operation;
+pub mod server;
 mod table;
 mod value;
 mod wire;

@@ -27,19 +27,26 @@ impl ValueError {
 }
 
 /// A row's identity, in the form `8-4-4-4-12` hex digits (RFC 4122).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Uuid(String);
+// In place and not on the heap: identities are copied and compared at every step of a transaction.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid([u8; 36]);
 
 impl Uuid {
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uuid({self})")
     }
 }
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -47,15 +54,17 @@ impl FromStr for Uuid {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let fits = text.len() == 36
-            && text.bytes().enumerate().all(|(place, byte)| match place {
-                8 | 13 | 18 | 23 => byte == b'-',
-                _ => byte.is_ascii_hexdigit(),
-            });
+        let wrong = || ValueError::new("UUID", &json!(text));
+        let mut bytes: [u8; 36] = text.as_bytes().try_into().map_err(|_| wrong())?;
+        let fits = bytes.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
         if !fits {
-            return Err(ValueError::new("UUID", &json!(text)));
+            return Err(wrong());
         }
-        Ok(Self(text.to_ascii_lowercase()))
+        bytes.make_ascii_lowercase();
+        Ok(Self(bytes))
     }
 }
 
@@ -81,6 +90,11 @@ impl Atom {
     pub fn to_json(&self) -> Json {
         match self {
             Self::Integer(number) => json!(number),
+            // A whole number is written as one, as `ovsdb-server` does.
+            #[allow(clippy::cast_possible_truncation)]
+            Self::Real(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
+                json!(*number as i64)
+            }
             Self::Real(number) => json!(number),
             Self::Boolean(truth) => json!(truth),
             Self::String(text) => json!(text),
