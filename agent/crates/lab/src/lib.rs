@@ -5,7 +5,9 @@
 //! sockets that it leaves behind vanish with it. Panics are the right answer to a broken lab.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod bus;
 mod ovs;
+mod systemd;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,9 @@ use std::time::{Duration, Instant};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+pub use bus::SystemBus;
 pub use ovs::Ovs;
+pub use systemd::Systemd;
 
 /// Says that the running test cannot run here, and why: on standard output, and in the file named
 /// by `OP_DBUS_SKIPPED` for the summary of the whole run.
@@ -141,6 +145,17 @@ impl Machine {
     /// A private `ovsdb-server` and `ovs-vswitchd` (userspace datapath), running.
     pub fn ovs(&self) -> Ovs {
         Ovs::start(self.dir().join("ovs"))
+    }
+
+    /// A system bus with nobody on it; `None`, and the test counts as skipped, where there is none to start.
+    pub fn system_bus(&self) -> Option<SystemBus> {
+        SystemBus::start(self)
+    }
+
+    /// A systemd of its own, with its bus as the system bus; `None`, and the test counts as skipped, where that
+    /// cannot be.
+    pub fn systemd(&self) -> Option<Systemd> {
+        Systemd::start(self)
     }
 }
 

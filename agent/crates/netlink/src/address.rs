@@ -19,6 +19,14 @@ const RTM_NEWADDR: u16 = 20;
 const IFADDRMSG: usize = 8;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_TEMPORARY: u32 = 0x01;
+const IFA_F_DADFAILED: u32 = 0x08;
+const IFA_F_DEPRECATED: u32 = 0x20;
+const IFA_F_TENTATIVE: u32 = 0x40;
 
 /// An address of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +39,52 @@ pub struct Address {
     pub permanent: bool,
 }
 
+/// An address with everything that `ip address` tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressEntry {
+    /// The index of the link that has it.
+    pub link: u32,
+    /// The address with the length of its prefix.
+    pub net: IpNet,
+    /// The other end's address on a point-to-point link.
+    pub peer: Option<IpAddr>,
+    /// The broadcast address of its network.
+    pub broadcast: Option<IpAddr>,
+    /// How far it is good: 0 everywhere, 253 on the link, 254 on the host alone.
+    pub scope: u8,
+    /// The name under which old programs know it, IPv4 only.
+    pub label: Option<String>,
+    /// For how many seconds more it is good; `None` for ever.
+    pub valid: Option<u32>,
+    /// For how many seconds more it is used for new connections; `None` for ever.
+    pub preferred: Option<u32>,
+    /// It was made at random for privacy (RFC 8981).
+    pub temporary: bool,
+    /// It is no longer used for new connections.
+    pub deprecated: bool,
+    /// The kernel still looks whether somebody else has it.
+    pub tentative: bool,
+    /// Somebody else has it.
+    pub duplicate: bool,
+}
+
 impl Netlink {
+    /// All addresses of the namespace, by link, IPv4 before IPv6.
+    pub fn all_addresses(&self) -> Result<Vec<AddressEntry>, Error> {
+        let doing = "list addresses";
+        let mut entries = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut message = AddressMessage::default();
+            message.header.family = family;
+            let answers = self.dump(doing, &RouteNetlinkMessage::GetAddress(message))?;
+            let listed = entries_of(&answers, family);
+            entries.extend(listed.map_err(|error| Error::answer(doing, &error))?);
+        }
+        // Stable: within a link they stay in the kernel's order, which says which is primary.
+        entries.sort_by_key(|entry| entry.link);
+        Ok(entries)
+    }
+
     /// The addresses of a link, IPv4 before IPv6, in the kernel's order. Fails when the link is gone.
     pub fn addresses(&self, index: u32) -> Result<Vec<Address>, Error> {
         let mut addresses = Vec::new();
@@ -127,6 +180,47 @@ fn parse(header: &AddressHeader, payload: &[u8]) -> Result<Address, DecodeError>
     })
 }
 
+fn entries_of(answers: &[Answer], family: AddressFamily) -> Result<Vec<AddressEntry>, DecodeError> {
+    let mut entries = Vec::new();
+    for answer in answers.iter().filter(|a| a.kind == RTM_NEWADDR) {
+        let header = AddressHeader::parse(&answer.payload)?;
+        if header.family == family {
+            entries.push(parse_entry(&header, &answer.payload)?);
+        }
+    }
+    Ok(entries)
+}
+
+fn parse_entry(header: &AddressHeader, payload: &[u8]) -> Result<AddressEntry, DecodeError> {
+    let net = parse(header, payload)?.net;
+    let attributes = Attributes::after(payload, IFADDRMSG)?;
+    // `struct ifa_cacheinfo` begins with the two lifetimes; all bits set is for ever.
+    let lifetime = |place: usize| {
+        let bytes = attributes.bytes(IFA_CACHEINFO)?.get(place..place + 4)?;
+        let seconds = u32::from_ne_bytes(bytes.try_into().ok()?);
+        (seconds != u32::MAX).then_some(seconds)
+    };
+    let flags = attributes.u32(IFA_FLAGS).unwrap_or_default();
+    let has = |flag: u32| flags & flag != 0;
+    Ok(AddressEntry {
+        link: header.index,
+        net,
+        peer: attributes
+            .ip(IFA_ADDRESS)
+            .filter(|peer| *peer != net.addr()),
+        broadcast: attributes.ip(IFA_BROADCAST),
+        scope: header.scope.into(),
+        label: attributes.text(IFA_LABEL),
+        valid: lifetime(4),
+        preferred: lifetime(0),
+        // The same bit means "secondary" for IPv4.
+        temporary: has(IFA_F_TEMPORARY) && net.addr().is_ipv6(),
+        deprecated: has(IFA_F_DEPRECATED),
+        tentative: has(IFA_F_TENTATIVE),
+        duplicate: has(IFA_F_DADFAILED),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +231,7 @@ mod tests {
         fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             if let Ok(header) = AddressHeader::parse(&bytes) {
                 let _ = parse(&header, &bytes);
+                let _ = parse_entry(&header, &bytes);
             }
         }
     }

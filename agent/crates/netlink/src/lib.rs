@@ -1,4 +1,4 @@
-//! Links, addresses and routes of a network namespace, over blocking rtnetlink.
+//! Links, addresses, routes and neighbours of a network namespace, over blocking rtnetlink.
 //!
 //! [`Netlink::open`] opens one conversation with the kernel, in the network namespace of the calling
 //! thread; the value stays in that namespace wherever it is used from. Requests are composed with
@@ -9,13 +9,21 @@
 
 mod address;
 mod answer;
+mod changes;
 mod error;
 mod link;
+mod link_statistics;
+mod neighbour;
 mod route;
+mod route_entry;
 mod socket;
 
-pub use address::Address;
+pub use address::{Address, AddressEntry};
+pub use changes::Changes;
 pub use error::Error;
 pub use link::{Link, LinkName};
+pub use link_statistics::{LinkStatistics, OperState};
+pub use neighbour::{Neighbour, NeighbourState};
 pub use route::{MAIN_TABLE, Route};
+pub use route_entry::RouteEntry;
 pub use socket::Netlink;

@@ -15,8 +15,8 @@ use crate::error::{Error, unless};
 use crate::socket::Netlink;
 
 // Numbers of `linux/rtnetlink.h` and `linux/if_link.h`.
-const RTM_NEWLINK: u16 = 16;
-const IFINFOMSG: usize = 16;
+pub(crate) const RTM_NEWLINK: u16 = 16;
+pub(crate) const IFINFOMSG: usize = 16;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
@@ -206,7 +206,7 @@ fn read(doing: &str, answers: &[Answer]) -> Result<Vec<Link>, Error> {
     Ok(links)
 }
 
-fn parse(payload: &[u8]) -> Result<Link, DecodeError> {
+pub(crate) fn parse(payload: &[u8]) -> Result<Link, DecodeError> {
     let header = LinkHeader::parse(payload)?;
     let attributes = Attributes::after(payload, IFINFOMSG)?;
     let kind = match attributes.bytes(IFLA_LINKINFO) {

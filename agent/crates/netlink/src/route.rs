@@ -16,17 +16,17 @@ use crate::error::{Error, unless};
 use crate::socket::Netlink;
 
 // Numbers of `linux/rtnetlink.h`.
-const RTM_NEWROUTE: u16 = 24;
-const RTMSG: usize = 12;
+pub(crate) const RTM_NEWROUTE: u16 = 24;
+pub(crate) const RTMSG: usize = 12;
 const RTNEXTHOP: usize = 8;
 const RTNH_F_ONLINK: u8 = 4;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
-const RTA_PRIORITY: u16 = 6;
-const RTA_PREFSRC: u16 = 7;
+pub(crate) const RTA_PRIORITY: u16 = 6;
+pub(crate) const RTA_PREFSRC: u16 = 7;
 const RTA_MULTIPATH: u16 = 9;
-const RTA_TABLE: u16 = 15;
+pub(crate) const RTA_TABLE: u16 = 15;
 const RTA_VIA: u16 = 18;
 const RTPROT_STATIC: u8 = 4;
 
@@ -280,25 +280,33 @@ fn parse(header: &RouteHeader, payload: &[u8]) -> Result<Vec<Route>, DecodeError
         protocol: header.protocol.into(),
         onlink: hop.onlink,
     };
-    let hops = match attributes.bytes(RTA_MULTIPATH) {
-        Some(bytes) => next_hops(bytes)?,
-        None => attributes
-            .u32(RTA_OIF)
-            .map(|link| Hop {
-                link,
-                gateway: gateway(&attributes),
-                onlink: header.flags.contains(RouteFlags::Onlink),
-            })
-            .into_iter()
-            .collect(),
-    };
+    let hops = hops(header, &attributes)?;
     Ok(hops.into_iter().map(route).collect())
 }
 
-struct Hop {
-    link: u32,
-    gateway: Option<IpAddr>,
-    onlink: bool,
+/// The next hops of a route; none for one that leads over no link.
+pub(crate) fn hops(
+    header: &RouteHeader,
+    attributes: &Attributes<'_>,
+) -> Result<Vec<Hop>, DecodeError> {
+    match attributes.bytes(RTA_MULTIPATH) {
+        Some(bytes) => next_hops(bytes),
+        None => Ok(attributes
+            .u32(RTA_OIF)
+            .map(|link| Hop {
+                link,
+                gateway: gateway(attributes),
+                onlink: header.flags.contains(RouteFlags::Onlink),
+            })
+            .into_iter()
+            .collect()),
+    }
+}
+
+pub(crate) struct Hop {
+    pub(crate) link: u32,
+    pub(crate) gateway: Option<IpAddr>,
+    pub(crate) onlink: bool,
 }
 
 impl Hop {
@@ -307,7 +315,10 @@ impl Hop {
     }
 }
 
-fn destination(header: &RouteHeader, attributes: &Attributes<'_>) -> Result<IpNet, DecodeError> {
+pub(crate) fn destination(
+    header: &RouteHeader,
+    attributes: &Attributes<'_>,
+) -> Result<IpNet, DecodeError> {
     let everywhere = match header.address_family {
         AddressFamily::Inet6 => IpNet::V6(Ipv6Net::default()),
         _ => IpNet::V4(Ipv4Net::default()),

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, Result, SwitchError};
-use crate::flow::{Features, FlowFilter, FlowMod, FlowStats, Port};
+use crate::flow::{
+    Features, FlowFilter, FlowMod, FlowStats, FlowTotals, Port, PortStats, TableStats,
+};
 use crate::socket::{Socket, Step};
-use crate::v13::{self, bundle, flow_stats, multipart, session};
+use crate::v13::{self, bundle, counters, flow_monitor, flow_stats, multipart, session};
 use crate::wire::{Malformed, Message, message};
 
 /// The most that is believed of one answer, in MiB: some millions of flows.
@@ -52,6 +54,37 @@ impl Connection {
     /// The flows of the switch that the filter lets through, in no particular order.
     pub fn flows(&mut self, filter: &FlowFilter) -> Result<Vec<FlowStats>> {
         self.collect(&flow_stats::request(filter), flow_stats::reply)
+    }
+
+    /// What the flows that the filter lets through have done together.
+    pub fn flow_totals(&mut self, filter: &FlowFilter) -> Result<FlowTotals> {
+        let request = flow_stats::selection(multipart::AGGREGATE, filter);
+        let mut parts = self.collect(&request, counters::totals)?;
+        parts
+            .pop()
+            .ok_or_else(|| Malformed("totals without content").into())
+    }
+
+    /// What the ports have carried.
+    pub fn port_stats(&mut self) -> Result<Vec<PortStats>> {
+        self.collect(&counters::ports_request(), counters::ports)
+    }
+
+    /// What the flow tables hold and have done, the empty ones included.
+    pub fn table_stats(&mut self) -> Result<Vec<TableStats>> {
+        self.collect(&multipart::request(multipart::TABLE), counters::tables)
+    }
+
+    /// Has the switch tell of each change of its flows from now on.
+    pub(crate) fn watch_flows(&mut self) -> Result<()> {
+        // Without the flows that are there already the answer has no content.
+        let content = |_: &[u8], _: &mut Vec<()>| Ok(());
+        self.collect(&flow_monitor::request(), content).map(drop)
+    }
+
+    /// The socket, for who takes what the switch says by itself.
+    pub(crate) fn into_socket(self) -> Socket {
+        self.socket
     }
 
     /// Waits until all that was sent before is done.
@@ -201,11 +234,7 @@ impl Connection {
             if received.version != v13::VERSION {
                 return Err(Malformed("a message of another version").into());
             }
-            if received.kind == v13::ECHO_REQUEST {
-                let (kind, xid) = (v13::ECHO_REPLY, received.xid);
-                message(out, v13::VERSION, kind, xid, |out| {
-                    out.extend_from_slice(received.body);
-                });
+            if session::echo(received, out) {
                 return Ok(Step::Ignored);
             }
             handle(received)

@@ -199,6 +199,58 @@ pub struct Port {
     pub link: bool,
 }
 
+/// What the ports of a switch have carried. A counter that the switch does not keep is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortStats {
+    /// The port.
+    pub number: PortNo,
+    /// What came in by it.
+    pub received: Traffic,
+    /// What went out by it.
+    pub sent: Traffic,
+    /// Packets that collided.
+    pub collisions: Option<u64>,
+    /// How long it has been there.
+    pub age: Duration,
+}
+
+/// What a port has carried in one direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: Option<u64>,
+    /// Bytes in them.
+    pub bytes: Option<u64>,
+    /// Packets that were dropped for want of room.
+    pub dropped: Option<u64>,
+    /// Packets that were damaged or could not be sent.
+    pub errors: Option<u64>,
+}
+
+/// What a flow table holds and has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableStats {
+    /// The table.
+    pub table: u8,
+    /// Flows in it.
+    pub active: u32,
+    /// Packets that were looked up in it.
+    pub lookups: u64,
+    /// Those of them that a flow matched.
+    pub matched: u64,
+}
+
+/// Flows taken together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FlowTotals {
+    /// How many there are.
+    pub flows: u32,
+    /// Packets that they matched.
+    pub packets: u64,
+    /// Bytes in these.
+    pub bytes: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,9 @@
 //!
 //! A blocking [`Connection`] speaks OpenFlow 1.3 (ONF TS-006, wire version 4) over a Unix socket.
 //! [`Connection::bundle`] changes any number of flows as one transaction, with the bundle extension
-//! that ONF published for 1.3 (extension 230). What a switch reports and this crate has no type for
-//! is kept as it came: see [`RawField`] and [`RawElement`].
+//! that ONF published for 1.3 (extension 230). A [`FlowWatch`] tells of changes by anybody. What a
+//! switch reports and this crate has no type for is kept as it came: see [`RawField`] and
+//! [`RawElement`].
 //!
 //! ```no_run
 //! use openflow::{Connection, Flow, FlowFilter, FlowMod};
@@ -25,12 +26,15 @@ mod matches;
 mod reason;
 mod socket;
 mod v13;
+mod watch;
 mod wire;
 
 pub use connection::Connection;
 pub use error::{Error, Result, SwitchError};
 pub use flow::{
-    Action, Cookie, Features, Flow, FlowFilter, FlowMod, FlowStats, Port, PortNo, RawElement,
+    Action, Cookie, Features, Flow, FlowFilter, FlowMod, FlowStats, FlowTotals, Port, PortNo,
+    PortStats, RawElement, TableStats, Traffic,
 };
 pub use matches::{Match, RawField, VlanId, VlanMatch};
+pub use watch::FlowWatch;
 pub use wire::Malformed;

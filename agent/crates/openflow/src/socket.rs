@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use crate::wire::Message;
 const CHUNK: usize = 64 << 10;
 /// Pause before another try to connect to a switch whose queue is full.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How many chunks [`Socket::drain`] reads at once, so that it ends however fast the peer talks.
+const CHUNKS: usize = 256;
 
 /// What a message means to the one who waits.
 pub(crate) enum Step<T> {
@@ -110,6 +113,26 @@ impl Socket {
         }
     }
 
+    /// Hands each message that is there already to `handle`, which may queue bytes by writing them to
+    /// its second argument, and sends as much of these as goes without waiting.
+    pub(crate) fn drain(
+        &mut self,
+        mut handle: impl FnMut(Message<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        for _ in 0..CHUNKS {
+            while let Some((message, length)) = Message::first(&self.inbox[self.taken..])? {
+                let handled = handle(message, &mut self.outbox);
+                self.taken += length;
+                handled?;
+            }
+            if !self.receive()? {
+                break;
+            }
+        }
+        while self.sent < self.outbox.len() && self.send()? {}
+        Ok(())
+    }
+
     fn wait(&self, deadline: Instant, patience: Duration) -> Result<PollFlags> {
         let mut wanted = PollFlags::IN;
         wanted.set(PollFlags::OUT, self.sent < self.outbox.len());
@@ -143,7 +166,8 @@ impl Socket {
         Ok(true)
     }
 
-    fn receive(&mut self) -> Result<()> {
+    /// Reads what is there, at most one chunk; whether that was anything.
+    fn receive(&mut self) -> Result<bool> {
         self.inbox.drain(..self.taken);
         self.taken = 0;
         let mut chunk = [0; CHUNK];
@@ -151,12 +175,18 @@ impl Socket {
             Ok(0) => Err(Error::PeerGone),
             Ok(length) => {
                 self.inbox.extend_from_slice(&chunk[..length]);
-                Ok(())
+                Ok(true)
             }
-            Err(error) if later(error.kind()) => Ok(()),
+            Err(error) if later(error.kind()) => Ok(false),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(Error::PeerGone),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

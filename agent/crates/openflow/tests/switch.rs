@@ -326,3 +326,74 @@ fn ten_thousand_flows_go_as_one_bundle() {
     assert_eq!(flows.len(), changes.len());
     assert_eq!(dump(&ovs).len(), changes.len());
 }
+
+#[test]
+fn counters_are_those_that_ovs_ofctl_shows() {
+    let Some(machine) = lab::Machine::new("needs root") else {
+        return;
+    };
+    let ovs = switch(&machine);
+    ovs.ofctl(&[
+        "add-flow",
+        "br0",
+        "cookie=0x7,table=2,priority=3,actions=drop",
+    ]);
+    ovs.ofctl(&[
+        "add-flow",
+        "br0",
+        "cookie=0x8,table=2,priority=4,actions=drop",
+    ]);
+    ovs.ofctl(&["add-flow", "br0", "table=0,priority=5,actions=goto_table:2"]);
+    lab::run("ip", &["link", "set", "port-a", "up"]);
+    // What the kernel sends on its own (neighbour discovery) is counted.
+    let mut connection = connect(&ovs);
+    lab::wait_for("a packet", PATIENCE, || {
+        let totals = connection.flow_totals(&FlowFilter::default()).unwrap();
+        (totals.packets > 0).then_some(())
+    });
+    let tables = connection.table_stats().unwrap();
+    let of = |number| *tables.iter().find(|table| table.table == number).unwrap();
+    assert_eq!((of(0).active, of(2).active, of(7).active), (1, 2, 0));
+    assert!(of(0).lookups > 0 && of(0).matched > 0);
+    assert!(tables.len() > 200);
+
+    let only = FlowFilter {
+        table: Some(2),
+        cookie: Cookie {
+            value: 7,
+            mask: u64::MAX,
+        },
+    };
+    assert_eq!(connection.flow_totals(&only).unwrap().flows, 1);
+    assert_eq!(
+        connection
+            .flow_totals(&FlowFilter::default())
+            .unwrap()
+            .flows,
+        3
+    );
+
+    // So that nothing more is counted.
+    lab::run("ip", &["link", "set", "port-a", "down"]);
+    let ports = connection.port_stats().unwrap();
+    let numbers: Vec<_> = ports.iter().map(|port| port.number).collect();
+    assert_eq!(numbers, [PortNo(7), PortNo::LOCAL]);
+    let shown = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
+    let line = |traffic: openflow::Traffic| {
+        format!(
+            "pkts={}, bytes={}, drop={}, errs={},",
+            shown(traffic.packets),
+            shown(traffic.bytes),
+            shown(traffic.dropped),
+            shown(traffic.errors)
+        )
+    };
+    let text = ovs.ofctl(&["dump-ports", "br0", "7"]);
+    for part in [
+        format!("rx {}", line(ports[0].received)),
+        format!("tx {}", line(ports[0].sent)),
+        format!("coll={}", shown(ports[0].collisions)),
+    ] {
+        assert!(text.contains(&part), "{part}\n{text}");
+    }
+}

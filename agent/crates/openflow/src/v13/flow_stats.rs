@@ -10,8 +10,13 @@ use crate::wire::{Input, Malformed};
 
 /// The body of a request for flows.
 pub(crate) fn request(filter: &FlowFilter) -> Vec<u8> {
+    selection(multipart::FLOW, filter)
+}
+
+/// The body of a request of that type about the flows that the filter lets through.
+pub(crate) fn selection(kind: u16, filter: &FlowFilter) -> Vec<u8> {
     let any = PortNo::ANY.0;
-    let mut out = multipart::request(multipart::FLOW);
+    let mut out = multipart::request(kind);
     out.extend([filter.table.unwrap_or(ALL_TABLES), 0, 0, 0]);
     out.extend(any.to_be_bytes());
     out.extend(any.to_be_bytes());

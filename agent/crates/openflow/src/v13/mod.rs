@@ -2,7 +2,9 @@
 
 pub(crate) mod action;
 pub(crate) mod bundle;
+pub(crate) mod counters;
 pub(crate) mod flow_mod;
+pub(crate) mod flow_monitor;
 pub(crate) mod flow_stats;
 pub(crate) mod multipart;
 pub(crate) mod oxm;

@@ -5,7 +5,11 @@ use crate::wire::{Input, Malformed};
 
 /// Types (`ofp_multipart_type`).
 pub(crate) const FLOW: u16 = 1;
+pub(crate) const AGGREGATE: u16 = 2;
+pub(crate) const TABLE: u16 = 3;
+pub(crate) const PORT_STATS: u16 = 4;
 const PORT_DESC: u16 = 13;
+pub(crate) const EXPERIMENTER: u16 = 0xffff;
 
 /// Another part follows (`OFPMPF_REPLY_MORE`).
 const MORE: u16 = 1;

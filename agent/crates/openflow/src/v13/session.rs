@@ -1,9 +1,9 @@
 //! Greeting, errors, features.
 
-use super::VERSION;
+use super::{ECHO_REPLY, ECHO_REQUEST, VERSION};
 use crate::error::SwitchError;
 use crate::flow::Features;
-use crate::wire::{Input, Malformed};
+use crate::wire::{Input, Malformed, Message, message};
 
 /// The hello element with the bitmap of versions (`OFPHET_VERSIONBITMAP`).
 const VERSION_BITMAP: u16 = 1;
@@ -35,6 +35,17 @@ pub(crate) fn speaks_v13(version: u8, body: &[u8]) -> Result<bool, Malformed> {
         input.take(padding.min(input.0.len()))?;
     }
     Ok(version >= VERSION)
+}
+
+/// Appends the answer to an echo request; whether the message was one.
+pub(crate) fn echo(received: Message<'_>, out: &mut Vec<u8>) -> bool {
+    let asked = received.kind == ECHO_REQUEST;
+    if asked {
+        message(out, VERSION, ECHO_REPLY, received.xid, |out| {
+            out.extend_from_slice(received.body);
+        });
+    }
+    asked
 }
 
 /// What an error message says.
