@@ -32,6 +32,8 @@ pub(super) struct Rendering<'a> {
     pub(super) facts: HostFacts,
     /// The program that LXC calls when the container starts.
     pub(super) agent: Option<&'a Path>,
+    /// The socket of the switch's database.
+    pub(super) switch: Option<&'a Path>,
     /// The first of its user ids, if it is unprivileged.
     pub(super) first_id: Option<u32>,
 }
@@ -223,9 +225,10 @@ fn network(lines: &mut Lines, state: &ContainerState, with: &Rendering<'_>) {
         }
     }
     if let Some(agent) = with.agent {
-        let checksum = match state.software_checksum {
-            true => format!(" {LINK}"),
-            false => String::new(),
+        let checksum = match (state.software_checksum, with.switch) {
+            (true, Some(switch)) => format!(" {LINK} {}", switch.display()),
+            (true, None) => format!(" {LINK}"),
+            (false, _) => String::new(),
         };
         lines.set("hook.version", 1);
         lines.set(
@@ -330,6 +333,7 @@ mod tests {
                 layout: &self.layout,
                 facts: FACTS,
                 agent: Some(Path::new("/usr/bin/op-dbus")),
+                switch: Some(Path::new("/run/openvswitch/db.sock")),
                 first_id: Some(0x7000_0000),
             }
         }
@@ -349,7 +353,7 @@ mod tests {
         assert!(text.contains(" /srv/op\\040dbus/sockets/containers/a run/op-dbus/self none "));
         assert!(
             text.contains(
-                "\nlxc.hook.start-host = /usr/bin/op-dbus container-started sock_a eth0\n"
+                "\nlxc.hook.start-host = /usr/bin/op-dbus container-started sock_a eth0 /run/openvswitch/db.sock\n"
             )
         );
     }

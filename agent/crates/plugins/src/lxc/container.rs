@@ -140,6 +140,7 @@ impl<'a> Container<'a> {
             layout: &self.site.layout,
             facts: self.site.facts,
             agent: self.site.agent.as_deref(),
+            switch: self.site.switch.as_deref(),
             first_id,
         }
     }

@@ -64,6 +64,8 @@ struct Site {
     layout: Layout,
     facts: HostFacts,
     agent: Option<PathBuf>,
+    /// The socket of the switch's database.
+    switch: Option<PathBuf>,
     runtime: Runtime,
     sockets: Sockets,
 }
@@ -114,6 +116,11 @@ impl LxcPlugin {
             site: Site {
                 facts: HostFacts::detect(),
                 agent: this_program(),
+                switch: declaration
+                    .plugins
+                    .ovs
+                    .as_ref()
+                    .and_then(|ovs| callable(&ovs.run_dir.join("db.sock"))),
                 runtime: Runtime::new(&layout),
                 sockets: Sockets::new(&layout),
                 layout,
@@ -123,7 +130,7 @@ impl LxcPlugin {
         }
     }
 
-    /// Lets LXC call `agent` as `AGENT container-started PORT [LINK]` when a container starts, in place of
+    /// Lets LXC call `agent` as `AGENT container-started PORT [LINK [DATABASE]]` when a container starts, in place of
     /// the program that this one is. See [`container_started`].
     pub fn with_agent(mut self, agent: &Path) -> Self {
         self.site.agent = callable(agent);
@@ -359,7 +366,7 @@ pub fn attach_command(base: &Path, name: &ContainerName, argv: &[impl AsRef<OsSt
     runtime::attach_command(&Layout::new(base), name, argv)
 }
 
-/// What LXC's hook `start-host` calls, as `AGENT container-started PORT [LINK]`: sets the host's end up once
+/// What LXC's hook `start-host` calls, as `AGENT container-started PORT [LINK [DATABASE]]`: sets the host's end up once
 /// the switch has taken it in, and makes the container's link compute its checksums. The process id of the
 /// container's init is in the variable `LXC_PID`.
 pub fn container_started(arguments: &[String]) -> Result<(), PluginError> {
@@ -370,7 +377,7 @@ pub fn container_started(arguments: &[String]) -> Result<(), PluginError> {
     if link.is_some() {
         port::keep_from_answering(port)?;
     }
-    port::set_up(port)?;
+    port::set_up(port, arguments.get(2).map(Path::new))?;
     let Some(link) = link else {
         return Ok(());
     };

@@ -58,7 +58,7 @@ impl Sockets {
     }
 
     fn make_root(&self) -> io::Result<()> {
-        if make(&self.root, 0o770)?
+        if make(&self.root, 0o750)?
             && let Some(group) = fs::read_to_string("/etc/group")
                 .ok()
                 .and_then(|text| group_id(&text))

@@ -13,6 +13,7 @@ mod uplink;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+pub(crate) use switch::DATABASE;
 
 use declaration::Declaration;
 use reconcile::{

@@ -12,7 +12,7 @@ use reconcile::PluginError;
 use super::uplink::Moved;
 
 /// The name of Open vSwitch's database.
-pub(super) const DATABASE: &str = "Open_vSwitch";
+pub(crate) const DATABASE: &str = "Open_vSwitch";
 /// How long one request may take, reconnecting included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
