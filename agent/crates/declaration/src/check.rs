@@ -3,11 +3,14 @@
 //! The checks look at a declaration of which some parts may have been unreadable: these were
 //! reported already, and nothing that may only follow from them is.
 
+mod access;
 mod addresses;
 mod containers;
 mod flows;
 mod links;
+mod packages;
 mod storage;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -24,11 +27,18 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         findings: Findings::default(),
     };
     let plugins = &declaration.plugins;
+    access::check(&declaration.access, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);
     containers::check(plugins, &mut check);
     flows::check(plugins, &mut check);
+    if let Some(section) = &plugins.packagekit {
+        packages::check(section, &mut check);
+    }
+    if let Some(section) = &plugins.systemd {
+        units::check(section, &mut check);
+    }
     check.findings
 }
 

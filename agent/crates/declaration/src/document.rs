@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
+use crate::access::{Access, Reconcile};
 use crate::check::{self, Damage};
 use crate::define::record;
 use crate::flow::Openflow;
@@ -15,10 +16,12 @@ use crate::form::Form;
 use crate::lxc::{Container, Lxc, Network};
 use crate::names::ContainerName;
 use crate::network::Ovs;
+use crate::packagekit::Packagekit;
 use crate::problem::{DocumentPath, Problem, Problems};
 use crate::reader::Reader;
 use crate::schema::Definitions;
 use crate::storage::Btrfs;
+use crate::systemd::Systemd;
 use crate::tree::{LARGEST, Node, Value};
 use crate::{json as json_text, yaml as yaml_text};
 
@@ -28,6 +31,10 @@ use crate::{json as json_text, yaml as yaml_text};
 /// itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Declaration {
+    /// What is done about drift.
+    pub reconcile: Reconcile,
+    /// Who may do what through the doors.
+    pub access: Access,
     /// What each plugin is to do.
     pub plugins: Plugins,
 }
@@ -41,6 +48,10 @@ record! {
         ovs: Option<Ovs> = None,
         /// Flow tables of these bridges.
         openflow: Option<Openflow> = None,
+        /// Software packages of the host.
+        packagekit: Option<Packagekit> = None,
+        /// Units of the host's systemd.
+        systemd: Option<Systemd> = None,
         /// Templates and containers.
         lxc: Option<Lxc> = None,
     }
@@ -51,6 +62,10 @@ record! {
     pub(crate) struct Document {
         /// The version of this format: "1.0".
         version: Version,
+        /// What the daemon does about a host that is no longer in its declared state.
+        reconcile: Reconcile = Reconcile::Enforce,
+        /// Who may do what through the doors, and what files and commands they reach.
+        access: Access = Access::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -170,10 +185,13 @@ impl Declaration {
         let mut findings = node.repeated_keys();
         let damage = Damage::of(&reader);
         findings.extend(reader.findings);
-        let mut declaration = Self {
-            plugins: document
-                .map(|document| document.plugins)
-                .unwrap_or_default(),
+        let mut declaration = match document {
+            Some(document) => Self {
+                reconcile: document.reconcile,
+                access: document.access,
+                plugins: document.plugins,
+            },
+            None => Self::default(),
         };
         if damage.spares(&check::path(["ovs", "bridges"])) {
             declaration.connect();
@@ -230,6 +248,8 @@ impl Serialize for Declaration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Document {
             version: Version,
+            reconcile: self.reconcile,
+            access: self.access.clone(),
             plugins: self.plugins.clone(),
         }
         .serialize(serializer)

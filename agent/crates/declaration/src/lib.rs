@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows the system: a declaration that is sound may still be impossible on a machine.
 
+mod access;
 mod action;
 mod builtin;
 mod check;
@@ -19,28 +20,36 @@ mod lxc;
 mod names;
 mod network;
 mod numbers;
+mod packagekit;
 mod problem;
 mod reader;
 mod reference;
 mod schema;
 mod size;
 mod storage;
+mod systemd;
 mod template;
 mod tree;
 mod values;
 pub mod wiring;
 mod yaml;
 
+pub use access::{Access, Files, Reconcile, Who};
 pub use action::Action;
 pub use define::UnknownWord;
 pub use document::{ContainersFile, Declaration, Format, Plugins, ReadError, Version};
 pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflow};
 pub use lxc::{Container, Lxc, Network};
-pub use names::{BridgeName, ContainerName, LinkName, NameError, SubvolumeName, TemplateName};
+pub use names::{
+    AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
+    PackageVersion, SubvolumeName, TemplateName, UnitName,
+};
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
+pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};
 pub use problem::{DocumentPath, Problem, Problems, Step};
 pub use reference::{EXAMPLE, reference};
 pub use schema::schema;
 pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
+pub use systemd::{Systemd, Unit};
 pub use template::{Bootstrap, Recipe, Template};

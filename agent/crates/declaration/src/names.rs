@@ -29,6 +29,8 @@ struct Rule {
     inner: fn(u8) -> bool,
     last: fn(u8) -> bool,
     reserved: &'static [&'static str],
+    /// What the name has to end with, one of them; anything if there are none.
+    suffixes: &'static [&'static str],
 }
 
 /// Bridges and links: what `dev_valid_name` of the kernel (net/core/dev.c) lets through in
@@ -41,6 +43,7 @@ const LINK: Rule = Rule {
     inner: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
     last: |_| true,
     reserved: &["all", "default"],
+    suffixes: &[],
 };
 
 /// Containers: a DNS label (RFC 1035 §2.3.1, RFC 1123 §2.1), since the name is the host name too.
@@ -51,6 +54,7 @@ const CONTAINER: Rule = Rule {
     inner: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
     last: |byte| byte != b'-',
     reserved: &[],
+    suffixes: &[],
 };
 
 /// Templates: a directory name that no tool takes for an option or a hidden file.
@@ -61,12 +65,65 @@ const TEMPLATE: Rule = Rule {
     inner: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
     last: |_| true,
     reserved: &[],
+    suffixes: &[],
 };
 
 /// Subvolumes: as templates, behind an `@`.
 const SUBVOLUME: Rule = Rule {
     prefix: "@",
     ..TEMPLATE
+};
+
+/// Accounts: what useradd(8) accepts (`[a-z_][a-z0-9_-]*[$]?`), and the dots and capitals that directories give out.
+const ACCOUNT: Rule = Rule {
+    longest: 32,
+    prefix: "",
+    first: |byte| byte.is_ascii_alphabetic() || byte == b'_',
+    inner: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
+    last: |_| true,
+    reserved: &[],
+    suffixes: &[],
+};
+
+/// Units: `VALID_CHARS_WITH_AT` and `UNIT_NAME_MAX` of systemd (src/basic/unit-name.c).
+const UNIT: Rule = Rule {
+    longest: 255,
+    prefix: "",
+    first: |byte| byte.is_ascii_alphanumeric() || b":_\\-".contains(&byte),
+    inner: |byte| byte.is_ascii_alphanumeric() || b":_.\\@-".contains(&byte),
+    last: |_| true,
+    reserved: &[],
+    suffixes: &[
+        ".service",
+        ".socket",
+        ".target",
+        ".device",
+        ".mount",
+        ".automount",
+        ".swap",
+        ".timer",
+        ".path",
+        ".slice",
+        ".scope",
+    ],
+};
+
+/// Packages: what the package managers of Debian, Fedora and Arch have in common, without what they take for
+/// an option, a path, a pattern, an architecture or a version.
+const PACKAGE: Rule = Rule {
+    longest: 128,
+    prefix: "",
+    first: |byte| byte.is_ascii_alphanumeric(),
+    inner: |byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte),
+    last: |_| true,
+    reserved: &[],
+    suffixes: &[],
+};
+
+/// Versions of packages, with epochs and revisions.
+const VERSION: Rule = Rule {
+    inner: |byte| byte.is_ascii_alphanumeric() || b"_.+~^:-".contains(&byte),
+    ..PACKAGE
 };
 
 impl Rule {
@@ -96,6 +153,16 @@ impl Rule {
         if name.contains("..") {
             return Some("it contains `..`".to_owned());
         }
+        let suffix = |suffix: &&str| {
+            name.strip_suffix(*suffix)
+                .is_some_and(|stem| !stem.is_empty())
+        };
+        if !self.suffixes.is_empty() && !self.suffixes.iter().any(suffix) {
+            return Some(format!(
+                "it does not end with `{}`",
+                self.suffixes.join("`, `")
+            ));
+        }
         if text.len() > self.longest {
             return Some(format!(
                 "it has {} characters, at most {} are allowed",
@@ -111,10 +178,15 @@ impl Rule {
 
 /// The nearest good name, if only the case of the letters or a missing prefix is wrong.
 fn nearest(rule: &Rule, text: &str) -> Option<String> {
-    [text.to_lowercase(), format!("{}{text}", rule.prefix)]
-        .into_iter()
-        .find(|candidate| rule.broken_by(candidate).is_none())
-        .map(|candidate| format!("did you mean `{candidate}`?"))
+    let suffix = rule.suffixes.first().copied().unwrap_or_default();
+    [
+        text.to_lowercase(),
+        format!("{}{text}", rule.prefix),
+        format!("{text}{suffix}"),
+    ]
+    .into_iter()
+    .find(|candidate| rule.broken_by(candidate).is_none())
+    .map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
 macro_rules! name {
@@ -234,6 +306,45 @@ name! {
     ContainerName, CONTAINER,
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
     "a container name: small letters, digits and `-`, at most 63 characters"
+}
+
+name! {
+    /// A user or a group, such as `alice`: a letter or `_`, then letters, digits, `_`, `.` and `-`; at most
+    /// 32 characters, no `..`.
+    AccountName, ACCOUNT,
+    r"^[A-Za-z_](?!.*\.\.)[A-Za-z0-9_.-]{0,31}$",
+    "the name of a user or group: letters, digits, `_`, `.` and `-`, at most 32 characters"
+}
+
+name! {
+    /// What a command is called by, such as `disk-usage`: the rules are those of [`TemplateName`].
+    CommandName, TEMPLATE,
+    r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.-]{0,63}$",
+    "a name for a command: letters, digits, `_`, `.` and `-`, at most 64 characters"
+}
+
+name! {
+    /// A unit of systemd with its suffix, such as `nginx.service`: letters, digits, `:`, `_`, `.`, `\\`, `@` and
+    /// `-`; at most 255 characters, no `..`.
+    UnitName, UNIT,
+    r"^(?=.{1,255}$)(?!.*\.\.)[A-Za-z0-9:_\\-][A-Za-z0-9:_.\\@-]*\.(service|socket|target|device|mount|automount|swap|timer|path|slice|scope)$",
+    "the name of a unit with its suffix, such as nginx.service, at most 255 characters"
+}
+
+name! {
+    /// A package, such as `nginx`: a letter or digit, then letters, digits, `_`, `.`, `+` and `-`; at most
+    /// 128 characters, no `..`.
+    PackageName, PACKAGE,
+    r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.+-]{0,127}$",
+    "the name of a package: letters, digits, `_`, `.`, `+` and `-`, at most 128 characters"
+}
+
+name! {
+    /// A version of a package, such as `1:2.3-4`: a letter or digit, then letters, digits, `_`, `.`, `+`,
+    /// `~`, `^`, `:` and `-`; at most 128 characters, no `..`.
+    PackageVersion, VERSION,
+    r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.+~^:-]{0,127}$",
+    "the version of a package, such as 1.24.0-1, at most 128 characters"
 }
 
 impl From<&BridgeName> for LinkName {

@@ -34,6 +34,25 @@ impl Text<PathBuf> for AbsolutePath {
     }
 }
 
+/// One argument of a command; what the kernel cannot hand over is not accepted (execve(2)).
+pub(crate) struct Argument;
+
+impl Text<String> for Argument {
+    const ACCEPTED: &'static str = "text without control characters";
+    const PATTERN: &'static str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
+    fn read(text: &str) -> Result<String, Rejected> {
+        match text.chars().any(char::is_control) {
+            true => Err(Rejected::because("it contains a control character")),
+            false => Ok(text.to_owned()),
+        }
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// The address of an interface with the length of its network's prefix: `10.0.0.1/24`.
 pub(crate) struct InterfaceAddress;
 

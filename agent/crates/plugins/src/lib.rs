@@ -6,6 +6,8 @@ pub mod lxc;
 pub mod mark;
 pub mod openflow;
 pub mod ovs;
+pub mod packagekit;
+pub mod systemd;
 
 use declaration::Declaration;
 use reconcile::Plugin;
@@ -14,14 +16,18 @@ pub use btrfs::BtrfsPlugin;
 pub use lxc::LxcPlugin;
 pub use openflow::OpenflowPlugin;
 pub use ovs::OvsPlugin;
+pub use packagekit::PackagekitPlugin;
+pub use systemd::SystemdPlugin;
 
 /// Every plugin, in the order in which they come where nothing else decides: storage, bridges, flows,
-/// containers.
+/// packages, units, containers.
 pub fn all(declaration: &Declaration) -> Vec<Box<dyn Plugin>> {
     vec![
         Box::new(BtrfsPlugin::new(declaration)),
         Box::new(OvsPlugin::new(declaration)),
         Box::new(OpenflowPlugin::new(declaration)),
+        Box::new(PackagekitPlugin::new(declaration)),
+        Box::new(SystemdPlugin::new(declaration)),
         Box::new(LxcPlugin::new(declaration)),
     ]
 }
@@ -33,6 +39,8 @@ pub fn declared(declaration: &Declaration) -> Vec<Box<dyn Plugin>> {
     let has_section = |name: &str| match name {
         "ovs" => sections.ovs.is_some(),
         "openflow" => sections.openflow.is_some(),
+        "packagekit" => sections.packagekit.is_some(),
+        "systemd" => sections.systemd.is_some(),
         "lxc" => sections.lxc.is_some(),
         // The ledger lives on it.
         _ => true,
