@@ -20,6 +20,7 @@ let
         ./clippy.toml
         ./rustfmt.toml
         (lib.fileset.fileFilter (file: !file.hasExt "md") ./crates)
+        ./dbus
       ];
     };
     cargoLock.lockFile = ./Cargo.lock;
@@ -41,6 +42,10 @@ let
         --bash <("$out/bin/op-dbus" completions bash) \
         --fish <("$out/bin/op-dbus" completions fish) \
         --zsh <("$out/bin/op-dbus" completions zsh)
+
+      install -D --mode=0644 --target-directory="$out/share/dbus-1/system.d" dbus/org.opdbus1.conf
+      install -D --mode=0644 --target-directory="$out/share/dbus-1/system-services" dbus/org.opdbus1.service
+      install -D --mode=0644 --target-directory="$out/share/polkit-1/actions" dbus/org.opdbus1.policy
     '';
 
     meta = {

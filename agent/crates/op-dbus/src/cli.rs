@@ -37,6 +37,9 @@ pub(crate) struct Cli {
     /// Say more of what is done; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// Work in this process, even where the daemon runs
+    #[arg(long, global = true)]
+    pub(crate) here: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -65,11 +68,15 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Keep the changes that wait in a confirm window
     Confirm,
+    /// Undo the changes that wait in a confirm window, at once
+    Rollback,
+    /// Say which declaration the host follows, and where it stands
+    Status,
     /// Say whether the host is in its declared state; exit with 1 if not
     Verify,
     /// Show what the host has, by plugin
     Query {
-        /// One plugin: btrfs, ovs, openflow or lxc
+        /// One plugin, such as btrfs or lxc
         plugin: Option<String>,
     },
     /// Make, see, run and remove containers
@@ -81,6 +88,11 @@ pub(crate) enum Command {
     /// Read and verify the record of what was done
     #[command(subcommand)]
     Ledger(Ledger),
+    /// List, show and call the tools that every door serves
+    #[command(subcommand)]
+    Tool(Tool),
+    /// Keep the host in its declared state, and serve the tools
+    Daemon(Daemon),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -121,6 +133,51 @@ pub(crate) struct Apply {
     /// undone. While the machine starts there is no window
     #[arg(long)]
     pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
+    /// List the tools
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those about this, such as containers or network
+        #[arg(long)]
+        domain: Option<String>,
+    },
+    /// Show one tool: what it takes and gives, and examples
+    Show {
+        /// The tool
+        name: String,
+    },
+    /// Call a tool
+    Call {
+        /// The tool
+        name: String,
+        /// Its arguments: KEY=VALUE, where a value that is JSON is taken as such; or one JSON object
+        arguments: Vec<String>,
+        /// Show the plan and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Change only if the plan still has this hash; what destroys needs it
+        #[arg(long, value_name = "HASH")]
+        plan: Option<String>,
+        /// Give up after this time, such as 30s or 5m
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        timeout: Option<Duration>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    /// The socket of the JSON-RPC door beside the one in the base
+    #[arg(long, value_name = "PATH", default_value = "/run/op-dbus/jsonrpc.sock")]
+    pub(crate) jsonrpc: PathBuf,
+    /// Do without the system bus
+    #[arg(long)]
+    pub(crate) no_bus: bool,
+    /// Look at the whole host at least this often, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub(crate) every: Duration,
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,12 +264,13 @@ pub(crate) enum Network {
     None,
 }
 
-impl From<Network> for declaration::Network {
-    fn from(network: Network) -> Self {
-        match network {
-            Network::Socket => Self::Socket,
-            Network::Mesh => Self::Mesh,
-            Network::None => Self::None,
+impl Network {
+    /// As tools and the declaration write it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Mesh => "mesh",
+            Self::None => "none",
         }
     }
 }
@@ -290,7 +348,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let seconds = number.checked_mul(unit).ok_or_else(wrong)?;
     if seconds > 24 * 3600 {
-        return Err("a confirm window is at most 24h".to_owned());
+        return Err("the longest time is 24h".to_owned());
     }
     Ok(Duration::from_secs(seconds))
 }

@@ -1,36 +1,80 @@
 //! How a command ends: with an exit status that scripts can rely on.
 
 use declaration::{Problems, ReadError};
-use reconcile::{LockError, PlanError, RunError};
 use serde_json::{Value, json};
+use tools::ToolError;
+use tools::engine::Changed;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Exit status 1: it failed, and the machine is as before.
     Failed(anyhow::Error),
-    /// Exit status 2: the declaration is bad.
-    Bad(Problems),
     /// Exit status 2: the command does not fit what there is.
     Usage(String),
-    /// Exit status 3: not allowed, not confirmed, not ours, or somebody else runs.
+    /// Exit status 3: not confirmed.
     Refused(String),
+    /// A tool said why not: its code says which status.
+    Tool {
+        /// A word for programs.
+        code: String,
+        /// For people.
+        message: String,
+        /// All of it.
+        error: Value,
+    },
 }
 
 impl Failure {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
-            Self::Bad(_) | Self::Usage(_) => 2,
+            Self::Usage(_) => 2,
             Self::Refused(_) => 3,
+            Self::Tool { code, .. } => match code.as_str() {
+                "bad-declaration" | "invalid" | "not-found" => 2,
+                "refused" | "unconfirmed" | "plan-changed" => 3,
+                _ => 1,
+            },
+        }
+    }
+
+    /// What the daemon answered instead of a result.
+    pub(crate) fn of_daemon(error: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Self::Tool {
+            code: text(&error["data"]["code"]),
+            message: text(&error["message"]),
+            error: error["data"].clone(),
+        }
+    }
+
+    /// Whether the plan is no longer the one that was looked at.
+    pub(crate) fn is_other_plan(&self) -> bool {
+        matches!(self, Self::Tool { code, .. } if code == "plan-changed")
+    }
+
+    /// The run that failed and was undone, if that is why.
+    pub(crate) fn changed(&self) -> Option<Changed> {
+        match self {
+            Self::Tool { error, .. } => serde_json::from_value(error["changed"].clone()).ok(),
+            _ => None,
         }
     }
 
     /// `{"error": {"status", "message", "problems"}}`
     pub(crate) fn json(&self) -> Value {
         let mut error = json!({ "status": self.status(), "message": self.to_string() });
-        if let Self::Bad(problems) = self {
-            error["problems"] = json!(problems.iter().collect::<Vec<_>>());
+        if let Self::Tool {
+            code, error: all, ..
+        } = self
+        {
+            error["code"] = json!(code);
+            for key in ["problems", "plan_hash"] {
+                if let Some(value) = all.get(key) {
+                    error[key] = value.clone();
+                }
+            }
         }
         json!({ "error": error })
     }
@@ -40,7 +84,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Failed(error) => f.write_str(&whole(error)),
-            Self::Bad(problems) => write!(f, "{problems}"),
+            Self::Tool { message, .. } => f.write_str(message),
             Self::Usage(text) | Self::Refused(text) => f.write_str(text),
         }
     }
@@ -61,6 +105,16 @@ fn whole(error: &anyhow::Error) -> String {
     text
 }
 
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        Self::Tool {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            error: error.json(),
+        }
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Failed(error)
@@ -69,57 +123,12 @@ impl From<anyhow::Error> for Failure {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        Self::Bad(problems)
+        ToolError::from(problems).into()
     }
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Bad { problems, .. } => Self::Bad(problems),
-            unreadable @ ReadError::Unreadable { .. } => Self::Failed(unreadable.into()),
-        }
-    }
-}
-
-impl From<PlanError> for Failure {
-    fn from(error: PlanError) -> Self {
-        match error {
-            PlanError::Refused(_) => Self::Refused(error.to_string()),
-            PlanError::Observe { .. } => Self::Failed(error.into()),
-        }
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::NothingToConfirm | RunError::TooLate(_) => Self::Refused(error.to_string()),
-            other => Self::Failed(other.into()),
-        }
-    }
-}
-
-impl From<LockError> for Failure {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Held { .. } => Self::Refused(error.to_string()),
-            LockError::Io { .. } => Self::Failed(error.into()),
-        }
-    }
-}
-
-impl From<ledger::Error> for Failure {
-    fn from(error: ledger::Error) -> Self {
-        match error {
-            ledger::Error::NotAHead { .. } => Self::Usage(error.to_string()),
-            other => Self::Failed(other.into()),
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.into())
+        ToolError::from(error).into()
     }
 }

@@ -1,15 +1,13 @@
 //! `op-dbus`: keeps an infrastructure host in its declared state.
 
-mod actor;
-mod change;
 mod cli;
+mod client;
 mod commands;
+mod daemon;
+mod doors;
 mod failure;
-mod guard;
-mod host;
-mod management;
+mod line;
 mod screen;
-mod witness;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -52,9 +50,10 @@ fn start_log(verbose: u8) {
         log::set_max_level(level);
         return;
     }
+    let precision = (verbose > 1).then_some(env_logger::TimestampPrecision::Millis);
     env_logger::Builder::new()
         .filter_level(level)
-        .format_timestamp(None)
+        .format_timestamp(precision)
         .format_target(false)
         .init();
 }

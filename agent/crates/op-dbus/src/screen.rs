@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
-use reconcile::{Change, Plan, Record, Verb};
+use reconcile::{Plan, Verb};
 use serde_json::Value;
+use tools::{Event, Kind};
 
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -98,61 +99,35 @@ impl Screen {
         Some(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
-    /// Shows a record of a run as it comes.
-    pub(crate) fn show(&self, record: &Record, changes: &[Change]) {
-        if self.json {
-            return;
-        }
-        match record {
-            Record::Intent { changes, .. } => self.start(changes.len()),
-            Record::Begin { steps } => {
-                if let Some(step) = steps.first() {
-                    self.message(&sentence(&changes[*step]));
-                }
-            }
-            Record::Done { steps } => {
-                for timed in steps.iter().take(LISTED) {
-                    let text = sentence(&changes[timed.step]);
-                    self.say(&format!(
-                        "{GREEN}done{GREEN:#} {text} ({} ms)",
-                        timed.duration_ms
-                    ));
-                }
-                if steps.len() > LISTED {
-                    self.say(&format!(
-                        "{GREEN}done{GREEN:#} … and {} more",
-                        steps.len() - LISTED
-                    ));
-                }
-                self.advance(steps.len());
-            }
-            Record::Failed { error, .. } => self.say(&format!("{RED}failed{RED:#} {error}")),
-            Record::UndoBegin { reason } => {
-                self.say(&format!("{YELLOW}undoing{YELLOW:#} all changes: {reason}"));
-            }
-            Record::Undone { step } => {
-                self.say(&format!(
-                    "{YELLOW}undone{YELLOW:#} {}",
-                    sentence(&changes[*step])
-                ));
-            }
-            Record::UndoFailed { error, .. } => {
-                self.say(&format!("{RED}not undone{RED:#} {error}"));
-            }
-            Record::Awaiting { .. } | Record::Outcome { .. } => self.finish(),
+    /// Says what only matters to who is curious: where a person looks on, or asks for more.
+    pub(crate) fn aside(&self, text: &str) {
+        if !self.json && (self.interactive() || log::log_enabled!(log::Level::Info)) {
+            self.say(text);
         }
     }
 
-    /// Shows what a long change is at.
-    pub(crate) fn progress(&self, change: &Change, text: &str) {
+    /// Shows what a call tells on its way.
+    pub(crate) fn show(&self, event: &Event) {
         if self.json {
             return;
         }
-        let text = format!("{}: {text}", change.key());
-        if std::io::stderr().is_terminal() {
-            self.message(&text);
-        } else {
-            self.say(&text);
+        let text = &event.text;
+        match event.kind {
+            Kind::Begin => self.start(event.total),
+            Kind::Doing if std::io::stderr().is_terminal() => self.message(text),
+            // Where no line can be rewritten only what takes long is told, not each change as it begins.
+            Kind::Doing if text.contains(": ") => self.say(text),
+            Kind::Doing => {}
+            Kind::Done => {
+                self.say(&format!("{GREEN}done{GREEN:#} {text}"));
+                self.advance_to(event.done);
+            }
+            Kind::Failed => self.say(&format!("{RED}failed{RED:#} {text}")),
+            Kind::Undoing => self.say(&format!("{YELLOW}undoing{YELLOW:#} {text}")),
+            Kind::Undone => self.say(&format!("{YELLOW}undone{YELLOW:#} {text}")),
+            Kind::NotUndone => self.say(&format!("{RED}not undone{RED:#} {text}")),
+            Kind::Note => self.say(text),
+            Kind::End => self.finish(),
         }
     }
 
@@ -180,13 +155,13 @@ impl Screen {
         }
     }
 
-    fn advance(&self, by: usize) {
+    fn advance_to(&self, done: usize) {
         let bar = self
             .bar
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = &*bar {
-            bar.inc(by as u64);
+            bar.set_position(done as u64);
         }
     }
 
@@ -199,13 +174,6 @@ impl Screen {
             bar.finish_and_clear();
         }
     }
-}
-
-/// How many changes of one transaction are named one by one.
-const LISTED: usize = 20;
-
-fn sentence(change: &Change) -> String {
-    format!("{} {}", change.verb, change.key())
 }
 
 /// A plan for people: each change with what differs, before → after.

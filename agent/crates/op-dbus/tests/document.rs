@@ -6,6 +6,8 @@ mod rig;
 
 use std::io::Write;
 
+use serde_json::Value;
+
 use rig::op_dbus;
 
 fn file(text: &str, suffix: &str) -> tempfile::NamedTempFile {
@@ -131,13 +133,15 @@ fn a_ledger_that_is_not_there_is_explained() {
 }
 
 /// Every command that people see.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 35] = [
     &[],
     &["check"],
     &["schema"],
     &["plan"],
     &["apply"],
     &["confirm"],
+    &["rollback"],
+    &["status"],
     &["verify"],
     &["query"],
     &["container"],
@@ -156,6 +160,11 @@ const COMMANDS: [&[&str]; 28] = [
     &["ledger", "log"],
     &["ledger", "show"],
     &["ledger", "verify"],
+    &["tool"],
+    &["tool", "list"],
+    &["tool", "show"],
+    &["tool", "call"],
+    &["daemon"],
     &["doctor"],
     &["completions"],
     &["man"],
@@ -194,8 +203,69 @@ fn the_reference_of_the_command_line_is_current() {
         std::fs::write(&path, &page).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        written, page,
+    assert!(
+        written == page,
         "docs/reference/cli.md is not what the command says: run this test with WRITE_EXPECTED=1"
+    );
+}
+
+/// `WRITE_EXPECTED=1` writes the page anew.
+#[test]
+fn the_reference_of_the_tools_is_current() {
+    let listed = op_dbus(&["--here", "--json", "tool", "list"])
+        .expect(0)
+        .json();
+    let mut tools = listed["tools"].as_array().unwrap().clone();
+    let word = |tool: &Value, key: &str| tool[key].as_str().unwrap_or_default().to_owned();
+    tools.sort_by_key(|tool| (word(tool, "domain"), word(tool, "name")));
+    let mut page = "# The tools\n\nMade from the registry; a test compares the two. Every door serves all of them: \
+        [permissions](../permissions.md) says who may call which, `op-dbus tool show NAME --json` gives the JSON Schemas \
+        of arguments and answer.\n"
+        .to_owned();
+    let mut domain = String::new();
+    for tool in &tools {
+        if word(tool, "domain") != domain {
+            domain = word(tool, "domain");
+            page.push_str(&format!("\n## {domain}\n"));
+        }
+        page.push_str(&format!(
+            "\n### {}\n\n{}\n\nEffect: {}. Role: {}.\n",
+            word(tool, "name"),
+            word(tool, "description"),
+            word(tool, "effect"),
+            word(tool, "role")
+        ));
+        let schema = &tool["input_schema"];
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let properties = schema["properties"].as_object();
+        if let Some(properties) = properties.filter(|properties| !properties.is_empty()) {
+            page.push_str("\n| argument | | |\n|---|---|---|\n");
+            for (key, property) in properties {
+                let need = if required.iter().any(|name| name == key) {
+                    "required"
+                } else {
+                    ""
+                };
+                let meaning = word(property, "description")
+                    .replace('\n', " ")
+                    .replace('|', "\\|");
+                page.push_str(&format!("| `{key}` | {need} | {meaning} |\n"));
+            }
+        }
+        for example in tool["examples"].as_array().unwrap() {
+            page.push_str(&format!(
+                "\n```\nop-dbus tool call {} '{example}'\n```\n",
+                word(tool, "name")
+            ));
+        }
+    }
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/reference/tools.md");
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap_or_default() == page,
+        "docs/reference/tools.md is not what the registry has: run this test with WRITE_EXPECTED=1"
     );
 }

@@ -145,3 +145,54 @@ fn a_killed_run_is_undone_by_its_guard() {
     rig.json(&["apply", "--confirm", "0"]).expect(0);
     rig.assert_converged();
 }
+
+#[test]
+fn what_nobody_confirmed_a_daemon_leaves_alone() {
+    let Some(rig) = Rig::storage(256) else { return };
+    rig.declare("");
+    rig.apply();
+    rig.run(&["--base", rig.base.to_str().unwrap(), "ledger", "verify"])
+        .expect(0);
+    let text = std::fs::read_to_string(&rig.file).unwrap();
+    let more = text.replace("{base: ", "{subvolumes: {\"@extra\": {}}, base: ");
+    std::fs::write(&rig.file, &more).unwrap();
+    let waiting = rig.json(&["apply", "--confirm", "2s"]).expect(0).json();
+    assert_eq!(waiting["outcome"], "awaiting-confirmation", "{waiting:#}");
+    let daemon = rig::daemon::Daemon::start(&rig);
+    let soon = std::time::Duration::from_secs(15);
+    daemon.wait_until("the open window", soon, |host| host["state"] == "awaiting");
+    let host = daemon.wait_until("the undone run", soon, |host| host["state"] == "held");
+    assert!(
+        host["text"]
+            .as_str()
+            .unwrap()
+            .contains("nobody confirmed it"),
+        "{host:#}"
+    );
+    assert!(!rig.base.join("@extra").exists());
+    // Not even when something else happens.
+    std::fs::write(&rig.file, format!("{more}# the same\n")).unwrap();
+    daemon.signal(rustix::process::Signal::HUP);
+    let again = daemon.host();
+    assert_eq!(again["state"], "held");
+    // Asked for by hand it is done.
+    rig.json(&["apply"]).expect(0);
+    daemon.wait_until("peace", soon, |host| host["state"] == "converged");
+    assert!(rig.base.join("@extra").exists());
+}
+
+#[test]
+fn a_run_that_waits_is_taken_back_at_once() {
+    let Some(rig) = Rig::storage(256) else { return };
+    rig.declare("");
+    let waiting = rig.json(&["apply", "--confirm", "1h"]).expect(0).json();
+    assert_eq!(waiting["outcome"], "awaiting-confirmation", "{waiting:#}");
+    assert_eq!(
+        rig.json(&["status"]).expect(0).json()["awaiting"]["run"],
+        waiting["run"]
+    );
+    let undone = rig.json(&["rollback"]).expect(0).json();
+    assert_eq!(undone["run"], waiting["run"]);
+    rig.json(&["rollback"]).expect(3);
+    rig.json(&["verify"]).expect(1);
+}

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A resource, written `plugin/resource`: `btrfs/@cache`, `ovs/bridge:ovsbr0`, `lxc/container:web-01`.
 ///
 /// The resource part is unique within its plugin; it may itself contain slashes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(into = "String", try_from = "String")]
+#[schemars(with = "String")]
 pub struct Key {
     /// The plugin that owns the resource.
     pub plugin: String,

@@ -1,29 +1,26 @@
-//! plan, apply, confirm, verify.
+//! plan, apply, confirm, rollback, verify.
 
-use reconcile::drift;
-use serde_json::json;
+use std::time::{Duration, Instant};
 
-use crate::actor::actor;
-use crate::change::{Changed, Session};
+use reconcile::{Plan, Verb};
+use serde_json::{Value, json};
+use tools::Options;
+use tools::engine::{self, Changed, Ended};
+
 use crate::cli::{Apply, Cli};
 use crate::failure::Failure;
-use crate::host::{Host, read_declaration, read_declaration_if_any};
+use crate::line::{Line, site};
 use crate::screen::{Screen, plan_text, table};
-use crate::witness::LedgerWitness;
 
 /// What `plan --detailed-exitcode` ends with when there are changes.
 const CHANGES: u8 = 4;
+/// How long `apply --wait` waits for another run to end.
+const LONGEST: Duration = Duration::from_secs(1200);
 
-pub(super) fn plan(cli: &Cli, screen: &Screen, detailed: bool) -> Result<u8, Failure> {
-    let host = Host::new(read_declaration(cli)?)?;
-    let plan = reconcile::plan(&host.plugins)?;
-    let result = json!({
-        "plan_hash": plan.hash(),
-        "changes": plan.changes,
-        "notes": plan.notes,
-        "summary": plan.summary(),
-    });
-    screen.result(&result, || plan_text(&plan));
+pub(super) fn plan(line: &mut Line<'_>, screen: &Screen, detailed: bool) -> Result<u8, Failure> {
+    let answer = line.call("state_plan", json!({}), Options::default())?;
+    let plan = read_plan(&answer)?;
+    screen.result(&answer, || plan_text(&plan));
     Ok(if detailed && !plan.is_empty() {
         CHANGES
     } else {
@@ -31,56 +28,264 @@ pub(super) fn plan(cli: &Cli, screen: &Screen, detailed: bool) -> Result<u8, Fai
     })
 }
 
-pub(super) fn apply(cli: &Cli, screen: &Screen, options: &Apply) -> Result<u8, Failure> {
-    let session = Session::open(read_declaration(cli)?, screen, "apply")?;
-    let changed = session.change(None, options)?;
-    let changed = session.settle(changed)?;
-    if options.wait && changed.is_awaiting() {
-        screen.say(&changed.text());
-        let host = Host::new(read_declaration(cli)?)?;
-        let changed = changed.wait(&host)?;
+fn read_plan(answer: &Value) -> Result<Plan, Failure> {
+    let plan = serde_json::from_value(answer.clone()).map_err(anyhow::Error::from);
+    Ok(plan.map_err(|error| error.context("read the plan"))?)
+}
+
+pub(super) fn apply(
+    cli: &Cli,
+    line: &mut Line<'_>,
+    screen: &Screen,
+    options: &Apply,
+) -> Result<u8, Failure> {
+    let arguments = json!({
+        "allow_destroy": options.allow_destroy,
+        "confirm_s": options.confirm.map(|window| window.as_secs()),
+        "unattended": options.wait,
+    });
+    let mut shown = options.plan.clone();
+    if shown.is_none() && (screen.interactive() || options.allow_destroy) {
+        shown = agreed(
+            line,
+            screen,
+            "state_apply",
+            &arguments,
+            "Apply these changes?",
+        )?;
+    }
+    // Where nobody can try again, another run is waited for.
+    let deadline = options.wait.then(|| Instant::now() + LONGEST);
+    let changed = match change(line, "state_apply", arguments.clone(), (shown, deadline)) {
+        // What an interrupted run had left was put in order in between; nobody looked at the plan before it.
+        Err(failure)
+            if failure.is_other_plan() && options.plan.is_none() && !screen.interactive() =>
+        {
+            let shown = agreed(
+                line,
+                screen,
+                "state_apply",
+                &arguments,
+                "Apply these changes?",
+            )?;
+            change(line, "state_apply", arguments, (shown, deadline))?
+        }
+        changed => changed?,
+    };
+    if changed.outcome != Ended::AwaitingConfirmation {
         return Ok(report(screen, &changed));
+    }
+    if screen.interactive() {
+        return ask_to_keep(line, screen, changed);
+    }
+    if options.wait {
+        screen.say(&text(&changed));
+        return wait(cli, screen, changed);
     }
     Ok(report(screen, &changed))
 }
 
-/// Prints how a change came out; the exit status.
-pub(super) fn report(screen: &Screen, changed: &Changed) -> u8 {
-    screen.result(&changed.json(), || changed.text());
-    u8::from(!changed.succeeded())
+/// Shows the plan of a change and asks; the plan's hash if the answer is yes.
+fn agreed(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    tool: &str,
+    arguments: &Value,
+    question: &str,
+) -> Result<Option<String>, Failure> {
+    let dry = Options {
+        dry_run: true,
+        ..Options::default()
+    };
+    let answer = line.call(tool, arguments.clone(), dry)?;
+    let plan = read_plan(&answer)?;
+    if screen.interactive() && !plan.is_empty() {
+        screen.say(&plan_text(&plan));
+        if !screen.agrees(question) {
+            return Err(Failure::Refused("not applied".to_owned()));
+        }
+    }
+    Ok(Some(plan.hash().as_str().to_owned()))
 }
 
-pub(super) fn confirm(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
-    let host = Host::new(read_declaration_if_any(cli)?)?;
-    let lock = reconcile::RunLock::acquire(&host.paths.lock(), "confirm")?;
-    let witness = LedgerWitness::new(&host.paths, screen);
-    let confirmed = reconcile::confirm(&host.plugins, &host.paths.journal(), &witness);
-    drop(lock);
-    let (run, report) = confirmed.map_err(Failure::from).inspect_err(|failure| {
-        witness.refused("confirm", "host", &actor(), &failure.to_string());
-    })?;
-    let result = json!({
-        "run": run,
-        "outcome": "applied",
-        "duration_ms": report.duration_ms,
+/// Calls a tool that destroys, once that is agreed to, bound to what it destroys.
+pub(super) fn destroy(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    tool: &str,
+    arguments: Value,
+    question: &str,
+) -> Result<u8, Failure> {
+    let dry = Options {
+        dry_run: true,
+        ..Options::default()
+    };
+    let plan = read_plan(&line.call(tool, arguments.clone(), dry)?)?;
+    // Not agreed to, it is still asked for: the refusal belongs into the ledger.
+    let shown = screen
+        .agrees(question)
+        .then(|| plan.hash().as_str().to_owned());
+    let agreed = shown.is_some();
+    match change(line, tool, arguments, (shown, None)) {
+        Ok(changed) => Ok(report(screen, &changed)),
+        Err(failure) if !agreed && failure.status() == 3 => Err(Failure::Refused(
+            "it loses data and was not confirmed; --yes confirms it".to_owned(),
+        )),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Calls a tool that changes the host through the engine. A run that failed and was undone is an answer too.
+pub(super) fn change(
+    line: &mut Line<'_>,
+    tool: &str,
+    arguments: Value,
+    (plan, deadline): (Option<String>, Option<Instant>),
+) -> Result<Changed, Failure> {
+    let options = Options {
+        plan,
+        deadline,
+        ..Options::default()
+    };
+    match line.call(tool, arguments, options) {
+        Ok(answer) => Ok(serde_json::from_value(answer).map_err(anyhow::Error::from)?),
+        Err(failure) => failure.changed().ok_or(failure),
+    }
+}
+
+/// Prints how a change came out; the exit status.
+pub(super) fn report(screen: &Screen, changed: &Changed) -> u8 {
+    screen.result(&json!(changed), || text(changed));
+    u8::from(changed.error.is_some())
+}
+
+fn text(changed: &Changed) -> String {
+    let count = |verb| {
+        let changes = changed.changes.iter();
+        changes.filter(|change| change.verb == verb).count()
+    };
+    let notes: String = changed
+        .notes
+        .iter()
+        .map(|note| format!("note: {}: {}\n", note.resource, note.text))
+        .collect();
+    let error = changed.error.as_deref().unwrap_or_default();
+    let run = &changed.run;
+    let end = match changed.outcome {
+        Ended::Unchanged => "Nothing to do: the host is in its declared state.\n".to_owned(),
+        Ended::Recovered if changed.changes.is_empty() => {
+            "Recovered: the host is in its declared state.\n".to_owned()
+        }
+        Ended::Applied | Ended::Recovered => format!(
+            "Applied: {} created, {} updated, {} deleted in {} ms (run {run}).\n",
+            count(Verb::Create),
+            count(Verb::Update),
+            count(Verb::Delete),
+            changed.duration_ms,
+        ),
+        Ended::AwaitingConfirmation => format!(
+            "Applied, and undone unless it is confirmed: run `op-dbus confirm` (run {run}).\n"
+        ),
+        Ended::RolledBack => format!("Failed, and everything was undone (run {run}): {error}\n"),
+        Ended::Stuck => format!(
+            "Failed (run {run}): {error}\nNot everything could be undone:\n{}\nThe next run tries again.\n",
+            changed.undo_errors.clone().unwrap_or_default().join("\n")
+        ),
+    };
+    notes + &end
+}
+
+/// Ends a run that waits: the person who is there is asked at once.
+fn ask_to_keep(line: &mut Line<'_>, screen: &Screen, changed: Changed) -> Result<u8, Failure> {
+    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
+    let deadline_ms = changed.deadline_ms.unwrap_or_default();
+    let left = Duration::from_millis(deadline_ms.saturating_sub(now));
+    let question = format!(
+        "Keep these changes? They are undone in {} s.",
+        left.as_secs()
+    );
+    let answer = screen.agrees_within(&question, left);
+    if answer == Some(true) {
+        let settled = line.call("state_confirm", json!({}), Options::default())?;
+        let changed = Changed {
+            outcome: Ended::Applied,
+            duration_ms: settled["duration_ms"].as_u64().unwrap_or_default(),
+            deadline_ms: None,
+            ..changed
+        };
+        return Ok(report(screen, &changed));
+    }
+    let reason = match answer {
+        Some(_) => "the answer was no",
+        None => "nobody answered in time",
+    };
+    // Out of time, the guard of the window may have been quicker.
+    if let Err(failure) = line.call("state_rollback", json!({}), Options::default())
+        && (answer.is_some() || failure.status() != 3)
+    {
+        return Err(failure);
+    }
+    let changed = Changed {
+        outcome: Ended::RolledBack,
+        error: Some(reason.to_owned()),
+        deadline_ms: None,
+        ..changed
+    };
+    Ok(report(screen, &changed))
+}
+
+/// Waits until the window is over. What the host is then says whether the changes were kept.
+fn wait(cli: &Cli, screen: &Screen, changed: Changed) -> Result<u8, Failure> {
+    let site = site(cli)?;
+    engine::await_end(&site.paths()?, &changed.run)?;
+    let host = engine::Host::new(&*site.declaration()?)?;
+    let plan = reconcile::plan(&host.plugins).map_err(tools::ToolError::from)?;
+    let kept = plan.is_empty();
+    let changed = Changed {
+        outcome: if kept {
+            Ended::Applied
+        } else {
+            Ended::RolledBack
+        },
+        error: (!kept).then(|| "nobody confirmed it in time".to_owned()),
+        deadline_ms: None,
+        ..changed
+    };
+    Ok(report(screen, &changed))
+}
+
+/// Keeps the changes of the run that waits, or takes them back.
+pub(super) fn settle(line: &mut Line<'_>, screen: &Screen, keep: bool) -> Result<u8, Failure> {
+    let tool = if keep {
+        "state_confirm"
+    } else {
+        "state_rollback"
+    };
+    let answer = line.call(tool, json!({}), Options::default())?;
+    let run = answer["run"].as_str().unwrap_or_default();
+    screen.result(&answer, || match keep {
+        true => format!("Kept (run {run}).\n"),
+        false => format!("Undone (run {run}).\n"),
     });
-    screen.result(&result, || format!("Kept (run {run}).\n"));
     Ok(0)
 }
 
-pub(super) fn verify(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
-    let host = Host::new(read_declaration(cli)?)?;
-    let plan = reconcile::plan(&host.plugins)?;
-    let drift = drift(&plan);
-    let converged = drift.is_empty();
-    let result = json!({ "converged": converged, "drift": drift, "notes": plan.notes });
-    screen.result(&result, || {
+pub(super) fn verify(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
+    let answer = line.call("state_verify", json!({}), Options::default())?;
+    let converged = answer["converged"] == json!(true);
+    screen.result(&answer, || {
         if converged {
             return "Converged: the host is in its declared state.\n".to_owned();
         }
+        let drift = answer["drift"].as_array().into_iter().flatten();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let rows: Vec<_> = drift
-            .iter()
-            .map(|drift| vec![drift.resource.to_string(), format!("needs {}", drift.verb)])
+            .map(|drift| {
+                vec![
+                    word(&drift["resource"]),
+                    format!("needs {}", word(&drift["verb"])),
+                ]
+            })
             .collect();
         table(&["RESOURCE", "DRIFT"], &rows)
     });

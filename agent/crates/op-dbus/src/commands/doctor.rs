@@ -6,7 +6,9 @@ use serde_json::json;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::host::{Host, read_declaration_if_any};
+use tools::engine::Paths;
+
+use crate::line::site;
 use crate::screen::{Screen, table};
 
 /// One thing that was looked at.
@@ -20,7 +22,8 @@ struct Finding {
 }
 
 pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
-    let declaration = read_declaration_if_any(cli)?;
+    let site = site(cli)?;
+    let declaration = site.declaration_if_any()?;
     let base = declaration.plugins.btrfs.base.clone();
     let run_dir = declaration.plugins.ovs.as_ref().map_or_else(
         || Path::new("/run/openvswitch").to_owned(),
@@ -61,9 +64,7 @@ pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         },
         cgroups(),
     ];
-    if let Ok(host) = Host::new(declaration) {
-        findings.push(ledger(&host));
-    }
+    findings.push(ledger(&site.paths()?));
     let lacking = findings
         .iter()
         .any(|finding| finding.needed && finding.fix.is_some());
@@ -187,8 +188,8 @@ fn cgroups() -> Finding {
     }
 }
 
-fn ledger(host: &Host) -> Finding {
-    let path = host.paths.ledger();
+fn ledger(paths: &Paths) -> Finding {
+    let path = paths.ledger();
     let fix = match path.exists() {
         false => Some("the first `op-dbus apply` makes it".to_owned()),
         true => ledger::Ledger::open_read_only(&path)

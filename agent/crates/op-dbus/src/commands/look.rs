@@ -1,64 +1,69 @@
-//! query: what the host has.
+//! query, status: what the host has, and where it stands.
 
-use reconcile::Owner;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tools::Options;
 
-use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::host::{Host, read_declaration_if_any};
+use crate::line::Line;
 use crate::screen::{Screen, table};
 
-pub(super) fn query(cli: &Cli, screen: &Screen, only: Option<&str>) -> Result<u8, Failure> {
-    let host = Host::new(read_declaration_if_any(cli)?)?;
-    let plugins = plugins::all(&host.declaration);
-    let names: Vec<_> = plugins.iter().map(|plugin| plugin.name()).collect();
-    if let Some(only) = only
-        && !names.contains(&only)
-    {
-        return Err(Failure::Usage(format!(
-            "no plugin is called `{only}`; there are {}",
-            names.join(", ")
-        )));
-    }
-    let mut all = Map::new();
-    let mut rows = Vec::new();
-    let wanted = |name: &str| only.is_none_or(|only| only == name);
-    for plugin in plugins.iter().filter(|plugin| wanted(plugin.name())) {
-        let seen = match plugin.observe() {
-            Ok(seen) => seen,
-            // Asked for by name it must answer; among all, what it lacks is its answer.
-            Err(error) if only.is_none() => {
-                all.insert(
-                    plugin.name().to_owned(),
-                    json!({ "error": error.to_string() }),
-                );
-                rows.push(vec![
-                    plugin.name().to_owned(),
-                    "-".to_owned(),
-                    error.to_string(),
-                ]);
-                continue;
+pub(super) fn query(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    only: Option<&str>,
+) -> Result<u8, Failure> {
+    let mut arguments = json!({ "plugin": only, "limit": 1000 });
+    let mut all = json!({});
+    loop {
+        let answer = line.call("state_query", arguments.clone(), Options::default())?;
+        for (plugin, resources) in answer["plugins"].as_object().into_iter().flatten() {
+            for (resource, state) in resources.as_object().into_iter().flatten() {
+                all[plugin][resource] = state.clone();
             }
-            Err(error) => return Err(anyhow::Error::new(error).into()),
-        };
-        let mut resources = Map::new();
-        for (resource, observed) in seen {
-            let owner = match observed.owner {
-                Owner::Ours => "ours",
-                Owner::Foreign => "foreign",
-            };
-            rows.push(vec![
-                format!("{}/{resource}", plugin.name()),
-                owner.to_owned(),
-                observed.state.to_string(),
-            ]);
-            let entry: Value = json!({ "owner": owner, "state": observed.state });
-            resources.insert(resource, entry);
+            if all[plugin].is_null() {
+                all[plugin] = json!({});
+            }
         }
-        all.insert(plugin.name().to_owned(), Value::Object(resources));
+        match answer.get("next_cursor") {
+            Some(cursor) if !cursor.is_null() => arguments["cursor"] = cursor.clone(),
+            _ => break,
+        }
     }
     screen.result(&json!({ "plugins": all }), || {
+        let plugins = all.as_object().into_iter().flatten();
+        let rows: Vec<_> = plugins.flat_map(rows).collect();
         table(&["RESOURCE", "OWNER", "STATE"], &rows)
+    });
+    Ok(0)
+}
+
+fn rows((plugin, resources): (&String, &Value)) -> Vec<Vec<String>> {
+    if let Some(error) = resources["error"].as_str() {
+        return vec![vec![plugin.clone(), "-".to_owned(), error.to_owned()]];
+    }
+    let resources = resources.as_object().into_iter().flatten();
+    resources
+        .map(|(resource, seen)| {
+            vec![
+                format!("{plugin}/{resource}"),
+                seen["owner"].as_str().unwrap_or_default().to_owned(),
+                seen["state"].to_string(),
+            ]
+        })
+        .collect()
+}
+
+pub(super) fn status(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
+    let answer = line.call("state_status", json!({}), Options::default())?;
+    screen.result(&answer, || {
+        let lines = answer.as_object().into_iter().flatten();
+        let rows: Vec<_> = lines
+            .map(|(key, value)| {
+                let text = value.as_str().map(str::to_owned);
+                vec![key.clone(), text.unwrap_or_else(|| value.to_string())]
+            })
+            .collect();
+        table(&["HOST", ""], &rows)
     });
     Ok(0)
 }

@@ -7,30 +7,40 @@ mod document;
 mod look;
 mod record;
 mod template;
+mod tool;
+
+use tools::engine;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
-use crate::host::read_declaration_if_any;
+use crate::line::{Line, site};
 use crate::screen::Screen;
 
 /// Runs a command; the exit status says how it ended.
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
+    let line = || Line::open(cli, screen);
     match &cli.command {
         Command::Check { path } => document::check(cli, path.as_deref(), screen),
         Command::Schema => document::schema(),
         Command::Completions { shell } => document::completions(*shell),
         Command::Man => document::man(),
-        Command::Plan { detailed_exitcode } => apply::plan(cli, screen, *detailed_exitcode),
-        Command::Apply(options) => apply::apply(cli, screen, options),
-        Command::Confirm => apply::confirm(cli, screen),
-        Command::Verify => apply::verify(cli, screen),
-        Command::Query { plugin } => look::query(cli, screen, plugin.as_deref()),
-        Command::Container(command) => container::run(cli, screen, command),
-        Command::Template(command) => template::run(cli, screen, command),
-        Command::Ledger(command) => record::run(cli, screen, command),
+        Command::Plan { detailed_exitcode } => {
+            apply::plan(&mut line()?, screen, *detailed_exitcode)
+        }
+        Command::Apply(options) => apply::apply(cli, &mut line()?, screen, options),
+        Command::Confirm => apply::settle(&mut line()?, screen, true),
+        Command::Rollback => apply::settle(&mut line()?, screen, false),
+        Command::Verify => apply::verify(&mut line()?, screen),
+        Command::Status => look::status(&mut line()?, screen),
+        Command::Query { plugin } => look::query(&mut line()?, screen, plugin.as_deref()),
+        Command::Container(command) => container::run(cli, &mut line()?, screen, command),
+        Command::Template(command) => template::run(&mut line()?, screen, command),
+        Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
+        Command::Tool(command) => tool::run(&mut line()?, screen, command),
+        Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {
-            crate::guard::watch(&read_declaration_if_any(cli)?, run)?;
+            engine::watch(&*site(cli)?.declaration_if_any()?, run)?;
             Ok(0)
         }
         Command::ContainerStarted { arguments } => container::started(arguments),

@@ -4,52 +4,44 @@ use std::io::Write;
 use std::time::Duration;
 
 use jiff::{Span, Timestamp, civil, tz::TimeZone};
-use ledger::{Entry, Filter, Ledger};
-use serde_json::json;
+use serde_json::{Value, json};
+use tools::Options;
 
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
-use crate::host::{Paths, read_declaration_if_any};
+use crate::line::Line;
 use crate::screen::{Screen, table};
 
 /// Time between two looks of `log --follow`.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub(super) fn run(cli: &Cli, screen: &Screen, command: &cli::Ledger) -> Result<u8, Failure> {
-    let declaration = read_declaration_if_any(cli)?;
-    let paths = Paths {
-        base: declaration.plugins.btrfs.base.path,
-    };
-    let path = paths.ledger();
-    if !path.exists() {
-        return Err(Failure::Usage(format!(
-            "there is no ledger at {}: the first `op-dbus apply` makes it. If the base is elsewhere, \
-             name it with --base",
-            path.display()
-        )));
-    }
-    let ledger = Ledger::open_read_only(&path)?;
+pub(super) fn run(
+    cli: &Cli,
+    line: &mut Line<'_>,
+    screen: &Screen,
+    command: &cli::Ledger,
+) -> Result<u8, Failure> {
     match command {
-        cli::Ledger::Log(log) => list(&ledger, cli, screen, log),
-        cli::Ledger::Show { id } => show(&ledger, screen, *id),
-        cli::Ledger::Verify { expect_head } => verify(&ledger, screen, expect_head.as_deref()),
+        cli::Ledger::Log(log) => list(line, cli, screen, log),
+        cli::Ledger::Show { id } => {
+            let entry: Value = line.read("ledger_show", json!({ "id": id }))?;
+            screen.result(&entry, || format!("{entry:#}\n"));
+            Ok(0)
+        }
+        cli::Ledger::Verify { expect_head } => verify(line, screen, expect_head.as_deref()),
     }
 }
 
-fn list(ledger: &Ledger, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u8, Failure> {
-    let mut filter = Filter {
-        since: log.since.as_deref().map(time).transpose()?,
-        until: log.until.as_deref().map(time).transpose()?,
-        operation: log.operation.clone(),
-        target: log.target.clone(),
-        run: log.run.clone(),
-        limit: (log.limit > 0).then_some(log.limit),
-        newest_first: true,
-        ..Filter::default()
-    };
-    let mut entries = ledger.query(&filter)?;
+fn list(line: &mut Line<'_>, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u8, Failure> {
+    let mut arguments = json!({
+        "since": log.since.as_deref().map(time).transpose()?,
+        "until": log.until.as_deref().map(time).transpose()?,
+        "operation": log.operation,
+        "target": log.target,
+        "run": log.run,
+    });
+    let mut entries = newest(line, &arguments, log.limit)?;
     entries.reverse();
-    let mut last = entries.last().map_or(-1, |entry| entry.id);
     if !log.follow {
         screen.result(&json!({ "entries": entries }), || {
             let rows: Vec<_> = entries.iter().map(row).collect();
@@ -60,12 +52,12 @@ fn list(ledger: &Ledger, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u
         });
         return Ok(0);
     }
-    filter.newest_first = false;
-    filter.limit = None;
+    arguments["after"] = json!(-1);
+    arguments["limit"] = json!(1000);
     loop {
         for entry in &entries {
             let line = match cli.json {
-                true => format!("{}\n", json!(entry)),
+                true => format!("{entry}\n"),
                 false => format!("{}\n", row(entry).join("  ")),
             };
             let mut out = std::io::stdout();
@@ -76,56 +68,76 @@ fn list(ledger: &Ledger, cli: &Cli, screen: &Screen, log: &cli::Log) -> Result<u
             {
                 return Ok(0);
             }
-            last = entry.id;
+            arguments["after"] = entry["id"].clone();
         }
         std::thread::sleep(PAUSE);
-        filter.after_id = Some(last);
-        entries = ledger.query(&filter)?;
+        let mut answer = line.call("ledger_log", arguments.clone(), Options::default())?;
+        entries = match answer["entries"].take() {
+            Value::Array(entries) => entries,
+            _ => Vec::new(),
+        };
     }
 }
 
-fn row(entry: &Entry) -> Vec<String> {
+/// The last `limit` entries, the newest first; all for 0.
+fn newest(line: &mut Line<'_>, arguments: &Value, limit: usize) -> Result<Vec<Value>, Failure> {
+    let mut arguments = arguments.clone();
+    let mut all = Vec::new();
+    loop {
+        let left = match limit {
+            0 => 1000,
+            limit => (limit - all.len()).min(1000),
+        };
+        arguments["limit"] = json!(left);
+        let mut answer = line.call("ledger_log", arguments.clone(), Options::default())?;
+        if let Value::Array(mut entries) = answer["entries"].take() {
+            all.append(&mut entries);
+        }
+        match answer.get("next_cursor") {
+            Some(cursor) if !cursor.is_null() && (limit == 0 || all.len() < limit) => {
+                arguments["cursor"] = cursor.clone();
+            }
+            _ => return Ok(all),
+        }
+    }
+}
+
+fn row(entry: &Value) -> Vec<String> {
     let text = |pointer: &str| {
-        let value = entry.metadata.pointer(pointer);
-        value
-            .and_then(|value| value.as_str())
-            .unwrap_or("-")
-            .to_owned()
+        let value = entry.pointer(pointer).and_then(Value::as_str);
+        value.unwrap_or("-").to_owned()
     };
-    let time = Timestamp::from_second(entry.timestamp).map(|time| time.to_string());
     vec![
-        entry.id.to_string(),
-        time.unwrap_or_else(|_| entry.timestamp.to_string()),
-        entry.operation.clone(),
-        entry.target.clone(),
-        text("/outcome"),
-        text("/actor/name"),
-        text("/run"),
+        entry["id"].to_string(),
+        text("/time"),
+        text("/operation"),
+        text("/target"),
+        text("/metadata/outcome"),
+        text("/metadata/actor/name"),
+        text("/metadata/run"),
     ]
 }
 
-fn show(ledger: &Ledger, screen: &Screen, id: i64) -> Result<u8, Failure> {
-    let Some(entry) = ledger.get(id)? else {
-        return Err(Failure::Usage(format!(
-            "the ledger has no entry {id}; its last one is {}",
-            ledger.head()?.id
-        )));
-    };
-    let entry = json!(entry);
-    screen.result(&entry, || format!("{entry:#}\n"));
-    Ok(0)
-}
-
-fn verify(ledger: &Ledger, screen: &Screen, expect_head: Option<&str>) -> Result<u8, Failure> {
-    let found = ledger.verify(expect_head)?;
-    screen.result(&json!(found), || match &found.first_bad {
-        None => format!(
-            "Valid: {} entries, head {} {}\n",
-            found.entries, found.head.id, found.head.hash
-        ),
-        Some(bad) => format!("NOT VALID: entry {}: {}\n", bad.id, bad.reason),
+fn verify(line: &mut Line<'_>, screen: &Screen, expect_head: Option<&str>) -> Result<u8, Failure> {
+    let found: Value = line.read("ledger_verify", json!({ "expect_head": expect_head }))?;
+    let valid = found["valid"] == json!(true);
+    screen.result(&found, || {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        match valid {
+            true => format!(
+                "Valid: {} entries, head {} {}\n",
+                found["entries"],
+                found["head"]["id"],
+                word(&found["head"]["hash"])
+            ),
+            false => format!(
+                "NOT VALID: entry {}: {}\n",
+                found["first_bad"]["id"],
+                word(&found["first_bad"]["detail"])
+            ),
+        }
     });
-    Ok(u8::from(!found.valid))
+    Ok(u8::from(!valid))
 }
 
 /// A time as people write it, in seconds since 1970-01-01 UTC.

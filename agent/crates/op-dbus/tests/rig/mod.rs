@@ -1,6 +1,9 @@
 //! A machine with the command on it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod bus;
+pub mod daemon;
+
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -93,6 +96,13 @@ impl Rig {
         let base = self.base.display();
         let text = format!("version: \"1.0\"\nplugins:\n  btrfs: {{base: {base}}}\n{sections}");
         std::fs::write(&self.file, text).unwrap();
+    }
+
+    /// The same with keys beside `plugins`.
+    pub fn declare_top(&self, keys: &str, sections: &str) {
+        self.declare(sections);
+        let text = std::fs::read_to_string(&self.file).unwrap();
+        std::fs::write(&self.file, format!("{keys}{text}")).unwrap();
     }
 
     /// A bridge, its tables, the busybox template, and containers as given by name and last address byte.

@@ -28,14 +28,19 @@ pub(crate) fn schema() -> Result<Schema, SchemaError> {
     }))
 }
 
-/// The operation that tells of a database.
-pub(crate) fn insert(schema: &Schema) -> Json {
+/// The operation that tells of a database with this schema.
+pub(crate) fn insert(schema: &Json) -> Json {
     let row = json!({
-        "name": schema.name(),
+        "name": schema["name"],
         "model": "standalone",
         "connected": true,
         "leader": true,
-        "schema": schema.to_json().to_string(),
+        "schema": schema.to_string(),
     });
     json!({ "op": "insert", "table": "Database", "row": row })
+}
+
+/// The operation that takes that back.
+pub(crate) fn delete(name: &str) -> Json {
+    json!({ "op": "delete", "table": "Database", "where": [["name", "==", name]] })
 }

@@ -173,12 +173,24 @@ impl Server {
             let details = format!("there is a database {name}");
             return Err(Fault::new(Kind::Constraint, details));
         }
-        let told = [catalog::insert(&schema)];
+        let told = [catalog::insert(&schema.to_json())];
         let hosted = Hosted::new(Database::new(schema))?;
         state.databases.insert(name, hosted);
         state.execute(catalog::NAME, &told, None, None, Access::Full);
         state.retry(Instant::now());
         Ok(())
+    }
+
+    /// Tells clients of a database that somebody else serves on the same connection, by its schema; what was
+    /// told of it before is taken back.
+    pub fn announce(&self, name: &str, schema: Option<&Json>) {
+        let told: Vec<_> = [catalog::delete(name)]
+            .into_iter()
+            .chain(schema.map(catalog::insert))
+            .collect();
+        let mut state = self.0.state();
+        state.execute(catalog::NAME, &told, None, None, Access::Full);
+        state.retry(Instant::now());
     }
 
     /// Carries out the operations of a `transact` request (RFC 7047, section 4.1.3) for the owner of the

@@ -5,27 +5,29 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use declaration::Declaration;
 use reconcile::{Journal, LockError, RunLock, Stage, Story, recover};
 
-use crate::failure::Failure;
-use crate::host::{Host, Paths};
-use crate::screen::Screen;
-use crate::witness::LedgerWitness;
+use super::host::Host;
+use super::mark::Mark;
+use super::site::Paths;
+use super::witness::LedgerWitness;
+use crate::error::ToolError;
 
 /// How often the guard looks whether the run was confirmed.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the guard: as a transient unit where systemd runs, so that it outlives the login session, else in
 /// a session of its own.
-pub(crate) fn start(host: &Host, run: &str) -> Result<(), Failure> {
-    let program = std::env::current_exe().context("find this program")?;
+pub(super) fn start(host: &Host, run: &str) -> Result<(), ToolError> {
+    let program =
+        std::env::current_exe().map_err(|error| ToolError::failed("find this program", error))?;
     // A copy, since the original may be standard input, or change while the window is open.
     let declaration = host.paths.guarded();
-    let text = serde_json::to_vec(&host.declaration).context("write the declaration")?;
+    let text = serde_json::to_vec(&host.declaration)
+        .map_err(|error| ToolError::failed("write the declaration", error))?;
     std::fs::write(&declaration, text)
-        .with_context(|| format!("write {}", declaration.display()))?;
+        .map_err(|error| ToolError::failed(&format!("write {}", declaration.display()), error))?;
     let mut command = if Path::new("/run/systemd/system").exists() {
         let mut command = Command::new("systemd-run");
         command.args(["--quiet", "--collect", "--"]).arg(program);
@@ -51,12 +53,12 @@ pub(crate) fn start(host: &Host, run: &str) -> Result<(), Failure> {
     }
     command
         .spawn()
-        .context("start the guard of the confirm window")?;
+        .map_err(|error| ToolError::failed("start the guard of the confirm window", error))?;
     Ok(())
 }
 
 /// Waits for the run's end, then for its confirmation; undoes it if there is none in time.
-pub(crate) fn watch(written: &Declaration, run: &str) -> Result<(), Failure> {
+pub fn watch(written: &Declaration, run: &str) -> Result<(), ToolError> {
     let paths = Paths {
         base: written.plugins.btrfs.base.path.clone(),
     };
@@ -65,7 +67,7 @@ pub(crate) fn watch(written: &Declaration, run: &str) -> Result<(), Failure> {
     watched
 }
 
-fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), Failure> {
+fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), ToolError> {
     loop {
         let lock = || match RunLock::acquire(&paths.lock(), "the guard of a confirm window") {
             Err(LockError::Held { .. }) => Ok(None),
@@ -78,9 +80,10 @@ fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), Failure> 
             told => {
                 if let Some(_lock) = lock()? {
                     if told.is_some() {
-                        let screen = Screen::new(true, true);
-                        let witness = LedgerWitness::new(paths, &screen);
-                        recover(&plugins::all(written), &paths.journal(), &witness)?;
+                        let witness = LedgerWitness::new(paths, &|_| {});
+                        let mark = Mark::of_window(paths);
+                        let found = recover(&plugins::all(written), &paths.journal(), &witness)?;
+                        mark.keep_if_undone(&found)?;
                     }
                     return Ok(());
                 }
@@ -91,15 +94,30 @@ fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), Failure> 
 }
 
 /// Waits until a run is over: confirmed, or undone to its end.
-pub(crate) fn await_end(paths: &Paths, run: &str) -> Result<(), Failure> {
+pub fn await_end(paths: &Paths, run: &str) -> Result<(), ToolError> {
     while !matches!(stage(paths, run)?, None | Some(Stage::Ended(_))) {
         std::thread::sleep(PAUSE);
     }
     Ok(())
 }
 
-fn stage(paths: &Paths, run: &str) -> Result<Option<Stage>, Failure> {
-    let records = Journal::read(&paths.journal()).context("read the journal")?;
+/// When the run that waits to be confirmed is undone, in milliseconds since 1970-01-01 UTC; `None` if none waits.
+pub fn awaiting(paths: &Paths) -> Result<Option<u64>, ToolError> {
+    Ok(last(paths)?.and_then(|story| match story.stage {
+        Stage::Awaiting(deadline_ms) => Some(deadline_ms),
+        _ => None,
+    }))
+}
+
+fn last(paths: &Paths) -> Result<Option<Story>, ToolError> {
+    let records = Journal::read(&paths.journal())
+        .map_err(|error| ToolError::failed("read the journal", error))?;
+    Ok(Story::all(&records).pop().map(|(story, _)| story))
+}
+
+fn stage(paths: &Paths, run: &str) -> Result<Option<Stage>, ToolError> {
+    let records = Journal::read(&paths.journal())
+        .map_err(|error| ToolError::failed("read the journal", error))?;
     let mut stories = Story::all(&records).into_iter();
     Ok(stories
         .find(|(story, _)| story.run == run)

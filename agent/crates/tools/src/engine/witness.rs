@@ -10,18 +10,18 @@ use ledger::{Filter, Ledger, NewEntry};
 use reconcile::{Change, Ending, Record, Witness};
 use serde_json::{Value, json};
 
-use crate::host::Paths;
-use crate::screen::Screen;
+use super::site::Paths;
+use crate::call::{Event, Kind};
 
 type Failure = Box<dyn StdError + Send + Sync>;
 
-/// Writes the ledger and tells the screen.
+/// Writes the ledger, and tells whoever listens.
 ///
 /// The first run of a host makes the very subvolume that the ledger lives in: until it is there the entries
 /// wait here, and in the journal in case of a crash.
-pub(crate) struct LedgerWitness<'a> {
+pub struct LedgerWitness<'a> {
     paths: Paths,
-    screen: &'a Screen,
+    listener: &'a (dyn Fn(&Event) + Sync),
     state: Mutex<State>,
 }
 
@@ -34,11 +34,21 @@ struct State {
     missed: bool,
     /// When entries were last written.
     written: Option<Instant>,
+    /// How many changes the run has done, and has.
+    done: usize,
+    total: usize,
 }
 
 /// Finished changes are written together at most this late. They are safe in the journal in the meantime, and a
 /// commit for each would cost more than most changes.
 const LATEST: Duration = Duration::from_secs(1);
+
+/// How many changes of one transaction are told one by one.
+const LISTED: usize = 20;
+
+fn sentence(change: &Change) -> String {
+    format!("{} {}", change.verb, change.key())
+}
 
 /// What must stand in every entry of a run, and which of its records the ledger has already.
 #[derive(Default)]
@@ -49,30 +59,17 @@ struct Known {
 }
 
 impl<'a> LedgerWitness<'a> {
-    pub(crate) fn new(paths: &Paths, screen: &'a Screen) -> Self {
+    /// A witness of runs below these paths.
+    pub fn new(paths: &Paths, listener: &'a (dyn Fn(&Event) + Sync)) -> Self {
         Self {
             paths: paths.clone(),
-            screen,
+            listener,
             state: Mutex::default(),
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records that something was asked and not done.
-    pub(crate) fn refused(&self, operation: &str, target: &str, actor: &Value, reason: &str) {
-        let entry = NewEntry {
-            operation: operation.to_owned(),
-            target: target.to_owned(),
-            metadata: json!({ "actor": actor, "outcome": "refused", "error": reason }),
-        };
-        let mut state = self.state();
-        state.waiting.push(entry);
-        if let Err(error) = self.write(&mut state) {
-            log::warn!("the refusal is not in the ledger: {error}");
-        }
     }
 
     /// Writes all that waits, if the ledger has its place.
@@ -92,6 +89,53 @@ impl<'a> LedgerWitness<'a> {
             state.written = Some(Instant::now());
         }
         Ok(())
+    }
+
+    fn say(&self, state: &mut State, kind: Kind, text: String) {
+        (self.listener)(&Event {
+            kind,
+            text,
+            done: state.done,
+            total: state.total,
+        });
+    }
+
+    /// Tells a record in words.
+    fn tell(&self, state: &mut State, record: &Record, changes: &[Change]) {
+        match record {
+            Record::Intent { changes, .. } => {
+                (state.done, state.total) = (0, changes.len());
+                self.say(state, Kind::Begin, String::new());
+            }
+            Record::Begin { steps } => {
+                if let Some(step) = steps.first() {
+                    self.say(state, Kind::Doing, sentence(&changes[*step]));
+                }
+            }
+            Record::Done { steps } => {
+                for (place, timed) in steps.iter().enumerate() {
+                    state.done += 1;
+                    if place < LISTED {
+                        let text = sentence(&changes[timed.step]);
+                        let text = format!("{text} ({} ms)", timed.duration_ms);
+                        self.say(state, Kind::Done, text);
+                    }
+                }
+                if steps.len() > LISTED {
+                    let text = format!("… and {} more", steps.len() - LISTED);
+                    self.say(state, Kind::Done, text);
+                }
+            }
+            Record::Failed { error, .. } => self.say(state, Kind::Failed, error.clone()),
+            Record::UndoBegin { reason } => {
+                self.say(state, Kind::Undoing, format!("all changes: {reason}"));
+            }
+            Record::Undone { step } => self.say(state, Kind::Undone, sentence(&changes[*step])),
+            Record::UndoFailed { error, .. } => self.say(state, Kind::NotUndone, error.clone()),
+            Record::Awaiting { .. } | Record::Outcome { .. } => {
+                self.say(state, Kind::End, String::new());
+            }
+        }
     }
 
     /// Meets a run for the first time: learns what the ledger has of it.
@@ -138,8 +182,8 @@ impl Witness for LedgerWitness<'_> {
         record: &Record,
         changes: &[Change],
     ) -> Result<(), Failure> {
-        self.screen.show(record, changes);
         let mut state = self.state();
+        self.tell(&mut state, record, changes);
         let kept = self.meet(&mut state, run, record).and_then(|()| {
             let Some(known) = state.runs.get_mut(run) else {
                 return Ok(());
@@ -174,7 +218,9 @@ impl Witness for LedgerWitness<'_> {
     }
 
     fn progress(&self, change: &Change, text: &str) {
-        self.screen.progress(change, text);
+        let mut state = self.state();
+        let text = format!("{}: {text}", change.key());
+        self.say(&mut state, Kind::Doing, text);
     }
 }
 

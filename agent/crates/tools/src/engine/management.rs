@@ -49,7 +49,7 @@ fn ssh_client() -> Option<IpAddr> {
 }
 
 /// Whether systemd is still on its way to the machine's default target (systemctl(1), `is-system-running`).
-pub(crate) fn machine_is_starting() -> bool {
+pub fn machine_is_starting() -> bool {
     let output = Command::new("systemctl").arg("is-system-running").output();
     output.is_ok_and(|output| matches!(output.stdout.trim_ascii(), b"initializing" | b"starting"))
 }

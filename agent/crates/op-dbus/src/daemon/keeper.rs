@@ -1,0 +1,336 @@
+//! Keeps the host in its declared state: looks when something happened and now and then, and mends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use declaration::Reconcile;
+use reconcile::{Key, Plan};
+use serde_json::json;
+use tools::engine::{Changed, Host};
+use tools::{Caller, Cancel, Door, Options, Registry, ToolError};
+
+use super::standing::{Report, Standing, State};
+use super::watch::Watch;
+use crate::doors::nonnet::NonNet;
+use crate::failure::Failure;
+
+mod patience;
+
+use patience::Patience;
+
+/// How long it has to be quiet after an event before the daemon looks.
+const QUIET: Duration = Duration::from_millis(100);
+/// How long a look may be put off by further events.
+const LATEST: Duration = Duration::from_millis(500);
+
+/// Why the daemon looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// Something happened to the host or its declaration.
+    Event(&'static str),
+    /// SIGHUP: as if everything were new.
+    Reload,
+    /// The daemon ends.
+    Stop,
+}
+
+/// Pokes the keeper.
+#[derive(Debug, Clone)]
+pub(crate) struct Poke(Sender<Trigger>);
+
+impl Poke {
+    pub(super) fn channel() -> (Self, Receiver<Trigger>) {
+        let (sender, receiver) = channel();
+        (Self(sender), receiver)
+    }
+
+    /// Asks for a look. After the keeper's end nobody listens, and nobody has to.
+    pub(crate) fn send(&self, trigger: Trigger) {
+        let _ = self.0.send(trigger);
+    }
+}
+
+/// The keeper's thread.
+pub(super) struct Keeper {
+    poke: Poke,
+    cancel: Cancel,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Ends it between two looks. One that hangs in the system is left to the end of the process.
+    pub(super) fn stop(self) {
+        self.cancel.cancel();
+        self.poke.send(Trigger::Stop);
+        let begun = Instant::now();
+        while !self.thread.is_finished() && begun.elapsed() < super::GRACE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.thread.is_finished() && self.thread.join().is_err() {
+            log::error!("the keeper ended by a panic");
+        }
+    }
+}
+
+/// Starts the keeper; its first look comes at once.
+pub(super) fn start(
+    registry: Arc<Registry>,
+    standing: Arc<Standing>,
+    nonnet: Arc<NonNet>,
+    poke: Poke,
+    pokes: Receiver<Trigger>,
+    every: Duration,
+) -> Result<Keeper, Failure> {
+    let cancel = Cancel::default();
+    let runtime = tokio::runtime::Handle::current();
+    let mut room = Room {
+        registry,
+        standing,
+        nonnet,
+        watch: Watch::new(poke.clone(), runtime),
+        patience: Patience::default(),
+        cancel: cancel.clone(),
+        mended: 0,
+        said: None,
+    };
+    let thread = std::thread::Builder::new()
+        .name("keeper".to_owned())
+        .spawn(move || room.keep(&pokes, every))
+        .context("start the keeper's thread")?;
+    Ok(Keeper {
+        poke,
+        cancel,
+        thread,
+    })
+}
+
+/// What the keeper works with.
+struct Room {
+    registry: Arc<Registry>,
+    standing: Arc<Standing>,
+    nonnet: Arc<NonNet>,
+    watch: Watch,
+    patience: Patience,
+    cancel: Cancel,
+    mended: u64,
+    /// What was last written into the log.
+    said: Option<String>,
+}
+
+/// What one look came to.
+struct Found {
+    state: State,
+    text: String,
+    drift: Vec<String>,
+    /// When to look again at the latest.
+    again: Option<Duration>,
+}
+
+impl Found {
+    fn new(state: State, text: impl Into<String>) -> Self {
+        Self {
+            state,
+            text: text.into(),
+            drift: Vec::new(),
+            again: None,
+        }
+    }
+}
+
+impl Room {
+    fn keep(&mut self, pokes: &Receiver<Trigger>, every: Duration) {
+        loop {
+            let again = self.look();
+            let wait = again.map_or(every, |again| again.min(every));
+            match wait_for(pokes, wait) {
+                Trigger::Stop => return,
+                Trigger::Reload => self.patience = Patience::default(),
+                Trigger::Event(what) => log::debug!("looking: {what}"),
+            }
+            if self.cancel.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    /// Looks, mends what may be mended, and reports; how soon to look again.
+    fn look(&mut self) -> Option<Duration> {
+        let mut mode = Reconcile::default();
+        let found = self.find(&mut mode).unwrap_or_else(|error| match error {
+            ToolError::Declaration(_) | ToolError::NotFound(_) => {
+                Found::new(State::Undeclared, error.to_string())
+            }
+            error => Found {
+                again: Some(self.patience.failed()),
+                ..Found::new(State::Failing, error.to_string())
+            },
+        });
+        if self.said.as_ref() != Some(&found.text) {
+            match found.state {
+                State::Converged => log::info!("{}", found.text),
+                _ => log::warn!("{}", found.text),
+            }
+            self.said = Some(found.text.clone());
+        }
+        let report = Report {
+            state: found.state,
+            text: found.text,
+            drift: found.drift,
+            backed_off: self.patience.backed_off(),
+            reconcile: mode.to_string(),
+            time_ms: jiff::Timestamp::now().as_millisecond(),
+            mended: self.mended,
+        };
+        self.nonnet.show_host(&report, self.registry.site().file());
+        self.standing.set(report);
+        found.again
+    }
+
+    fn find(&mut self, mode: &mut Reconcile) -> Result<Found, ToolError> {
+        let site = self.registry.site();
+        let file = site.file().map(std::path::Path::to_owned);
+        // Watched even while it is bad or missing: that is when it will change.
+        self.watch.file(file.as_deref());
+        let declaration = site.declaration()?;
+        *mode = declaration.reconcile;
+        if let Some(deadline_ms) = tools::engine::awaiting(&site.paths()?)? {
+            let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
+            let left = Duration::from_millis(deadline_ms.saturating_sub(now));
+            return Ok(Found {
+                again: Some(left + Duration::from_secs(1)),
+                ..Found::new(
+                    State::Awaiting,
+                    "a run waits to be confirmed: `op-dbus confirm` keeps it",
+                )
+            });
+        }
+        let host = Host::new(&declaration)?;
+        self.watch.host(&host);
+        let plan = self.observe(&host)?;
+        if plan.is_empty() {
+            self.patience.rested();
+            return Ok(Found::new(
+                State::Converged,
+                "the host is in its declared state",
+            ));
+        }
+        if *mode == Reconcile::Observe {
+            return Ok(drifted(&plan, State::Drifted, "only reported, as declared"));
+        }
+        if let Some(run) = tools::engine::unconfirmed(&host.paths, &host.declaration) {
+            let why = format!(
+                "left alone: run {run} was undone since nobody confirmed it. `op-dbus apply` tries again"
+            );
+            return Ok(drifted(&plan, State::Held, &why));
+        }
+        self.mend(&plan)
+    }
+
+    /// Reads the system, shows it, and plans.
+    fn observe(&self, host: &Host) -> Result<Plan, ToolError> {
+        let world = reconcile::observe(&host.plugins)?;
+        let plan = reconcile::difference(&host.plugins, &world)?;
+        let names = host.plugins.iter().map(|plugin| plugin.name());
+        self.nonnet
+            .show_resources(&names.zip(&world).collect(), &plan);
+        Ok(plan)
+    }
+
+    fn mend(&mut self, plan: &Plan) -> Result<Found, ToolError> {
+        let except = self.patience.held_back(plan);
+        let caller = Caller {
+            uid: 0,
+            name: "op-dbusd".to_owned(),
+            door: Door::Daemon,
+            role: Some(tools::Role::Operator),
+            refusal: None,
+            interactive: false,
+            on_behalf_of: None,
+        };
+        let arguments =
+            json!({ "careful": true, "unattended": true, "confirm_s": 0, "except": except });
+        let listener = |event: &tools::Event| log::debug!("{}", event.text);
+        let answer = self.registry.call(
+            &caller,
+            "state_apply",
+            arguments,
+            Options::default(),
+            &self.cancel,
+            &listener,
+        )?;
+        let changed: Changed = serde_json::from_value(answer)
+            .map_err(|error| ToolError::failed("read what was changed", error))?;
+        let mended: Vec<Key> = changed.changes.iter().map(reconcile::Change::key).collect();
+        self.patience.mended(&mended);
+        self.mended += u64::try_from(mended.len()).unwrap_or_default();
+        if !mended.is_empty() {
+            log::info!("mended {}", names(&mended));
+        }
+        // Creating bridges and containers gives more to watch.
+        let host = Host::new(&*self.registry.site().declaration()?)?;
+        self.watch.host(&host);
+        self.observe(&host)?;
+        if changed.left.is_empty() {
+            return Ok(Found::new(
+                State::Converged,
+                "the host is in its declared state",
+            ));
+        }
+        let left: BTreeSet<String> = changed.left.iter().map(Key::to_string).collect();
+        let again = self.patience.next();
+        let why = match again {
+            None => {
+                "left alone, since it would destroy data or touch the management path: look at \
+                     `op-dbus plan`, then apply it by hand"
+            }
+            Some(_) => "left alone for a while, since it does not stay mended",
+        };
+        Ok(Found {
+            drift: left.iter().cloned().collect(),
+            again,
+            ..Found::new(State::Held, format!("{}: {why}", names(&changed.left)))
+        })
+    }
+}
+
+fn drifted(plan: &Plan, state: State, why: &str) -> Found {
+    let keys: Vec<Key> = plan.changes.iter().map(reconcile::Change::key).collect();
+    Found {
+        drift: keys.iter().map(Key::to_string).collect(),
+        ..Found::new(state, format!("{} not as declared: {why}", names(&keys)))
+    }
+}
+
+/// A few of the names, and how many more there are.
+fn names(keys: &[Key]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = keys.iter().take(SHOWN).map(Key::to_string).collect();
+    match keys.len() {
+        0..=SHOWN => shown.join(", "),
+        more => format!("{} and {} more", shown.join(", "), more - SHOWN),
+    }
+}
+
+/// Waits for something to happen, and then until it is quiet, so that one burst is one look.
+fn wait_for(pokes: &Receiver<Trigger>, limit: Duration) -> Trigger {
+    let first = match pokes.recv_timeout(limit) {
+        Ok(trigger) => trigger,
+        Err(RecvTimeoutError::Timeout) => Trigger::Event("it is time"),
+        Err(RecvTimeoutError::Disconnected) => Trigger::Stop,
+    };
+    let begun = Instant::now();
+    let mut most = first;
+    while most != Trigger::Stop && begun.elapsed() < LATEST {
+        match pokes.recv_timeout(QUIET) {
+            Ok(Trigger::Stop) => most = Trigger::Stop,
+            Ok(Trigger::Reload) => most = Trigger::Reload,
+            Ok(Trigger::Event(_)) => {}
+            Err(_) => break,
+        }
+    }
+    most
+}

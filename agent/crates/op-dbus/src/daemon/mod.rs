@@ -1,0 +1,162 @@
+//! The daemon: keeps the host in its declared state, and opens the doors to the tools.
+
+mod keeper;
+mod listen;
+mod notify;
+mod standing;
+mod watch;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tools::Registry;
+use tools::engine::Site;
+
+pub(crate) use keeper::{Poke, Trigger};
+pub(crate) use standing::{Report, Standing};
+
+use crate::cli::{self, Cli};
+use crate::doors::nonnet::NonNet;
+use crate::doors::{self, Hall};
+use crate::failure::Failure;
+
+/// How long calls that are on their way when the daemon ends may take to end themselves.
+const GRACE: Duration = Duration::from_secs(2);
+/// How many files and sockets the daemon may have open at once.
+const FILES: u64 = 65_536;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(cli: &Cli, options: &cli::Daemon) -> Result<u8, Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::Refused(
+            "the daemon keeps the host and needs root: `systemctl start op-dbusd`".to_owned(),
+        ));
+    }
+    let site = crate::line::site(cli)?;
+    if site.file().is_none() {
+        return Err(Failure::Usage(
+            "the daemon reads its declaration again and again: name a file".to_owned(),
+        ));
+    }
+    raise_limit();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .thread_stack_size(1 << 20)
+        .thread_keep_alive(Duration::from_secs(5))
+        .thread_name("op-dbusd")
+        .enable_all()
+        .build()
+        .context("start the daemon's threads")?;
+    let ended = runtime.block_on(serve(site, options));
+    runtime.shutdown_timeout(GRACE);
+    ended.map(|()| 0)
+}
+
+async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+
+    let registry = Arc::new(Registry::built_in(site));
+    let standing = Arc::new(Standing::new());
+    let (poke, pokes) = Poke::channel();
+    let nonnet = Arc::new(NonNet::new().context("make the NonNet database")?);
+    let hall = Arc::new(Hall::new(
+        Arc::clone(&registry),
+        Arc::clone(&standing),
+        Arc::clone(&nonnet),
+        poke.clone(),
+    ));
+
+    // Whose name or socket is taken has another daemon beside it: nothing must be done then.
+    let bus = match options.no_bus {
+        true => None,
+        false => doors::dbus::open(&hall).await?,
+    };
+    let mut listeners = listen::handed_over()?;
+    listeners.add(&options.jsonrpc)?;
+    if let Ok(paths) = registry.site().paths() {
+        let api = paths.api_socket();
+        // The base may still have to be made or mounted.
+        match paths.timing().is_dir() {
+            true => listeners.add(&api)?,
+            false => listeners.expect(&api)?,
+        }
+    }
+    let keeper = keeper::start(
+        Arc::clone(&registry),
+        Arc::clone(&standing),
+        nonnet,
+        poke.clone(),
+        pokes,
+        options.every,
+    )?;
+    let mut doors = doors::jsonrpc::Doors::new();
+    doors.serve(&hall, listeners.take());
+    notify::ready(&standing);
+    let watchdog = notify::watchdog(Arc::clone(&standing));
+    let first_look = standing.first_look();
+    tokio::pin!(first_look);
+    let mut looked = false;
+    loop {
+        tokio::select! {
+            () = &mut first_look, if !looked => {
+                looked = true;
+                hall.load_records();
+                match open_api(registry.site(), &mut listeners) {
+                    Ok(()) => doors.serve(&hall, listeners.take()),
+                    Err(failure) => log::warn!("the API socket is not open: {failure}"),
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                notify::reloading();
+                poke.send(Trigger::Reload);
+                notify::ready(&standing);
+            }
+        }
+    }
+    let begun = Instant::now();
+    notify::stopping();
+    doors.abort();
+    watchdog.abort();
+    drop(bus);
+    keeper.stop();
+    hall.end(GRACE).await;
+    log::info!("ended after {} ms", begun.elapsed().as_millis());
+    Ok(())
+}
+
+/// Opens the socket in the base, if that was not there before the first look.
+fn open_api(site: &Site, listeners: &mut listen::Listeners) -> Result<(), Failure> {
+    let paths = site.paths()?;
+    match paths.timing().is_dir() {
+        true => listeners.add(&paths.api_socket()),
+        false => Ok(()),
+    }
+}
+
+/// Each connection is an open file, and the usual limit is 1024.
+fn raise_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(FILES).min(FILES);
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        },
+    );
+    if let Err(error) = raised {
+        log::warn!(
+            "cannot have more than {:?} files open: {error}",
+            limit.current
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Where calls from the bus become calls of tools.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::{collections::HashMap, sync::PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
+use tools::{Cancel, Door, Event, Options, Role};
+use zbus::Connection;
+use zbus::message::Header;
+use zbus::names::BusName;
+use zbus::object_server::SignalEmitter;
+
+use super::authority::Authority;
+use super::error::Error;
+use super::interfaces::ToolsSignals;
+use crate::doors::{Hall, Request};
+
+/// What the interfaces share.
+pub(super) struct Desk {
+    pub(super) hall: Arc<Hall>,
+    authority: Authority,
+    /// Calls on their way, by the caller's name on the bus and the serial of its message.
+    calls: Mutex<HashMap<(String, u32), Cancel>>,
+}
+
+impl Desk {
+    pub(super) async fn new(hall: Arc<Hall>, connection: &Connection) -> Self {
+        Self {
+            hall,
+            authority: Authority::new(connection),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// Whether the sender may look; for properties.
+    pub(super) async fn may_read(&self, header: Option<&Header<'_>>) -> zbus::fdo::Result<()> {
+        let Some(header) = header else {
+            return Ok(());
+        };
+        let verdict = self
+            .authority
+            .judge(header, Role::Viewer, "properties")
+            .await;
+        match verdict.role {
+            Some(_) => Ok(()),
+            None => Err(zbus::fdo::Error::AccessDenied(
+                verdict.refusal.unwrap_or_default(),
+            )),
+        }
+    }
+
+    /// Takes back a call of the same sender; whether there was one.
+    pub(super) fn cancel(&self, sender: &str, serial: u32) -> bool {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = calls.get(&(sender.to_owned(), serial));
+        call.inspect(|cancel| cancel.cancel()).is_some()
+    }
+
+    /// Calls a tool for the sender of a message. What it tells on the way, and that it ended, goes to the sender
+    /// alone, in order and before the answer.
+    pub(super) async fn call(
+        &self,
+        header: &Header<'_>,
+        emitter: &SignalEmitter<'_>,
+        tool: &str,
+        arguments: Value,
+        options: Options,
+    ) -> Result<String, Error> {
+        let role = self.hall.registry.tool(tool)?.role;
+        let verdict = self.authority.judge(header, role, tool).await;
+        let mut caller = self.hall.caller(verdict.uid, Door::Dbus);
+        caller.role = verdict.role;
+        caller.refusal = verdict.refusal;
+        caller.interactive = verdict.interactive;
+        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
+        let serial = header.primary().serial_num().get();
+        let cancel = Cancel::default();
+        let key = (sender.clone(), serial);
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), cancel.clone());
+        let emitter = match BusName::try_from(sender) {
+            Ok(sender) => emitter.to_owned().set_destination(sender),
+            Err(error) => return Err(Error::Bus(error.into())),
+        };
+        let (events, mut told) = unbounded_channel::<Event>();
+        let request = Request {
+            caller,
+            name: tool.to_owned(),
+            arguments,
+            options,
+            cancel,
+        };
+        let call = self.hall.call(request, move |event| {
+            let _ = events.send(event.clone());
+        });
+        let telling = async {
+            // Ends when the call drops its end of the channel.
+            while let Some(event) = told.recv().await {
+                let kind = json!(event.kind);
+                let kind = kind.as_str().unwrap_or_default();
+                let (done, total) = (event.done as u64, event.total as u64);
+                let _ = emitter
+                    .progress(serial, tool, kind, &event.text, done, total)
+                    .await;
+            }
+        };
+        let (result, ()) = tokio::join!(call, telling);
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
+        let code = result.as_ref().err().map_or("", |error| error.code());
+        let _ = emitter.completed(serial, tool, result.is_ok(), code).await;
+        Ok(result?.to_string())
+    }
+}

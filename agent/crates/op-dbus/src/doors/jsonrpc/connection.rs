@@ -1,0 +1,391 @@
+//! One connection: requests in, answers and events out, neither without bounds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tools::{Cancel, Door, Event, Options};
+
+use super::message::{
+    CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
+    read,
+};
+use crate::doors::frame::Frames;
+use crate::doors::ovsdb::Ovsdb;
+use crate::doors::{self, Hall};
+
+/// How many calls of one connection are on their way at once; further ones are not read before.
+const IN_FLIGHT: usize = 128;
+/// How many bytes may wait for a client that is slow to read them.
+const WAITING: usize = 1 << 20;
+/// How long a client that has something to read may read nothing.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Serves one connection to its end.
+pub(super) async fn serve(hall: Arc<Hall>, stream: UnixStream) {
+    let uid = match stream.peer_cred() {
+        Ok(peer) => peer.uid(),
+        Err(error) => return log::warn!("a caller without a name is not served: {error}"),
+    };
+    let (mut reader, writer) = stream.into_split();
+    let (out, lines) = Out::new();
+    let writing = tokio::spawn(write(writer, lines));
+    let connection = Arc::new(Connection {
+        hall,
+        uid,
+        out,
+        calls: Mutex::default(),
+        ovsdb: tokio::sync::Mutex::default(),
+        in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+    });
+    let mut frames = Frames::default();
+    let mut buffer = [0; 8192];
+    'reading: loop {
+        let count = tokio::select! {
+            count = reader.read(&mut buffer) => count.unwrap_or(0),
+            // Who cannot be written to is not read from either.
+            () = connection.out.closed() => 0,
+        };
+        if count == 0 {
+            break;
+        }
+        frames.push(&buffer[..count]);
+        loop {
+            match frames.next() {
+                Ok(Some(message)) => connection.hear(&message).await,
+                Ok(None) => break,
+                Err(error) => {
+                    let fault = Fault::new(INVALID_REQUEST, error.to_string());
+                    connection.out.send(&answer(&Value::Null, Err(fault))).await;
+                    break 'reading;
+                }
+            }
+        }
+    }
+    // Nobody waits for what is still on its way; changes that have begun are ended well all the same.
+    for cancel in connection.calls().values() {
+        cancel.cancel();
+    }
+    drop(connection);
+    let _ = writing.await;
+}
+
+struct Connection {
+    hall: Arc<Hall>,
+    uid: u32,
+    out: Out,
+    /// The calls on their way, by the text of their id.
+    calls: Mutex<HashMap<String, Cancel>>,
+    /// Set up with the first message of OVSDB.
+    ovsdb: tokio::sync::Mutex<Option<Ovsdb>>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Connection {
+    fn calls(&self) -> std::sync::MutexGuard<'_, HashMap<String, Cancel>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one message in; waits while too many calls are on their way.
+    async fn hear(self: &Arc<Self>, message: &[u8]) {
+        let message: Value = match serde_json::from_slice(message) {
+            Ok(message) => message,
+            Err(error) => {
+                let fault = Fault::new(PARSE_ERROR, format!("not JSON: {error}"));
+                return self.out.send(&answer(&Value::Null, Err(fault))).await;
+            }
+        };
+        if is_ovsdb(&message) {
+            return self.hear_ovsdb(&message).await;
+        }
+        let Ok(place) = Arc::clone(&self.in_flight).acquire_owned().await else {
+            return;
+        };
+        let connection = Arc::clone(self);
+        match message {
+            Value::Array(batch) if batch.is_empty() => {
+                let fault = Fault::new(INVALID_REQUEST, "a batch has at least one request");
+                self.out.send(&answer(&Value::Null, Err(fault))).await;
+            }
+            Value::Array(batch) => {
+                tokio::spawn(async move {
+                    let mut answers = Vec::new();
+                    for message in batch {
+                        answers.extend(connection.answer(message).await);
+                    }
+                    if !answers.is_empty() {
+                        connection.out.send(&Value::Array(answers)).await;
+                    }
+                    drop(place);
+                });
+            }
+            message => {
+                tokio::spawn(async move {
+                    if let Some(answer) = connection.answer(message).await {
+                        connection.out.send(&answer).await;
+                    }
+                    drop(place);
+                });
+            }
+        }
+    }
+
+    /// Messages of OVSDB are carried out one after the other, so that updates come before the answers that they
+    /// belong to.
+    async fn hear_ovsdb(self: &Arc<Self>, message: &Value) {
+        let mut place = self.ovsdb.lock().await;
+        let ovsdb = place.get_or_insert_with(|| {
+            let ovsdb = Ovsdb::new(&self.hall, self.uid);
+            let bell = ovsdb.bell();
+            tokio::spawn(pump(Arc::downgrade(self), self.out.clone(), bell));
+            ovsdb
+        });
+        match ovsdb.hear(message).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                drop(place);
+                self.out.send(&answer).await;
+            }
+            Err(why) => {
+                log::info!("a client of OVSDB is not served any more: {why}");
+                self.out.close();
+            }
+        }
+    }
+
+    /// The answer to one message; none to a notification.
+    async fn answer(&self, message: Value) -> Option<Value> {
+        match read(message) {
+            Err((id, fault)) => Some(answer(&id, Err(fault))),
+            Ok(request) => {
+                let id = request.id.clone();
+                let result = self.carry_out(request).await;
+                id.map(|id| answer(&id, result))
+            }
+        }
+    }
+
+    async fn carry_out(&self, request: Request) -> Result<Value, Fault> {
+        match request.method.as_str() {
+            "tools.list" => self.list(params(request.params)?),
+            "tools.show" => {
+                let Named { name } = params(request.params)?;
+                let tool = self.hall.registry.tool(&name)?;
+                Ok(json!(tools::Description::of(tool)))
+            }
+            "tools.call" => self.call(request.id, params(request.params)?).await,
+            "tools.cancel" => {
+                let Cancelled { id } = params(request.params)?;
+                let calls = self.calls();
+                let call = calls.get(&id.to_string());
+                if let Some(cancel) = call {
+                    cancel.cancel();
+                }
+                Ok(json!({ "found": call.is_some() }))
+            }
+            "daemon.status" => {
+                let caller = self.hall.caller(self.uid, Door::Jsonrpc);
+                let mut status = self.hall.status();
+                status["caller"] = json!({ "name": caller.name, "role": caller.role });
+                Ok(status)
+            }
+            other => Err(Fault::new(
+                METHOD_NOT_FOUND,
+                format!(
+                    "there is no method `{other}`; there are tools.list, tools.show, tools.call, \
+                     tools.cancel and daemon.status"
+                ),
+            )),
+        }
+    }
+
+    fn list(&self, params: List) -> Result<Value, Fault> {
+        let tools = self.hall.registry.descriptions();
+        let wanted = |tool: &tools::Description| {
+            params
+                .domain
+                .as_ref()
+                .is_none_or(|domain| json!(tool.domain) == json!(domain))
+        };
+        let tools: Vec<_> = tools.filter(wanted).collect();
+        Ok(json!({ "tools": tools }))
+    }
+
+    async fn call(&self, id: Option<Value>, call: CallParams) -> Result<Value, Fault> {
+        let cancel = Cancel::default();
+        let key = id.as_ref().map(Value::to_string);
+        if let Some(key) = &key {
+            let earlier = self.calls().insert(key.clone(), cancel.clone());
+            if let Some(earlier) = earlier {
+                self.calls().insert(key.clone(), earlier);
+                return Err(Fault::new(
+                    INVALID_REQUEST,
+                    format!("a call with the id {key} is still on its way"),
+                ));
+            }
+        }
+        let events = self.out.clone();
+        let progress = call.progress;
+        let told = id.unwrap_or(Value::Null);
+        let listener = move |event: &Event| {
+            if progress {
+                let params = json!({ "id": told, "event": event });
+                let note = json!({ "jsonrpc": "2.0", "method": "progress", "params": params });
+                events.offer(&note);
+            }
+        };
+        let request = doors::Request {
+            caller: self.hall.caller(self.uid, Door::Jsonrpc),
+            name: call.name,
+            arguments: call.arguments,
+            options: Options {
+                dry_run: call.dry_run,
+                plan: call.plan,
+                deadline: call
+                    .timeout_ms
+                    .and_then(|limit| Instant::now().checked_add(Duration::from_millis(limit))),
+            },
+            cancel,
+        };
+        let result = self.hall.call(request, listener).await;
+        if let Some(key) = &key {
+            self.calls().remove(key);
+        }
+        Ok(result?)
+    }
+}
+
+/// OVSDB speaks JSON-RPC 1.0, which does not say so.
+fn is_ovsdb(message: &Value) -> bool {
+    message.is_object() && message.get("jsonrpc").is_none() && message.get("id").is_some()
+}
+
+/// Sends what databases say, in its order.
+async fn pump(connection: Weak<Connection>, out: Out, bell: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = bell.notified() => {}
+            () = out.closed() => return,
+        }
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
+        let said = match &mut *connection.ovsdb.lock().await {
+            Some(ovsdb) => ovsdb.said(),
+            None => Ok(Vec::new()),
+        };
+        drop(connection);
+        match said {
+            Ok(messages) => {
+                for message in messages {
+                    out.send_text(message.into_bytes()).await;
+                }
+            }
+            Err(why) => {
+                log::info!("a client of OVSDB is not served any more: {why}");
+                return out.close();
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    #[serde(default)]
+    domain: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cancelled {
+    id: Value,
+}
+
+/// What goes out, in order. Answers wait for room, events are dropped without it.
+#[derive(Clone)]
+struct Out {
+    lines: UnboundedSender<Line>,
+    room: Arc<Semaphore>,
+    end: Arc<Notify>,
+}
+
+/// A message, and the room that it takes until it is written.
+struct Line {
+    text: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Out {
+    fn new() -> (Self, UnboundedReceiver<Line>) {
+        let (lines, receiver) = unbounded_channel();
+        let room = Arc::new(Semaphore::new(WAITING));
+        let end = Arc::new(Notify::new());
+        (Self { lines, room, end }, receiver)
+    }
+
+    fn room(mut text: Vec<u8>) -> (Vec<u8>, u32) {
+        text.push(b'\n');
+        // A message that is larger than all the room takes all of it.
+        let room = u32::try_from(text.len().min(WAITING)).unwrap_or(u32::MAX);
+        (text, room)
+    }
+
+    async fn send(&self, message: &Value) {
+        self.send_text(message.to_string().into_bytes()).await;
+    }
+
+    async fn send_text(&self, text: Vec<u8>) {
+        let (text, room) = Self::room(text);
+        let room = tokio::select! {
+            room = Arc::clone(&self.room).acquire_many_owned(room) => room,
+            () = self.closed() => return,
+        };
+        if let Ok(room) = room {
+            let _ = self.lines.send(Line { text, _room: room });
+        }
+    }
+
+    fn offer(&self, message: &Value) {
+        let (text, room) = Self::room(message.to_string().into_bytes());
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(room) {
+            let _ = self.lines.send(Line { text, _room: room });
+        }
+    }
+
+    /// Writes nothing more, and lets the connection end.
+    fn close(&self) {
+        self.end.notify_waiters();
+        self.end.notify_one();
+    }
+
+    /// Waits until nothing can be written any more.
+    async fn closed(&self) {
+        tokio::select! {
+            () = self.lines.closed() => {}
+            () = self.end.notified() => self.end.notify_one(),
+        }
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut lines: UnboundedReceiver<Line>) {
+    while let Some(line) = lines.recv().await {
+        let written = tokio::time::timeout(STUCK, writer.write_all(&line.text)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Files and directories: what the declaration lets tools reach, and no more.
+
+mod base64;
+mod glob;
+mod list;
+mod reach;
+mod read;
+mod search;
+mod secret;
+mod write;
+
+use crate::tool::Tool;
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![read::tool(), list::tool(), search::tool(), write::tool()]
+}

@@ -1,0 +1,373 @@
+//! The declared state: plan, apply, confirm, roll back, verify, query, status.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reconcile::{
+    Change, Drift, Journal, Key, Note, Owner, Plan, PlanHash, RunLock, Stage, Story, Summary,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::engine::mark::Mark;
+use crate::engine::{Changed, Host, LedgerWitness, Limits, Session};
+use crate::error::ToolError;
+use crate::page::{Page, page};
+use crate::tool::{Domain, Tool};
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+/// What apply would change.
+#[derive(Serialize, JsonSchema)]
+struct Shown {
+    /// Binds apply to this very plan.
+    plan_hash: PlanHash,
+    /// The changes, in order.
+    changes: Vec<Change>,
+    /// What people should know besides.
+    notes: Vec<Note>,
+    /// How many changes of each kind.
+    summary: Summary,
+}
+
+impl From<Plan> for Shown {
+    fn from(plan: Plan) -> Self {
+        Self {
+            plan_hash: plan.hash(),
+            summary: plan.summary(),
+            changes: plan.changes,
+            notes: plan.notes,
+        }
+    }
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+struct Apply {
+    /// Allow changes that destroy data. Takes the role admin, and the plan's hash.
+    #[serde(default)]
+    allow_destroy: bool,
+    /// Undo the changes unless they are confirmed within so many seconds; 0 for no window. Without it, changes
+    /// of the management path get 60.
+    #[serde(default)]
+    #[schemars(range(max = 86400))]
+    confirm_s: Option<u64>,
+    /// Nobody is there who could confirm: no window while the machine starts.
+    #[serde(default)]
+    unattended: bool,
+    /// Leave alone what would destroy data or touch the management path.
+    #[serde(default)]
+    careful: bool,
+    /// Resources that are left alone, such as `lxc/container:web-01`.
+    #[serde(default)]
+    except: Vec<String>,
+}
+
+/// How a run was ended that waited to be confirmed.
+#[derive(Serialize, JsonSchema)]
+struct Settled {
+    /// The run's id.
+    run: String,
+    /// `applied` or `rolled-back`.
+    outcome: &'static str,
+    /// How long that took, in milliseconds.
+    duration_ms: u64,
+}
+
+/// Whether the host is in its declared state.
+#[derive(Serialize, JsonSchema)]
+struct Verified {
+    /// It is.
+    converged: bool,
+    /// What is not as it should be.
+    drift: Vec<Drift>,
+    /// What people should know besides.
+    notes: Vec<Note>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    /// One plugin, such as `btrfs` or `lxc`; all without it.
+    #[serde(default)]
+    plugin: Option<String>,
+    #[serde(flatten)]
+    page: Page,
+}
+
+/// What the host has.
+#[derive(Serialize, JsonSchema)]
+struct Queried {
+    /// By plugin, then by resource: whose it is and how it is. A plugin that cannot look says why.
+    plugins: BTreeMap<String, Value>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Where the host stands.
+#[derive(Serialize, JsonSchema)]
+struct Status {
+    /// The declaration's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declaration: Option<String>,
+    /// The base directory.
+    base: String,
+    /// What is done about drift.
+    reconcile: String,
+    /// When the host was last seen in its declared state, and by which run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Value>,
+    /// A run that waits to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting: Option<Awaiting>,
+}
+
+/// A run that waits to be confirmed.
+#[derive(Serialize, JsonSchema)]
+struct Awaiting {
+    /// The run's id.
+    run: String,
+    /// When it is undone, in milliseconds since 1970-01-01 UTC.
+    deadline_ms: u64,
+}
+
+pub(super) fn tools() -> Vec<Tool> {
+    let domain = Domain::State;
+    vec![
+        Tool::read(
+            domain,
+            "state_plan",
+            "Plan",
+            "Says what apply would change to bring the host to its declared state, in order, and changes nothing.",
+            |call, Nothing {}| Ok(Shown::from(plan(call)?)),
+        )
+        .example(json!({})),
+        Tool::write(
+            domain,
+            "state_apply",
+            "Apply",
+            "Brings the host to its declared state: all changes, or none if one fails. Changes of the management \
+             path are undone unless they are confirmed with state_confirm in time.",
+            |call, _: Apply| plan(call),
+            apply,
+        )
+        .binds()
+        .example(json!({}))
+        .example(json!({ "confirm_s": 120 })),
+        Tool::write(
+            domain,
+            "state_confirm",
+            "Confirm",
+            "Keeps the changes of the run that waits to be confirmed.",
+            |call, Nothing {}| awaiting_plan(call),
+            |call, Nothing {}| confirm(call),
+        )
+        .example(json!({})),
+        Tool::write(
+            domain,
+            "state_rollback",
+            "Roll back",
+            "Undoes the changes of the run that waits to be confirmed, at once. To go back further, put the earlier \
+             declaration in place and apply it.",
+            |call, Nothing {}| Ok(inverse(awaiting_plan(call)?)),
+            |call, Nothing {}| roll_back(call),
+        )
+        .example(json!({})),
+        Tool::read(
+            domain,
+            "state_verify",
+            "Verify",
+            "Reads the system again and says whether it is in its declared state, and what is not.",
+            |call, Nothing {}| verify(call),
+        )
+        .example(json!({})),
+        Tool::read(
+            domain,
+            "state_query",
+            "Query",
+            "Says what the host has of everything that plugins look after: whose each resource is, and its state.",
+            query,
+        )
+        .example(json!({ "plugin": "lxc" })),
+        Tool::read(
+            domain,
+            "state_status",
+            "Status",
+            "Says which declaration the host follows, when it was last seen in its declared state, and whether a \
+             run waits to be confirmed.",
+            |call, Nothing {}| status(call),
+        )
+        .example(json!({})),
+    ]
+}
+
+fn plan(call: &Call<'_>) -> Result<Plan, ToolError> {
+    let host = Host::new(&*call.site.declaration()?)?;
+    Ok(reconcile::plan(&host.plugins)?)
+}
+
+fn apply(call: &Call<'_>, input: Apply) -> Result<Changed, ToolError> {
+    let except: Result<_, _> = input.except.iter().map(|key| key.parse::<Key>()).collect();
+    let except = except.map_err(|error| ToolError::Invalid(error.to_string()))?;
+    let session = Session::open(call, &*call.site.declaration()?, "apply")?;
+    let limits = Limits {
+        allow_destroy: input.allow_destroy,
+        confirm: input.confirm_s.map(Duration::from_secs),
+        unattended: input.unattended,
+        careful: input.careful,
+        except,
+    };
+    session.change(None, &limits)
+}
+
+/// The run that waits, as its journal tells it.
+fn awaiting(host: &Host) -> Result<Option<(Story, u64)>, ToolError> {
+    let records = Journal::read(&host.paths.journal())
+        .map_err(|error| ToolError::failed("read the journal", error))?;
+    let last = Story::all(&records).pop().map(|(story, _)| story);
+    Ok(last.and_then(|story| match story.stage {
+        Stage::Awaiting(deadline_ms) => Some((story, deadline_ms)),
+        _ => None,
+    }))
+}
+
+fn host(call: &Call<'_>) -> Result<Host, ToolError> {
+    Host::new(&*call.site.declaration_if_any()?)
+}
+
+fn awaiting_plan(call: &Call<'_>) -> Result<Plan, ToolError> {
+    let Some((story, _)) = awaiting(&host(call)?)? else {
+        return Err(ToolError::Refused(
+            "no run waits to be confirmed".to_owned(),
+        ));
+    };
+    Ok(Plan {
+        changes: story.changes,
+        notes: Vec::new(),
+    })
+}
+
+fn inverse(plan: Plan) -> Plan {
+    Plan {
+        changes: plan.changes.iter().rev().map(Change::inverse).collect(),
+        notes: plan.notes,
+    }
+}
+
+fn confirm(call: &Call<'_>) -> Result<Settled, ToolError> {
+    let _turn = call.site.turn(call)?;
+    let host = host(call)?;
+    let _lock = RunLock::acquire(&host.paths.lock(), "confirm")?;
+    let witness = LedgerWitness::new(&host.paths, call.listener);
+    let (run, report) = reconcile::confirm(&host.plugins, &host.paths.journal(), &witness)?;
+    Ok(Settled {
+        run,
+        outcome: "applied",
+        duration_ms: report.duration_ms,
+    })
+}
+
+fn roll_back(call: &Call<'_>) -> Result<Settled, ToolError> {
+    let _turn = call.site.turn(call)?;
+    let host = host(call)?;
+    let _lock = RunLock::acquire(&host.paths.lock(), "rollback")?;
+    let Some((story, _)) = awaiting(&host)? else {
+        return Err(ToolError::Refused(
+            "no run waits to be confirmed, so there is nothing to roll back: put the earlier declaration in \
+             place and apply it; `op-dbus ledger log` says what was changed"
+                .to_owned(),
+        ));
+    };
+    let begun = std::time::Instant::now();
+    let witness = LedgerWitness::new(&host.paths, call.listener);
+    let reason = format!("{} took it back", call.caller.name);
+    // What the journal tells is undone with every plugin, declared or not.
+    let every = plugins::all(&host.declaration);
+    let mark = Mark::of_window(&host.paths);
+    reconcile::undo(&every, &host.paths.journal(), &reason, &witness)?;
+    mark.keep(&story.run)?;
+    Ok(Settled {
+        run: story.run,
+        outcome: "rolled-back",
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn verify(call: &Call<'_>) -> Result<Verified, ToolError> {
+    let plan = plan(call)?;
+    let drift = reconcile::drift(&plan);
+    Ok(Verified {
+        converged: drift.is_empty(),
+        drift,
+        notes: plan.notes,
+    })
+}
+
+fn query(call: &Call<'_>, input: Query) -> Result<Queried, ToolError> {
+    let host = host(call)?;
+    let every = plugins::all(&host.declaration);
+    if let Some(only) = &input.plugin
+        && !every.iter().any(|plugin| plugin.name() == only)
+    {
+        let names: Vec<_> = every.iter().map(|plugin| plugin.name()).collect();
+        return Err(ToolError::NotFound(format!(
+            "no plugin is called `{only}`; there are {}",
+            names.join(", ")
+        )));
+    }
+    let mut found = Vec::new();
+    let mut plugins = BTreeMap::new();
+    for plugin in every {
+        let name = plugin.name();
+        if input.plugin.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
+        call.check()?;
+        match plugin.observe() {
+            Ok(seen) => {
+                plugins.insert(name.to_owned(), json!({}));
+                found.extend(
+                    seen.into_iter()
+                        .map(|(resource, seen)| (name, resource, seen)),
+                );
+            }
+            // Asked for by name it must answer; among all, what it lacks is its answer.
+            Err(error) if input.plugin.is_none() => {
+                plugins.insert(name.to_owned(), json!({ "error": error.to_string() }));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (found, next_cursor) = page(found, &input.page)?;
+    for (name, resource, seen) in found {
+        let owner = match seen.owner {
+            Owner::Ours => "ours",
+            Owner::Foreign => "foreign",
+        };
+        if let Some(of_plugin) = plugins.get_mut(name) {
+            of_plugin[resource] = json!({ "owner": owner, "state": seen.state });
+        }
+    }
+    Ok(Queried {
+        plugins,
+        next_cursor,
+    })
+}
+
+fn status(call: &Call<'_>) -> Result<Status, ToolError> {
+    let host = host(call)?;
+    let last = std::fs::read(host.paths.heartbeat()).ok();
+    let awaiting = awaiting(&host)?.map(|(story, deadline_ms)| Awaiting {
+        run: story.run,
+        deadline_ms,
+    });
+    Ok(Status {
+        declaration: call.site.file().map(|file| file.display().to_string()),
+        base: host.paths.base.display().to_string(),
+        reconcile: host.declaration.reconcile.to_string(),
+        last: last.and_then(|text| serde_json::from_slice(&text).ok()),
+        awaiting,
+    })
+}

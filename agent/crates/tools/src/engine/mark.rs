@@ -1,0 +1,82 @@
+//! What was undone since nobody confirmed it is not tried again by a daemon: the mark that says so.
+//!
+//! It names the declaration, not the time: files of the Nix store are all equally old.
+
+use std::fs;
+use std::path::PathBuf;
+
+use declaration::Declaration;
+use reconcile::Recovery;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::host::write_whole;
+use super::site::Paths;
+use crate::error::ToolError;
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    run: String,
+    /// SHA-256 of the declaration that the run was for, as lower-case hex.
+    declaration: String,
+}
+
+/// A mark to be set.
+pub(crate) struct Mark {
+    path: PathBuf,
+    declaration: Option<String>,
+}
+
+impl Mark {
+    /// The mark for the open confirm window; to be taken before its end, which forgets its declaration.
+    pub(crate) fn of_window(paths: &Paths) -> Self {
+        let text = fs::read_to_string(paths.guarded()).ok();
+        let declaration = text.and_then(|text| Declaration::from_json(&text).ok());
+        Self {
+            path: paths.undone(),
+            declaration: declaration.as_ref().map(fingerprint),
+        }
+    }
+
+    /// Sets the mark if a run was found to be over its window, and undone.
+    pub(crate) fn keep_if_undone(self, found: &Recovery) -> Result<(), ToolError> {
+        match found {
+            Recovery::RolledBack { run, .. } => self.keep(run),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets the mark.
+    pub(crate) fn keep(self, run: &str) -> Result<(), ToolError> {
+        let Some(declaration) = self.declaration else {
+            return Ok(());
+        };
+        let content = Content {
+            run: run.to_owned(),
+            declaration,
+        };
+        let text = serde_json::to_vec(&content)
+            .map_err(|error| ToolError::failed("write down what was undone", error))?;
+        write_whole(&self.path, &text)
+    }
+}
+
+/// The run that was undone for want of a confirmation, if it was for this very declaration.
+pub fn unconfirmed(paths: &Paths, declaration: &Declaration) -> Option<String> {
+    let text = fs::read(paths.undone()).ok()?;
+    let content: Content = serde_json::from_slice(&text).ok()?;
+    (content.declaration == fingerprint(declaration)).then_some(content.run)
+}
+
+/// Forgets what was undone: somebody asked for it again.
+pub(crate) fn forget(paths: &Paths) {
+    let _ = fs::remove_file(paths.undone());
+}
+
+fn fingerprint(declaration: &Declaration) -> String {
+    let text = serde_json::to_vec(declaration).unwrap_or_default();
+    Sha256::digest(&text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

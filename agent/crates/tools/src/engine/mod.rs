@@ -1,0 +1,17 @@
+//! The host under the engine: its declaration, its plugins, its lock, and the witness that keeps the ledger.
+
+mod guard;
+pub(crate) mod host;
+mod management;
+pub(crate) mod mark;
+mod session;
+mod site;
+mod witness;
+
+pub use guard::{await_end, awaiting, watch};
+pub use host::{Host, write_whole};
+pub use management::machine_is_starting;
+pub use mark::unconfirmed;
+pub use session::{Changed, Choice, Ended, Limits, Session};
+pub use site::{DEFAULT_FILE, Paths, Site, Source, Turn};
+pub use witness::LedgerWitness;

@@ -1,0 +1,300 @@
+//! Where the host's declaration is, and where its files are.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use declaration::{Access, Declaration, Format};
+use ledger::{Ledger, NewEntry};
+
+use crate::call::Call;
+use crate::error::ToolError;
+
+/// Where the declaration is looked for by default.
+pub const DEFAULT_FILE: &str = "/etc/op-dbus/state.json";
+
+/// Where things are, all derived from the base.
+///
+/// The journal and the lock stand beside the base and not in it, since a run may have to make, mount or
+/// mend the base itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The base directory.
+    pub base: PathBuf,
+}
+
+impl Paths {
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = OsString::from(&self.base);
+        path.push(suffix);
+        PathBuf::from(path)
+    }
+
+    /// The engine's journal.
+    pub fn journal(&self) -> PathBuf {
+        self.beside(".journal")
+    }
+
+    /// The lock that one run at a time holds.
+    pub fn lock(&self) -> PathBuf {
+        self.beside(".lock")
+    }
+
+    /// The declaration under which an open confirm window was begun.
+    pub fn guarded(&self) -> PathBuf {
+        self.beside(".window.json")
+    }
+
+    /// What was undone since nobody confirmed it.
+    pub fn undone(&self) -> PathBuf {
+        self.beside(".undone.json")
+    }
+
+    /// The subvolume that holds the ledger.
+    pub fn timing(&self) -> PathBuf {
+        self.base.join("@timing")
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> PathBuf {
+        self.timing().join("blockchain.db")
+    }
+
+    /// The containers that were made by command.
+    pub fn containers(&self) -> PathBuf {
+        self.base.join("@state/containers.json")
+    }
+
+    /// When the host was last seen in its declared state.
+    pub fn heartbeat(&self) -> PathBuf {
+        self.base.join("@state/last-apply.json")
+    }
+
+    /// What clients keep in the NonNet database.
+    pub fn records(&self) -> PathBuf {
+        self.base.join("@state/records.json")
+    }
+
+    /// The daemon's API socket.
+    pub fn api_socket(&self) -> PathBuf {
+        self.base.join("sockets/api/opdbus.sock")
+    }
+}
+
+/// Where the declaration comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file, read anew whenever it has changed.
+    File(PathBuf),
+    /// A text that was read once, such as standard input.
+    Text(String),
+}
+
+/// What a file was when it was read.
+type Stamp = (u64, u64, i64, i64, u64);
+
+/// The host's declaration and files, as one process sees them.
+pub struct Site {
+    source: Source,
+    base: Option<PathBuf>,
+    read: Mutex<Option<(Stamp, Arc<Declaration>)>>,
+    ledger: Mutex<Option<Ledger>>,
+    busy: Mutex<bool>,
+    free: Condvar,
+}
+
+/// The right to change the host, one at a time in this process; the lock file keeps other processes out.
+pub struct Turn<'a>(&'a Site);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.free.notify_one();
+    }
+}
+
+/// How often a call that waits for its turn looks whether it was taken back.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Site {
+    /// A host whose declaration is at `source`, with another base directory than it says if there is one.
+    pub fn new(source: Source, base: Option<PathBuf>) -> Self {
+        Self {
+            source,
+            base,
+            read: Mutex::default(),
+            ledger: Mutex::default(),
+            busy: Mutex::default(),
+            free: Condvar::new(),
+        }
+    }
+
+    /// Waits until no other call of this process changes the host.
+    pub(crate) fn turn(&self, call: &Call<'_>) -> Result<Turn<'_>, ToolError> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        while *busy {
+            call.check()?;
+            let waited = self.free.wait_timeout(busy, LOOK);
+            busy = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *busy = true;
+        Ok(Turn(self))
+    }
+
+    /// The file that the declaration is read from.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            Source::Text(_) => None,
+        }
+    }
+
+    /// The base that was asked for instead of the declaration's.
+    pub fn base(&self) -> Option<&Path> {
+        self.base.as_deref()
+    }
+
+    /// The declaration as written, before the containers that were made by command join it.
+    pub fn declaration(&self) -> Result<Arc<Declaration>, ToolError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = match &self.source {
+            Source::Text(_) => (0, 0, 0, 0, 0),
+            Source::File(path) => match fs::metadata(path) {
+                Ok(file) => (
+                    file.dev(),
+                    file.ino(),
+                    file.mtime(),
+                    file.mtime_nsec(),
+                    file.size(),
+                ),
+                Err(_) if !path.exists() => {
+                    return Err(ToolError::NotFound(format!(
+                        "there is no declaration at {}. Write one there, or name another with --file; \
+                         `op-dbus schema` says what it may hold",
+                        path.display()
+                    )));
+                }
+                Err(error) => {
+                    return Err(ToolError::failed(
+                        &format!("read {}", path.display()),
+                        error,
+                    ));
+                }
+            },
+        };
+        if let Some((known, declaration)) = &*read
+            && *known == stamp
+        {
+            return Ok(Arc::clone(declaration));
+        }
+        let mut declaration = match &self.source {
+            Source::Text(text) => Declaration::parse(text, Format::Yaml)?,
+            Source::File(path) => Declaration::read(path)?,
+        };
+        if let Some(base) = &self.base {
+            declaration.plugins.btrfs.base.path.clone_from(base);
+        }
+        let declaration = Arc::new(declaration);
+        *read = Some((stamp, Arc::clone(&declaration)));
+        Ok(declaration)
+    }
+
+    /// The declaration, or an empty one where the default file is not there: for what only looks, and for
+    /// containers that are made by command.
+    pub fn declaration_if_any(&self) -> Result<Arc<Declaration>, ToolError> {
+        match &self.source {
+            Source::File(path) if path == Path::new(DEFAULT_FILE) && !path.exists() => {
+                let mut declaration = Declaration::default();
+                if let Some(base) = &self.base {
+                    declaration.plugins.btrfs.base.path.clone_from(base);
+                }
+                Ok(Arc::new(declaration))
+            }
+            _ => self.declaration(),
+        }
+    }
+
+    /// Who may do what; the default where there is no good declaration.
+    pub fn access(&self) -> Access {
+        let declaration = self.declaration_if_any();
+        declaration
+            .map(|declaration| declaration.access.clone())
+            .unwrap_or_default()
+    }
+
+    /// Where things are.
+    pub fn paths(&self) -> Result<Paths, ToolError> {
+        let declaration = self.declaration_if_any()?;
+        Ok(Paths {
+            base: declaration.plugins.btrfs.base.path.clone(),
+        })
+    }
+
+    /// The ledger for readers.
+    pub fn ledger(&self) -> Result<Ledger, ToolError> {
+        let path = self.paths()?.ledger();
+        if !path.exists() {
+            return Err(ToolError::NotFound(format!(
+                "there is no ledger at {}: the first `op-dbus apply` makes it. If the base is elsewhere, \
+                 name it with --base",
+                path.display()
+            )));
+        }
+        Ok(Ledger::open_read_only(&path)?)
+    }
+
+    /// Whether what is changed now can be recorded: no change without a record.
+    ///
+    /// Where the first apply has still to make the ledger's place, the engine keeps the entries until it is
+    /// there.
+    pub(crate) fn can_record(&self) -> Result<(), ToolError> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(ToolError::Refused(
+                "this changes the host and needs root: run it with sudo, or start the daemon, which asks \
+                 who you are"
+                    .to_owned(),
+            ));
+        }
+        self.with_ledger(|_| Ok(()))
+    }
+
+    /// Writes an entry. Without a place for the ledger there is nothing to write to, and the log has it.
+    pub(crate) fn record(&self, entry: NewEntry) -> Result<(), ToolError> {
+        let written = self.with_ledger(|ledger| match ledger {
+            Some(ledger) => ledger.append_all(&[entry.clone()]).map(drop),
+            None => {
+                log::warn!("not in the ledger, which is not there yet: {entry:?}");
+                Ok(())
+            }
+        });
+        // A caller without root cannot write it, and cannot change anything either.
+        match written {
+            Err(error) if !rustix::process::geteuid().is_root() => {
+                log::warn!("not in the ledger: {error}");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn with_ledger(
+        &self,
+        work: impl FnOnce(Option<&Ledger>) -> ledger::Result<()>,
+    ) -> Result<(), ToolError> {
+        let paths = self.paths()?;
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger
+            .as_ref()
+            .is_some_and(|open| open.path() != paths.ledger() || !open.path().exists())
+        {
+            *ledger = None;
+        }
+        if ledger.is_none() && btrfs::is_subvolume(paths.timing()).unwrap_or(false) {
+            *ledger = Some(Ledger::open(paths.ledger())?);
+        }
+        Ok(work(ledger.as_ref())?)
+    }
+}

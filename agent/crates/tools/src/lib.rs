@@ -1,0 +1,23 @@
+//! Everything that may be asked of the host, registered once and served by every door.
+//!
+//! A [`Tool`] has a name, schemas, an effect and the role that it takes. The [`Registry`] is the only way to
+//! call one: it checks the caller's right, the arguments, the plan and the answer, and writes the ledger, so
+//! that no door can do without.
+
+pub mod builtin;
+mod call;
+mod caller;
+pub mod engine;
+mod error;
+mod page;
+mod record;
+mod registry;
+mod schema;
+mod tool;
+
+pub use call::{Call, Cancel, Event, Kind, Options};
+pub use caller::{Accounts, Caller, Door, Role};
+pub use error::ToolError;
+pub use page::{Page, page};
+pub use registry::{Description, Registry};
+pub use tool::{Domain, Effect, Tool};

@@ -1,0 +1,272 @@
+//! The one list of tools, and the one way to call them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ledger::NewEntry;
+use reconcile::{Plan, PlanHash};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::call::{Call, Cancel, Event, Options};
+use crate::caller::{Caller, Role};
+use crate::engine::Site;
+use crate::error::ToolError;
+use crate::record::{self, Ended};
+use crate::tool::{Body, Domain, Effect, Tool};
+
+/// The largest answer that a door carries, in bytes of JSON.
+pub(crate) const LARGEST_ANSWER: usize = 16 << 20;
+
+/// All tools, and the host that they work on.
+pub struct Registry {
+    tools: BTreeMap<&'static str, Tool>,
+    site: Site,
+}
+
+/// A tool as doors show it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// A few words for people.
+    pub title: &'static str,
+    /// What it does and gives.
+    pub description: &'static str,
+    /// What it is about.
+    pub domain: Domain,
+    /// What it does to the host.
+    pub effect: Effect,
+    /// The least role that may call it.
+    pub role: Role,
+    /// The schema of its arguments.
+    pub input_schema: Value,
+    /// The schema of its answer.
+    pub output_schema: Value,
+    /// Arguments that make sense.
+    pub examples: Vec<Value>,
+}
+
+impl Description {
+    /// What there is to say of a tool.
+    pub fn of(tool: &Tool) -> Self {
+        Self {
+            name: tool.name,
+            title: tool.title,
+            description: tool.description,
+            domain: tool.domain,
+            effect: tool.effect,
+            role: tool.role,
+            input_schema: tool.input(),
+            output_schema: tool.output(),
+            examples: tool.examples.clone(),
+        }
+    }
+}
+
+impl Registry {
+    /// A registry of these tools. Of two with one name the first stays; a test sees that there are none.
+    pub fn new(site: Site, tools: Vec<Tool>) -> Self {
+        let mut map = BTreeMap::new();
+        for tool in tools {
+            map.entry(tool.name).or_insert(tool);
+        }
+        Self { tools: map, site }
+    }
+
+    /// The built-in tools.
+    pub fn built_in(site: Site) -> Self {
+        Self::new(site, crate::builtin::all())
+    }
+
+    /// The host that the tools work on.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// All tools, by name.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.values()
+    }
+
+    /// All tools as doors show them, by name.
+    pub fn descriptions(&self) -> impl Iterator<Item = Description> {
+        self.tools().map(Description::of)
+    }
+
+    /// One tool.
+    pub fn tool(&self, name: &str) -> Result<&Tool, ToolError> {
+        self.tools.get(name).ok_or_else(|| {
+            let names: Vec<_> = self.tools.keys().copied().collect();
+            let near = nearest(name, &names);
+            let hint = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+            ToolError::NotFound(format!(
+                "there is no tool `{name}`: {hint}`op-dbus tool list` shows those there are"
+            ))
+        })
+    }
+
+    /// Writes an entry for what a door carries out by itself.
+    pub fn record(&self, entry: NewEntry) -> Result<(), ToolError> {
+        self.site.record(entry)
+    }
+
+    /// Calls a tool: right, arguments, plan, run, answer, record.
+    pub fn call(
+        &self,
+        caller: &Caller,
+        name: &str,
+        arguments: Value,
+        options: Options,
+        cancel: &Cancel,
+        listener: &(dyn Fn(&Event) + Sync),
+    ) -> Result<Value, ToolError> {
+        let tool = self.tool(name)?;
+        let arguments = match arguments {
+            Value::Null => json!({}),
+            arguments => arguments,
+        };
+        let call = Call {
+            caller,
+            site: &self.site,
+            options,
+            cancel: cancel.clone(),
+            listener,
+        };
+        let begun = Instant::now();
+        let mut plan_hash = call.options.plan.clone();
+        let result = carry_out(tool, &call, arguments.clone(), &mut plan_hash);
+        if tool.effect != Effect::Read && !call.options.dry_run && !left_alone(&result) {
+            let ended = Ended {
+                result: result.as_ref(),
+                plan_hash: plan_hash.as_deref(),
+                duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            };
+            let entry = record::entry(tool, caller, &arguments, &ended);
+            self.site.record(entry)?;
+        }
+        result
+    }
+}
+
+/// Whether a change turned out to be none: it leaves no trace.
+fn left_alone(result: &Result<Value, ToolError>) -> bool {
+    match result {
+        Ok(answer) => answer.get("outcome") == Some(&json!("unchanged")),
+        Err(error) => matches!(error, ToolError::Invalid(_) | ToolError::NotFound(_)),
+    }
+}
+
+fn carry_out(
+    tool: &Tool,
+    call: &Call<'_>,
+    arguments: Value,
+    plan_hash: &mut Option<String>,
+) -> Result<Value, ToolError> {
+    permit(tool, call.caller)?;
+    let (input, output) = tool.checks()?;
+    record::fits(input, tool, &arguments)?;
+    call.check()?;
+    let answer = match &tool.body {
+        Body::Read(run) => run(call, arguments)?,
+        Body::Change { preview, .. } if call.options.dry_run => {
+            return Ok(shown(&preview(call, arguments)?));
+        }
+        Body::Change {
+            preview,
+            run,
+            binds,
+        } => {
+            let needs_plan = tool.effect == Effect::Destroy || call.options.plan.is_some();
+            if needs_plan && !binds {
+                let hash = preview(call, arguments.clone())?.hash();
+                bind(call.options.plan.as_deref(), &hash)?;
+                *plan_hash = Some(hash.as_str().to_owned());
+            }
+            call.site.can_record()?;
+            run(call, arguments)?
+        }
+    };
+    if let Some(faults) = crate::schema::faults(output, &answer) {
+        return Err(ToolError::Failed(format!(
+            "{} gave an answer that its own schema does not allow:\n{faults}",
+            tool.name
+        )));
+    }
+    match size(&answer) {
+        size if size > LARGEST_ANSWER => Err(ToolError::TooLarge(size)),
+        _ => Ok(answer),
+    }
+}
+
+fn permit(tool: &Tool, caller: &Caller) -> Result<(), ToolError> {
+    if caller.role.is_some_and(|role| role >= tool.role) {
+        return Ok(());
+    }
+    let has = match (&caller.refusal, caller.role) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(role)) => format!("{} has the role {role}", caller.name),
+        (None, None) => format!("{} has no role on this host", caller.name),
+    };
+    Err(ToolError::Refused(format!(
+        "{} takes the role {}: {has}. Roles are given in the declaration, under `access`",
+        tool.name, tool.role
+    )))
+}
+
+/// Whether the plan that was shown is the one there is now.
+pub(crate) fn bind(shown: Option<&str>, hash: &PlanHash) -> Result<(), ToolError> {
+    match shown {
+        Some(shown) if hash.matches(shown) => Ok(()),
+        Some(shown) => Err(ToolError::PlanChanged {
+            shown: shown.to_owned(),
+            plan: hash.clone(),
+        }),
+        None => Err(ToolError::Unconfirmed {
+            text: format!(
+                "this loses data for good and has to be confirmed: look at the plan (dry_run), then call \
+                 again with its hash, {hash}"
+            ),
+            plan: hash.clone(),
+        }),
+    }
+}
+
+/// A plan as doors show it.
+pub(crate) fn shown(plan: &Plan) -> Value {
+    json!({
+        "plan_hash": plan.hash(),
+        "changes": plan.changes,
+        "notes": plan.notes,
+        "summary": plan.summary(),
+    })
+}
+
+/// The length of the JSON, without making it.
+fn size(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
+}
+
+/// The known name that is most like one that is not.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let scored = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(name, known), *known));
+    let best = scored.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (best.0 > 0.85).then_some(best.1)
+}
