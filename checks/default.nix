@@ -160,7 +160,9 @@ all "eval" evalTests (modulesIn ./eval)
     units = lib.concatMap (
       host:
       map (name: host.config.systemd.units.${name}.unit + "/${name}") (
-        lib.filter (name: lib.hasPrefix "op-dbus" name) (lib.attrNames host.config.systemd.units)
+        lib.filter (name: lib.hasPrefix "op-dbus" name && lib.hasSuffix ".service" name) (
+          lib.attrNames host.config.systemd.units
+        )
       )
     ) (lib.attrValues declared);
   };

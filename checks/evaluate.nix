@@ -60,6 +60,8 @@ let
       };
       containers = anything;
       environment = anything;
+      security = anything;
+      services.dbus = anything;
       system = anything;
       systemd = anything;
       virtualisation = anything;

@@ -9,6 +9,7 @@ let
   exposure = {
     # Root for the whole host is what it is for.
     "op-dbus-apply.service" = "7.5";
+    "op-dbusd.service" = "6.7";
     # The container has limits of its own; its monitor outside has few.
     "op-dbus-container@.service" = "9.8";
   };

@@ -25,7 +25,13 @@ let
     ++ schema.badNames "Lxc" [ "services" "operation-dbus" "lxc" ] cfg.lxc
     ++ schema.badNames "Btrfs" [ "services" "operation-dbus" "btrfs" "extraSubvolumes" ] {
       subvolumes = cfg.btrfs.extraSubvolumes;
-    };
+    }
+    ++ schema.badNames "Access" [ "services" "operation-dbus" "access" ] cfg.access;
+
+  command =
+    name: words:
+    optional (words == [ ] || !lib.hasPrefix "/" (lib.head words))
+      "${prefix}.access.commands.${name} has to begin with the absolute path of a program, which is not looked for: write one such as \"\${pkgs.coreutils}/bin/df\".";
 
   container =
     name: one:
@@ -156,6 +162,7 @@ in
         (
           general
           ++ names
+          ++ concatLists (mapAttrsToList command cfg.access.commands)
           ++ concatLists (mapAttrsToList container containers)
           ++ concatLists (mapAttrsToList flows cfg.openflow.bridges)
           ++ concatLists (mapAttrsToList bridge cfg.ovs.bridges)

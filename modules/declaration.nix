@@ -41,6 +41,19 @@ let
     // optionalAttrs (cfg.ovs.bridges != { }) { inherit (cfg) ovs; }
     // optionalAttrs (cfg.openflow.bridges != { }) { inherit (cfg) openflow; }
     // optionalAttrs (cfg.lxc.templates != { } || cfg.lxc.containers != { }) { inherit (cfg) lxc; };
+  }
+  // optionalAttrs cfg.daemon.enable {
+    inherit (cfg) reconcile;
+    access = {
+      viewer = {
+        users = cfg.roles.viewer;
+        # Who reaches the sockets.
+        groups = [ "opdbus" ];
+      };
+      operator.users = cfg.roles.operator;
+      admin.users = cfg.roles.admin;
+      inherit (cfg.access) files commands;
+    };
   };
 
   canRun = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;

@@ -5,6 +5,7 @@
     ./agent.nix
     ./assertions.nix
     ./containers.nix
+    ./daemon.nix
     ./declaration.nix
     ./fabric.nix
     ./mesh.nix

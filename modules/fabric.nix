@@ -3,6 +3,7 @@
 { config, lib, ... }:
 let
   cfg = config.services.operation-dbus;
+  agentUnits = import ./agent-units.nix { inherit lib cfg; };
   bridges = cfg.ovs.bridges;
   uplinks = lib.unique (lib.concatMap (bridge: bridge.uplinks) (lib.attrValues bridges));
   addressed = lib.attrNames (lib.filterAttrs (_: bridge: bridge.addresses != [ ]) bridges);
@@ -11,17 +12,18 @@ in
   config = lib.mkIf (cfg.enable && bridges != { }) {
     virtualisation.vswitch.enable = true;
 
-    systemd.services.op-dbus-apply = {
-      wants = [ "ovs-vswitchd.service" ];
-      after = [ "ovs-vswitchd.service" ];
-    };
-
-    # The agent moves what addresses and routes a link has to its bridge, and back if the change is undone. networkd
-    # would take them away before that, so it hears of its new configuration when the change is kept.
-    systemd.services.systemd-networkd = lib.mkIf (uplinks != [ ]) { reloadTriggers = lib.mkForce [ ]; };
-    systemd.services.op-dbus-apply.serviceConfig.ExecStartPost = lib.mkIf (uplinks != [ ]) (
-      "-${lib.getExe' config.systemd.package "networkctl"} reload"
-    );
+    systemd.services = lib.mkMerge [
+      (agentUnits (_: {
+        wants = [ "ovs-vswitchd.service" ];
+        after = [ "ovs-vswitchd.service" ];
+      }))
+      (lib.mkIf (uplinks != [ ]) {
+        # The agent moves what addresses and routes a link has to its bridge, and back if the change is undone. networkd
+        # would take them away before that, so it hears of its new configuration when the change is kept.
+        systemd-networkd.reloadTriggers = lib.mkForce [ ];
+        op-dbus-apply.serviceConfig.ExecStartPost = "-${lib.getExe' config.systemd.package "networkctl"} reload";
+      })
+    ];
 
     systemd.network.networks =
       # The bridge has the addresses; a link in it has none.

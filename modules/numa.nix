@@ -1,13 +1,16 @@
 { config, lib, ... }:
 let
   cfg = config.services.operation-dbus;
+  agentUnits = import ./agent-units.nix { inherit lib cfg; };
 in
 {
   config = lib.mkIf (cfg.enable && cfg.numa.enable) {
-    systemd.services.op-dbus-apply.serviceConfig = {
-      NUMAPolicy = "preferred";
-      NUMAMask = toString cfg.numa.node;
-      CPUAffinity = if cfg.numa.cpuList == null then "numa" else cfg.numa.cpuList;
-    };
+    systemd.services = agentUnits (_: {
+      serviceConfig = {
+        NUMAPolicy = "preferred";
+        NUMAMask = toString cfg.numa.node;
+        CPUAffinity = if cfg.numa.cpuList == null then "numa" else cfg.numa.cpuList;
+      };
+    });
   };
 }

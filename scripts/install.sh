@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs the release binary, its manual page, its completions and its unit below DESTDIR and PREFIX, or,
-# with --remove, takes them away again. The unit is not enabled.
+# Installs the release binary, its manual page, its completions, its units and its policies below DESTDIR and PREFIX,
+# or, with --remove, takes them away again. No unit is enabled, and none is started anew.
 set -euo pipefail
 prefix=$(realpath --canonicalize-missing "${DESTDIR:-}${PREFIX:-/usr/local}")
+root=$(realpath --canonicalize-missing "${DESTDIR:-}/")
+root=${root%/}
 cd "$(dirname "$0")/../agent"
 
 binary=$prefix/bin/op-dbus
@@ -10,10 +12,17 @@ manual=$prefix/share/man/man1/op-dbus.1
 bash=$prefix/share/bash-completion/completions/op-dbus
 zsh=$prefix/share/zsh/site-functions/_op-dbus
 fish=$prefix/share/fish/vendor_completions.d/op-dbus.fish
-unit=$prefix/lib/systemd/system/op-dbus-apply.service
+units=$prefix/lib/systemd/system
+group=$prefix/lib/sysusers.d/op-dbus.conf
+activation=$prefix/share/dbus-1/system-services/org.opdbus1.service
+# The bus and polkit look below /usr/local for neither.
+bus=$root/etc/dbus-1/system.d/org.opdbus1.conf
+actions=$root/usr/share/polkit-1/actions/org.opdbus1.policy
+unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket)
 
 if [[ ${1:-} == --remove ]]; then
-    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "$unit"
+    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
+        "$bus" "$actions"
     exit
 fi
 
@@ -28,6 +37,13 @@ generate "$manual" man
 generate "$bash" completions bash
 generate "$zsh" completions zsh
 generate "$fish" completions fish
-sed "s|@prefix@|${PREFIX:-/usr/local}|" ../images/debian/op-dbus-apply.service |
-    install -D --mode=0644 /dev/stdin "$unit"
+for unit in "${unit_names[@]}"; do
+    sed "s|@prefix@|${PREFIX:-/usr/local}|" "../images/debian/$unit" |
+        install -D --mode=0644 /dev/stdin "$units/$unit"
+done
+install -D --mode=0644 ../images/debian/op-dbus.sysusers "$group"
+install -D --mode=0644 dbus/org.opdbus1.service "$activation"
+install -D --mode=0644 dbus/org.opdbus1.conf "$bus"
+install -D --mode=0644 dbus/org.opdbus1.policy "$actions"
 echo "installed $binary; begin with: op-dbus doctor"
+echo "for the daemon: systemd-sysusers && systemctl daemon-reload && systemctl enable --now op-dbusd"

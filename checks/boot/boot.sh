@@ -24,6 +24,14 @@ lxc.net.0.flags = up
 END
 }
 
+# What the package has besides its program: what the bus and polkit read.
+boot_policies() {
+    local share=$nixos_work/prebuilt/op-dbus/share source=$nixos_root/agent/dbus
+    install -D --mode=0644 --target-directory="$share/dbus-1/system.d" "$source/org.opdbus1.conf"
+    install -D --mode=0644 --target-directory="$share/dbus-1/system-services" "$source/org.opdbus1.service"
+    install -D --mode=0644 --target-directory="$share/polkit-1/actions" "$source/org.opdbus1.policy"
+}
+
 # boot_up HOST OPTION…: boots it, or switches what is up.
 boot_up() {
     local host=$1
@@ -45,7 +53,7 @@ boot_json() {
 
 boot_fail() {
     echo "$1: $2" >&2
-    boot_in "$1" journalctl --unit op-dbus-apply --output cat --no-pager --lines 25 >&2 || tail -n 20 "$nixos_work/boot-$1" >&2
+    boot_in "$1" journalctl --unit op-dbus-apply --unit op-dbusd --output cat --no-pager --lines 25 >&2 || tail -n 20 "$nixos_work/boot-$1" >&2
     return 1
 }
 
@@ -79,6 +87,28 @@ boot_demo_is_right() {
     boot_in $host systemctl restart op-dbus-apply || { boot_fail $host "not applied again" || return; }
     boot_in $host journalctl --unit op-dbus-apply --output cat --no-pager --lines 5 | grep --quiet 'Nothing to do' ||
         boot_fail $host "a second apply did something"
+}
+
+# The daemon runs, mends, answers by socket and by bus, and ends when it is told to.
+boot_daemon_answers() {
+    local host=demo socket answer
+    boot_in $host timeout 30 bash -c 'until systemctl is-active --quiet op-dbusd; do sleep 0.1; done' ||
+        { boot_fail $host "the daemon does not run" || return; }
+    for socket in /run/op-dbus/jsonrpc.sock /var/lib/op-dbus/sockets/api/opdbus.sock; do
+        [[ $(boot_in $host stat --format='%F %U:%G %a' $socket) == "socket root:opdbus 660" ]] ||
+            { boot_fail $host "$socket is not a socket of the group" || return; }
+    done
+    boot_in $host ovs-ofctl --protocols=OpenFlow13 del-flows opdemo0
+    boot_in $host systemctl reload op-dbusd
+    boot_in $host timeout 30 bash -c 'until op-dbus --here verify; do sleep 0.5; done' >/dev/null ||
+        { boot_fail $host "it does not mend" || return; }
+    answer=$(boot_in $host busctl --json=short call org.opdbus1 /org/opdbus1 org.opdbus1.State Verify | sed -n '/^{/p')
+    [[ $(jq --raw-output '.data[0] | fromjson | .converged' <<<"$answer") == true ]] ||
+        { boot_fail $host "it does not answer on the bus: $answer" || return; }
+    boot_in $host timeout 5 systemctl stop op-dbusd.service || { boot_fail $host "it does not end" || return; }
+    # Asking starts it again.
+    boot_in $host busctl call org.opdbus1 /org/opdbus1 org.opdbus1.State Verify >/dev/null ||
+        boot_fail $host "the bus does not start it"
 }
 
 boot_demo_in_container() {
@@ -180,7 +210,9 @@ boot_has_qemu() {
 
 nixos_boot() {
     boot_devices
+    boot_policies
     check "NixOS: the demo boots in a container" boot_demo_in_container
+    check "NixOS: the daemon of the demo answers" boot_daemon_answers
     check "NixOS: the card moves into a bridge, or back" boot_uplink_moves_and_comes_back
     "$nixos_lab/down" demo
     check "NixOS: a boot waits for nobody" boot_demo_in_container --module "$nixos_tree/checks/boot/window.nix"

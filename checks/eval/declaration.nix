@@ -6,7 +6,7 @@ let
 in
 {
   testTheLeastHasTheStandardBase = {
-    expr = declaration { };
+    expr = declaration { daemon.enable = false; };
     expected = {
       version = "1.0";
       plugins.btrfs = {

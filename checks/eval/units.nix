@@ -50,6 +50,7 @@ in
     expected = [
       "op-dbus-apply"
       "op-dbus-container@"
+      "op-dbusd"
     ];
   };
 
@@ -140,11 +141,6 @@ in
       true
       false
     ];
-  };
-
-  testRolesJoinTheGroup = {
-    expr = lib.elem "opdbus" hosts.workstation.config.users.users.admin.extraGroups;
-    expected = true;
   };
 
   testTheDeploymentIsMarked = {

@@ -1,18 +1,6 @@
 { lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
-
-  users =
-    meaning:
-    mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [ "alice" ];
-      description = ''
-        Users of this host who ${meaning}. They join the group `opdbus`, whose members reach the sockets below
-        `/var/lib/op-dbus/sockets`. The commands of this version need root, whatever the role.
-      '';
-    };
 in
 {
   options.services.operation-dbus = {
@@ -29,12 +17,6 @@ in
         With null, changes that touch the management path (the link of a default route and what carries it) wait
         60 seconds and others do not wait.
       '';
-    };
-
-    roles = {
-      viewer = users "may look at everything and change nothing";
-      operator = users "may also change things";
-      admin = users "may also destroy data, after confirming it";
     };
   };
 }

@@ -3,6 +3,7 @@
   imports = [
     ./agent.nix
     ./containers.nix
+    ./daemon.nix
     ./declaration.nix
     ./fabric.nix
     ./ledger.nix

@@ -1,0 +1,4 @@
+{
+  message = "access.commands.nothing has to begin with the absolute path of a program";
+  config.access.commands.nothing = [ ];
+}

@@ -1,0 +1,5 @@
+{
+  message = "an absolute path without";
+  byType = true;
+  config.access.files.read = [ "etc" ];
+}

@@ -1,0 +1,5 @@
+{
+  message = ''"enforce"'';
+  byType = true;
+  config.reconcile = "always";
+}
