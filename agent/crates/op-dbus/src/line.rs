@@ -21,7 +21,10 @@ pub(crate) struct Line<'a> {
 }
 
 enum End {
-    Here { registry: Registry, caller: Caller },
+    Here {
+        registry: Box<Registry>,
+        caller: Box<Caller>,
+    },
     Daemon(Client),
 }
 
@@ -63,7 +66,8 @@ impl<'a> Line<'a> {
         caller.on_behalf_of = ["SUDO_USER", "DOAS_USER"]
             .iter()
             .find_map(|name| std::env::var(name).ok());
-        let registry = Registry::built_in(site);
+        let registry = Box::new(Registry::built_in(site));
+        let caller = Box::new(caller);
         Ok(Self {
             screen,
             end: End::Here { registry, caller },

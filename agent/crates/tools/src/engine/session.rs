@@ -278,11 +278,13 @@ fn careful(plan: Plan, limits: &Limits) -> (Plan, Vec<Key>) {
     let mut kept = BTreeSet::new();
     let mut left = Vec::new();
     for change in &plan.changes {
-        let harmless = !(limits.careful && change.destroys)
-            && !limits.except.contains(&change.key())
-            && !change.disrupts.iter().any(|link| protected.contains(link));
+        let touches = change.disrupts.iter().any(|link| protected.contains(link));
+        let harmful = (limits.careful && change.destroys) || touches;
         // Requirements come earlier in the list: what needs something that is left alone is left alone too.
-        if harmless && change.requires.iter().all(|key| kept.contains(key)) {
+        if !harmful
+            && !limits.except.contains(&change.key())
+            && change.requires.iter().all(|key| kept.contains(key))
+        {
             kept.insert(change.key());
         } else {
             left.push(change.key());

@@ -264,7 +264,7 @@ impl Site {
     /// Writes an entry. Without a place for the ledger there is nothing to write to, and the log has it.
     pub(crate) fn record(&self, entry: NewEntry) -> Result<(), ToolError> {
         let written = self.with_ledger(|ledger| match ledger {
-            Some(ledger) => ledger.append_all(&[entry.clone()]).map(drop),
+            Some(ledger) => ledger.append_all(std::slice::from_ref(&entry)).map(drop),
             None => {
                 log::warn!("not in the ledger, which is not there yet: {entry:?}");
                 Ok(())

@@ -1,12 +1,11 @@
 //! Where calls from the bus become calls of tools.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::{collections::HashMap, sync::PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
-use tools::{Cancel, Door, Event, Options, Role};
+use tools::{Cancel, Door, Event, Options, Role, Tool};
 use zbus::Connection;
 use zbus::message::Header;
 use zbus::names::BusName;
@@ -15,14 +14,37 @@ use zbus::object_server::SignalEmitter;
 use super::authority::Authority;
 use super::error::Error;
 use super::interfaces::ToolsSignals;
+use super::options::brief;
+use crate::doors::frame::LARGEST;
 use crate::doors::{Hall, Request};
+
+/// No tool has a longer name, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// No plan's hash has more digits.
+const LONGEST_HASH: usize = 128;
+
+/// A call by the caller's name on the bus and the serial of its message.
+type Key = (String, u32);
 
 /// What the interfaces share.
 pub(super) struct Desk {
     pub(super) hall: Arc<Hall>,
     authority: Authority,
-    /// Calls on their way, by the caller's name on the bus and the serial of its message.
-    calls: Mutex<HashMap<(String, u32), Cancel>>,
+    /// Calls on their way.
+    calls: Mutex<HashMap<Key, Cancel>>,
+}
+
+/// A call on its way, until this is dropped.
+struct Underway<'a> {
+    desk: &'a Desk,
+    key: Key,
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.desk.calls().remove(&self.key);
+    }
 }
 
 impl Desk {
@@ -51,9 +73,24 @@ impl Desk {
         }
     }
 
+    fn calls(&self) -> MutexGuard<'_, HashMap<Key, Cancel>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tool of that name. The bus carries names of many megabytes, which are none.
+    pub(super) fn tool(&self, name: &str) -> Result<&Tool, Error> {
+        match name.len() > LONGEST_NAME {
+            true => Err(Error::NotFound(format!(
+                "there is no tool `{}`",
+                brief(name)
+            ))),
+            false => Ok(self.hall.registry.tool(name)?),
+        }
+    }
+
     /// Takes back a call of the same sender; whether there was one.
     pub(super) fn cancel(&self, sender: &str, serial: u32) -> bool {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = self.calls();
         let call = calls.get(&(sender.to_owned(), serial));
         call.inspect(|cancel| cancel.cancel()).is_some()
     }
@@ -68,23 +105,30 @@ impl Desk {
         arguments: Value,
         options: Options,
     ) -> Result<String, Error> {
-        let role = self.hall.registry.tool(tool)?.role;
+        let role = self.tool(tool)?.role;
+        if header.primary().body_len() as usize > LARGEST {
+            return Err(Error::Invalid(format!(
+                "a call has more than {LARGEST} bytes"
+            )));
+        }
+        if let Some(plan) = options.plan.as_ref().filter(|plan| plan.len() > LONGEST_HASH) {
+            return Err(Error::Invalid(format!("`{}` is no hash of a plan", brief(plan))));
+        }
+        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
+        let serial = header.primary().serial_num().get();
+        let cancel = Cancel::default();
+        let key = (sender.clone(), serial);
+        self.calls().insert(key.clone(), cancel.clone());
+        // It can be taken back while polkit is asked, too.
+        let _underway = Underway { desk: self, key };
         let verdict = self.authority.judge(header, role, tool).await;
         let mut caller = self.hall.caller(verdict.uid, Door::Dbus);
         caller.role = verdict.role;
         caller.refusal = verdict.refusal;
         caller.interactive = verdict.interactive;
-        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
-        let serial = header.primary().serial_num().get();
-        let cancel = Cancel::default();
-        let key = (sender.clone(), serial);
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), cancel.clone());
         let emitter = match BusName::try_from(sender) {
             Ok(sender) => emitter.to_owned().set_destination(sender),
-            Err(error) => return Err(Error::Bus(error.into())),
+            Err(error) => return Err(Error::Bus(error)),
         };
         let (events, mut told) = unbounded_channel::<Event>();
         let request = Request {
@@ -109,10 +153,6 @@ impl Desk {
             }
         };
         let (result, ()) = tokio::join!(call, telling);
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
         let code = result.as_ref().err().map_or("", |error| error.code());
         let _ = emitter.completed(serial, tool, result.is_ok(), code).await;
         Ok(result?.to_string())

@@ -312,7 +312,7 @@ impl Tools {
 
     /// What one tool does, takes and gives, as JSON.
     fn describe(&self, name: &str) -> Result<String, Error> {
-        let tool = self.0.hall.registry.tool(name)?;
+        let tool = self.0.tool(name)?;
         Ok(json!(Description::of(tool)).to_string())
     }
 

@@ -9,6 +9,9 @@ use zbus::wire::{OwnedVariant, Variant};
 
 use super::error::Error;
 
+/// How much of a text that is no use is repeated to who sent it.
+const SHOWN: usize = 64;
+
 /// Named values of a call.
 pub(super) type Named = HashMap<String, OwnedVariant>;
 
@@ -27,20 +30,30 @@ pub(super) fn options(named: &Named) -> Result<Options, Error> {
         let value = plain(key, value)?;
         match (key.as_str(), &value) {
             ("dry_run", Value::Bool(dry_run)) => options.dry_run = *dry_run,
-            ("plan", Value::String(plan)) => options.plan = Some(plan.clone()),
-            ("timeout_ms", Value::Number(limit)) => {
+            ("plan", Value::String(plan)) => {
+                options.plan = Some(plan.clone())
+            }
+            ("timeout_ms", Value::Number(limit)) if limit.is_u64() => {
                 let limit = limit.as_u64().map(Duration::from_millis);
                 options.deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
             }
             _ => {
                 return Err(Error::Invalid(format!(
-                    "there is no option `{key}` with the value {value}; there are dry_run (b), plan (s) and \
-                     timeout_ms (t)"
+                    "`{}` is no option, or not as it should be: there are dry_run (b), plan (s) and timeout_ms (t)",
+                    brief(key)
                 )));
             }
         }
     }
     Ok(options)
+}
+
+/// The beginning of a text that may be very long.
+pub(super) fn brief(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn plain(key: &str, value: &Variant<'_>) -> Result<Value, Error> {
@@ -53,7 +66,7 @@ fn plain(key: &str, value: &Variant<'_>) -> Result<Value, Error> {
         Variant::U32(value) => json!(value),
         Variant::I64(value) => json!(value),
         Variant::U64(value) => json!(value),
-        Variant::F64(value) => json!(value),
+        Variant::F64(value) if value.is_finite() => json!(value),
         Variant::Str(value) => json!(value.as_str()),
         Variant::Variant(value) => plain(key, value)?,
         Variant::Array(values) => {
@@ -62,7 +75,8 @@ fn plain(key: &str, value: &Variant<'_>) -> Result<Value, Error> {
         }
         other => {
             return Err(Error::Invalid(format!(
-                "`{key}` has the type {}, for which there is no use here",
+                "`{}` has the type {}, or a value, for which there is no use here",
+                brief(key),
                 other.value_signature()
             )));
         }
