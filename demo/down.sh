@@ -95,6 +95,16 @@ unmount_base() {
     done < <(losetup --noheadings --output NAME --associated "$sandbox/base.img" 2>/dev/null)
 }
 
+# First, since it would start again what is stopped.
+stop_agent() {
+    local pid
+    pid=$(cat "$run_dir/op-dbusd.pid" 2>/dev/null) || return 0
+    [[ $(readlink "/proc/$pid/exe") == */op-dbus ]] || return 0
+    kill "$pid"
+    gone 10 test -d "/proc/$pid" || kill -KILL "$pid"
+}
+
+stop_agent
 stop_containers
 remove_units
 mapfile -t links < <(ports)

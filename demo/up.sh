@@ -92,6 +92,31 @@ received() {
     done
 }
 
+# Without a name on the bus, which may have a daemon already.
+start_daemon() {
+    local tries=100
+    if ! kill -0 "$(cat "$run_dir/op-dbusd.pid" 2>/dev/null)" 2>/dev/null; then
+        "$program" --file "$sandbox/demo.yaml" daemon --no-bus --jsonrpc "$run_dir/jsonrpc.sock" \
+            </dev/null >"$run_dir/op-dbusd.log" 2>&1 &
+        echo $! >"$run_dir/op-dbusd.pid"
+        disown
+    fi
+    until [[ -S $base/sockets/api/opdbus.sock ]]; do
+        ((tries-- > 0)) || return 1
+        sleep 0.1
+    done
+}
+
+runs_again() {
+    local tries=50
+    until [[ $(lxc-info --lxcpath="$base/@containers" --name=web-01 --state --no-humanize) == RUNNING ]] &&
+        agent verify >/dev/null 2>&1; do
+        ((tries-- > 0)) || return 1
+        sleep 0.1
+    done
+    echo "web-01 runs again"
+}
+
 # Whoever brings the program brings what it needs too.
 if [[ -n ${DEMO_PROGRAM-} ]]; then
     program=$DEMO_PROGRAM
@@ -133,6 +158,18 @@ op container exec web-01 -- ping -c 3 -W 2 10.99.0.12
 
 say "Sending a message from one container to another, through a Unix socket"
 exchange_over_socket
+
+say "Starting the daemon, which keeps it so"
+start_daemon
+op status
+
+say "Killing a container, which the daemon starts again"
+lxc-stop --lxcpath="$base/@containers" --name=web-01 --kill
+runs_again
+op container exec web-01 -- ping -c 1 -W 2 10.99.0.12
+
+say "Calling a tool by the daemon's socket"
+op tool call ledger_verify
 
 say "Reading the ledger, and verifying its chain"
 op ledger log -n 12
