@@ -43,7 +43,7 @@ impl Client {
         // The socket may be there before the daemon is, and the daemon may be on its way out.
         let _ = stream.set_read_timeout(Some(PATIENCE));
         let mut client = Self::over(stream)?;
-        let Ok(status) = client.request("daemon.status", json!({}), &|_| {}) else {
+        let Ok(status) = client.status() else {
             return Ok(None);
         };
         let _ = client.writer.set_read_timeout(None);
@@ -67,6 +67,11 @@ impl Client {
     /// The daemon's process id.
     pub(crate) fn daemon(&self) -> u64 {
         self.daemon
+    }
+
+    /// How the daemon stands.
+    pub(crate) fn status(&mut self) -> Result<Value, Failure> {
+        self.request("daemon.status", json!({}), &|_| {})
     }
 
     /// Calls a tool.

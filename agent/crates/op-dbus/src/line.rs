@@ -95,6 +95,14 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// How the daemon stands, if it is at the other end.
+    pub(crate) fn daemon(&mut self) -> Result<Option<Value>, Failure> {
+        match &mut self.end {
+            End::Here { .. } => Ok(None),
+            End::Daemon(client) => client.status().map(Some),
+        }
+    }
+
     /// Reads with a tool, into what it gives.
     pub(crate) fn read<T: DeserializeOwned>(
         &mut self,

@@ -11,6 +11,7 @@ pub mod engine;
 mod error;
 mod page;
 mod record;
+mod refusals;
 mod registry;
 mod schema;
 mod tool;

@@ -12,6 +12,12 @@ use crate::tool::Tool;
 /// Longer texts are kept as their length and hash.
 const LONGEST: usize = 1024;
 
+/// Longer arguments, all together, are kept as their length and hash.
+const LONGEST_OF_ALL: usize = 16 << 10;
+
+/// The largest number that the ledger keeps as one (RFC 8785, section 3.2.2.3).
+const LARGEST_NUMBER: f64 = 9_007_199_254_740_991.0;
+
 /// Arguments that name what a call is about, the most telling first.
 const TARGETS: [&str; 6] = ["name", "unit", "path", "bridge", "packages", "plugin"];
 
@@ -44,11 +50,11 @@ pub(crate) fn entry(
     let mut metadata = json!({
         "actor": caller.actor(),
         "effect": tool.effect,
-        "arguments": redacted(&tool.input(), arguments),
+        "arguments": bounded(redacted(&tool.input(), arguments)),
         "duration_ms": ended.duration_ms,
     });
     if let Some(plan_hash) = ended.plan_hash {
-        metadata["plan_hash"] = json!(plan_hash);
+        metadata["plan_hash"] = bounded_text(plan_hash);
     }
     match ended.result {
         Ok(result) => {
@@ -64,7 +70,7 @@ pub(crate) fn entry(
                 "failed"
             };
             metadata["outcome"] = json!(outcome);
-            metadata["error"] = json!(error.to_string());
+            metadata["error"] = json!(beginning(&error.to_string()));
             if let ToolError::RolledBack(changed) = error {
                 metadata["run"] = json!(changed.run);
             }
@@ -113,7 +119,39 @@ fn redacted(schema: &Value, arguments: &Value) -> Value {
             items.map(|item| redacted(&schema["items"], item)).collect()
         }
         Value::String(text) if text.len() > LONGEST => digest(arguments),
+        // A caller whose call is refused may have sent any; the refusal has to be kept all the same.
+        Value::Number(number)
+            if !number
+                .as_f64()
+                .is_some_and(|value| value.abs() <= LARGEST_NUMBER) =>
+        {
+            json!(number.to_string())
+        }
         other => other.clone(),
+    }
+}
+
+/// Arguments, or their digest where there is too much of them.
+fn bounded(arguments: Value) -> Value {
+    match arguments.to_string().len() > LONGEST_OF_ALL {
+        true => digest(&arguments),
+        false => arguments,
+    }
+}
+
+/// A text, or its digest where it is long.
+fn bounded_text(text: &str) -> Value {
+    match text.len() > LONGEST {
+        true => digest(&json!(text)),
+        false => json!(text),
+    }
+}
+
+/// The beginning of a text that may be very long.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_OF_ALL / 4) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -14,15 +14,20 @@ use crate::caller::{Caller, Role};
 use crate::engine::Site;
 use crate::error::ToolError;
 use crate::record::{self, Ended};
+use crate::refusals::Refusals;
 use crate::tool::{Body, Domain, Effect, Tool};
 
 /// The largest answer that a door carries, in bytes of JSON.
 pub(crate) const LARGEST_ANSWER: usize = 16 << 20;
 
+/// The longest name of a tool, which is what most clients accept.
+const LONGEST_NAME: usize = 64;
+
 /// All tools, and the host that they work on.
 pub struct Registry {
     tools: BTreeMap<&'static str, Tool>,
     site: Site,
+    refusals: Refusals,
 }
 
 /// A tool as doors show it.
@@ -72,7 +77,11 @@ impl Registry {
         for tool in tools {
             map.entry(tool.name).or_insert(tool);
         }
-        Self { tools: map, site }
+        Self {
+            tools: map,
+            site,
+            refusals: Refusals::default(),
+        }
     }
 
     /// The built-in tools.
@@ -97,6 +106,11 @@ impl Registry {
 
     /// One tool.
     pub fn tool(&self, name: &str) -> Result<&Tool, ToolError> {
+        if name.len() > LONGEST_NAME {
+            return Err(ToolError::NotFound(format!(
+                "the name of a tool has at most {LONGEST_NAME} characters"
+            )));
+        }
         self.tools.get(name).ok_or_else(|| {
             let names: Vec<_> = self.tools.keys().copied().collect();
             let near = nearest(name, &names);
@@ -143,7 +157,18 @@ impl Registry {
                 plan_hash: plan_hash.as_deref(),
                 duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             };
-            let entry = record::entry(tool, caller, &arguments, &ended);
+            let mut entry = record::entry(tool, caller, &arguments, &ended);
+            let refused = result.as_ref().is_err_and(ToolError::is_refusal);
+            match refused.then(|| self.refusals.admit(caller.uid, begun)) {
+                Some(None) => {
+                    log::warn!("{} is refused {} again and again", caller.name, tool.name);
+                    return result;
+                }
+                Some(Some(left_out)) if left_out > 0 => {
+                    entry.metadata["left_out_before"] = json!(left_out);
+                }
+                _ => {}
+            }
             self.site.record(entry)?;
         }
         result
@@ -179,7 +204,7 @@ fn carry_out(
             binds,
         } => {
             let needs_plan = tool.effect == Effect::Destroy || call.options.plan.is_some();
-            if needs_plan && !binds {
+            if needs_plan && (!binds || call.options.plan.is_none()) {
                 let hash = preview(call, arguments.clone())?.hash();
                 bind(call.options.plan.as_deref(), &hash)?;
                 *plan_hash = Some(hash.as_str().to_owned());

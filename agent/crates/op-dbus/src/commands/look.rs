@@ -54,15 +54,38 @@ fn rows((plugin, resources): (&String, &Value)) -> Vec<Vec<String>> {
 }
 
 pub(super) fn status(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
-    let answer = line.call("state_status", json!({}), Options::default())?;
+    let mut answer = line.call("state_status", json!({}), Options::default())?;
+    if let Some(daemon) = line.daemon()? {
+        answer["daemon"] = daemon;
+    }
+    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     screen.result(&answer, || {
-        let lines = answer.as_object().into_iter().flatten();
-        let rows: Vec<_> = lines
-            .map(|(key, value)| {
-                let text = value.as_str().map(str::to_owned);
-                vec![key.clone(), text.unwrap_or_else(|| value.to_string())]
-            })
-            .collect();
+        let mut rows = vec![
+            vec!["declaration".to_owned(), word(&answer["declaration"])],
+            vec!["base".to_owned(), word(&answer["base"])],
+            vec!["reconcile".to_owned(), word(&answer["reconcile"])],
+            vec![
+                "last seen as declared".to_owned(),
+                word(&answer["last"]["time"]),
+            ],
+        ];
+        if let Some(run) = answer["awaiting"]["run"].as_str() {
+            let text =
+                format!("run {run}: `op-dbus confirm` keeps it, `op-dbus rollback` undoes it");
+            rows.push(vec!["waits to be confirmed".to_owned(), text]);
+        }
+        let daemon = &answer["daemon"];
+        let running = match daemon["pid"].as_u64() {
+            Some(pid) => format!("process {pid}, for {} s", daemon["uptime_s"]),
+            None => "not asked".to_owned(),
+        };
+        rows.push(vec!["daemon".to_owned(), running]);
+        if let Some(text) = daemon["host"]["text"].as_str() {
+            rows.push(vec![
+                "state".to_owned(),
+                format!("{}: {text}", word(&daemon["host"]["state"])),
+            ]);
+        }
         table(&["HOST", ""], &rows)
     });
     Ok(0)

@@ -16,7 +16,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use declaration::Declaration;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -128,7 +127,7 @@ fn sources(host: &Host) -> Vec<Source> {
         sources.extend(sockets.map(Source::Flows));
     }
     if Path::new("/run/systemd/system").is_dir() {
-        sources.push(Source::Units(units_of(declaration)));
+        sources.push(Source::Units(units_of(host)));
     }
     let containers = base.join("@containers");
     sources.extend(
@@ -140,13 +139,14 @@ fn sources(host: &Host) -> Vec<Source> {
 }
 
 /// The units whose end or failure is drift.
-fn units_of(declaration: &Declaration) -> Vec<String> {
+fn units_of(host: &Host) -> Vec<String> {
+    let (declaration, base) = (&host.declaration, &host.paths.base);
     let containers = declaration
         .plugins
         .lxc
         .iter()
         .flat_map(|lxc| lxc.containers.keys());
-    let containers = containers.map(|name| format!("op-dbus-container@{name}.service"));
+    let containers = containers.map(|name| plugins::lxc::unit_of(base, name));
     let declared = declaration
         .plugins
         .systemd

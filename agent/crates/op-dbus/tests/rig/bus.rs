@@ -18,6 +18,9 @@ pub const PATH: &str = "/org/opdbus1";
 /// The policy that is shipped.
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dbus/org.opdbus1.conf");
 
+/// As on a host; dbus-daemon's own would be lower.
+const LIMITS: &str = r#"<limit name="max_replies_per_connection">50000</limit>"#;
+
 /// Everybody may do everything.
 const OPEN: &str = r#"<policy context="default"><allow user="*"/><allow own="*"/>
   <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/></policy>"#;
@@ -79,7 +82,7 @@ impl Bus {
         let socket = rig.machine.dir().join("bus.sock");
         let config = rig.machine.dir().join("bus.conf");
         let text = format!(
-            "<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>{policy}</busconfig>",
+            "<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>{LIMITS}{policy}</busconfig>",
             socket.display()
         );
         fs::write(&config, text).unwrap();
@@ -225,12 +228,12 @@ pub fn as_who(who: Who, program: &str) -> Command {
 
 /// The Python that can do this; a host may have several.
 pub fn python(imports: &str) -> Option<String> {
-    let known = ["python3", "/usr/bin/python3"];
+    // One that others than root get to comes first.
+    let known = ["/usr/bin/python3", "python3"];
     let can = |python: &&str| {
         (has(python) || Path::new(python).is_file())
             && output(python, &["-c", imports]).status.success()
     };
-    // Not under the home of a version manager, where others than root do not get to.
-    let path = known.iter().rev().find(|python| can(python))?;
+    let path = known.iter().find(|python| can(python))?;
     Some((*path).to_owned())
 }

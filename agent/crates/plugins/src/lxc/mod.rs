@@ -29,6 +29,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+pub use systemd::unit_of;
 
 use declaration::{BridgeName, ContainerName, Datapath, Declaration, TemplateName};
 use reconcile::{

@@ -61,7 +61,7 @@ impl Systemd {
     }
 
     fn unit(&self, name: &ContainerName) -> String {
-        format!("{}@{name}.service", self.stem)
+        unit(&self.stem, name)
     }
 
     fn call(&self, arguments: &[&str], doing: &str) -> Result<String, PluginError> {
@@ -166,6 +166,15 @@ impl Systemd {
             escape(&self.containers)
         ))
     }
+}
+
+fn unit(stem: &str, name: &ContainerName) -> String {
+    format!("{stem}@{name}.service")
+}
+
+/// The unit that a container below `base` runs in where systemd runs the machine.
+pub fn unit_of(base: &Path, name: &ContainerName) -> String {
+    unit(&stem(base), name)
 }
 
 /// The name of a base's unit template: that of another than the standard base has a part of its own, so

@@ -111,8 +111,15 @@ impl Desk {
                 "a call has more than {LARGEST} bytes"
             )));
         }
-        if let Some(plan) = options.plan.as_ref().filter(|plan| plan.len() > LONGEST_HASH) {
-            return Err(Error::Invalid(format!("`{}` is no hash of a plan", brief(plan))));
+        if let Some(plan) = options
+            .plan
+            .as_ref()
+            .filter(|plan| plan.len() > LONGEST_HASH)
+        {
+            return Err(Error::Invalid(format!(
+                "`{}` is no hash of a plan",
+                brief(plan)
+            )));
         }
         let sender = header.sender().map(ToString::to_string).unwrap_or_default();
         let serial = header.primary().serial_num().get();

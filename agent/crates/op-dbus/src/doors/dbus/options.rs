@@ -30,9 +30,7 @@ pub(super) fn options(named: &Named) -> Result<Options, Error> {
         let value = plain(key, value)?;
         match (key.as_str(), &value) {
             ("dry_run", Value::Bool(dry_run)) => options.dry_run = *dry_run,
-            ("plan", Value::String(plan)) => {
-                options.plan = Some(plan.clone())
-            }
+            ("plan", Value::String(plan)) => options.plan = Some(plan.clone()),
             ("timeout_ms", Value::Number(limit)) if limit.is_u64() => {
                 let limit = limit.as_u64().map(Duration::from_millis);
                 options.deadline = limit.and_then(|limit| Instant::now().checked_add(limit));

@@ -4,12 +4,17 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use reconcile::PluginError;
 
 use super::super::program;
 use super::super::rootfs::RootFs;
 use super::ROOTFS;
+
+/// How often, and after what time, a busybox that does not run is tried again.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Besides those of the applets; `/var/run` is where older programs look for `/run`.
 const DIRECTORIES: [&str; 5] = ["etc/init.d", "root", "var/log", "var/spool", "usr/share"];
@@ -53,16 +58,24 @@ pub(super) fn build(workshop: &Path, progress: &dyn Fn(&str)) -> Result<(), Plug
 
 /// A busybox that needs the libraries of the machine does not start in the container.
 fn must_be_static(root: &Path, busybox: &Path) -> Result<(), PluginError> {
-    let mut command = program::command("chroot")?;
-    command.arg(root).args(["/bin/busybox", "true"]);
-    program::output(&mut command, "try busybox")
-        .map(drop)
-        .map_err(|_| {
-            PluginError::unavailable(
-                format!("{} needs the libraries of this machine", busybox.display()),
-                "install a static one (on Debian: apt install busybox-static)",
-            )
-        })
+    let mut tries = 0..TRIES;
+    let tried = loop {
+        let mut command = program::command("chroot")?;
+        command.arg(root).args(["/bin/busybox", "true"]);
+        let tried = program::output(&mut command, "try busybox");
+        // A process that another thread forks at this moment still holds the copy open for writing, and what is
+        // written is not run (ETXTBSY, execve(2)).
+        if tried.is_ok() || tries.next().is_none() {
+            break tried;
+        }
+        std::thread::sleep(PAUSE);
+    };
+    tried.map(drop).map_err(|_| {
+        PluginError::unavailable(
+            format!("{} needs the libraries of this machine", busybox.display()),
+            "install a static one (on Debian: apt install busybox-static)",
+        )
+    })
 }
 
 fn lay_out(root: &Path, applets: &str) -> io::Result<()> {
