@@ -91,6 +91,9 @@ impl Client {
         if let Some(plan) = &options.plan {
             params["plan"] = json!(plan);
         }
+        if let Some(client) = options.ssh_client {
+            params["ssh_client"] = json!(client);
+        }
         if let Some(deadline) = options.deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             params["timeout_ms"] = json!(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));

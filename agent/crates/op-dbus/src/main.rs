@@ -20,7 +20,9 @@ use crate::screen::Screen;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.verbose);
+    // The daemon's log is what is read later.
+    let daemon = matches!(cli.command, cli::Command::Daemon(_));
+    start_log(cli.verbose.max(u8::from(daemon)));
     let screen = Screen::new(cli.json, cli.yes);
     match commands::run(&cli, &screen) {
         Ok(status) => ExitCode::from(status),

@@ -260,3 +260,45 @@ fn the_command_line_goes_through_the_daemon_and_says_so() {
     let text = rig::op_dbus(&["-v", "--file", other.to_str().unwrap(), "plan"]).expect(0);
     assert!(!text.err.contains("op-dbusd"), "{text:?}");
 }
+
+#[test]
+fn a_window_whose_guard_was_killed_is_undone_by_the_daemon() {
+    let Some(rig) = Rig::storage(512) else { return };
+    rig.declare("");
+    rig.apply();
+    let text = std::fs::read_to_string(&rig.file).unwrap();
+    let more = text.replace("{base: ", "{subvolumes: {\"@extra\": {}}, base: ");
+    std::fs::write(&rig.file, &more).unwrap();
+    let waiting = rig.json(&["apply", "--confirm", "3s"]).expect(0).json();
+    let run_id = waiting["run"].as_str().unwrap();
+    lab::run("pkill", &["-KILL", "-f", &format!("guard {run_id}")]);
+    let daemon = Daemon::start(&rig);
+    let soon = Duration::from_secs(20);
+    daemon.wait_until("the undone run", soon, |host| host["state"] == "held");
+    assert!(!rig.base.join("@extra").exists());
+}
+
+#[test]
+fn what_fails_is_tried_again_ever_later_whatever_its_own_changes_tell() {
+    let Some(rig) = Rig::storage(512) else { return };
+    rig.declare("");
+    rig.apply();
+    // The template cannot be built, and what comes with it is made and undone each time.
+    let text = std::fs::read_to_string(&rig.file).unwrap();
+    let more = text.replace("{base: ", "{subvolumes: {\"@extra\": {}}, base: ");
+    let broken = "  lxc: {templates: {t: {recipe: tarball, path: /nonexistent.tar, sha256: \"0000000000000000000000000000000000000000000000000000000000000000\"}}}\n";
+    std::fs::write(&rig.file, more + broken).unwrap();
+    let daemon = Daemon::start(&rig);
+    daemon.wait_until("the failure", Duration::from_secs(10), |host| {
+        host["state"] == "failing"
+    });
+    let entries = || rig.ledger(&["--operation", "apply_rolled_back"]).len();
+    let (begun, first) = (Instant::now(), entries());
+    // Until then the first pause of five seconds is not over.
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(entries(), first);
+    }
+    // News from people are looked at at once.
+    rig.declare("");
+    daemon.wait_until("the good news", SOON, converged);
+}

@@ -256,3 +256,52 @@ fn a_monitor_of_the_switch_goes_through_and_its_end_is_told() {
         "NonNet\n_Server"
     );
 }
+
+#[test]
+fn nothing_reaches_the_switch_but_looks_and_transactions() {
+    let Some(rig) = Rig::whole(512) else { return };
+    rig.declare_house(&[]);
+    let daemon = Daemon::start(&rig);
+    daemon.wait_until("the first look", SOON, |host| host["state"] == "converged");
+    let mut line = daemon.connect();
+    let schema = json!({ "name": "Open_vSwitch", "version": "0.0.1", "tables": {} });
+    line.send(&json!({ "id": 1, "method": "convert", "params": ["Open_vSwitch", schema] }));
+    assert_eq!(line.receive().unwrap()["error"]["error"], "not allowed");
+    assert_eq!(rig.ovs().vsctl(&["list-br"]).trim(), "br0");
+    let entry = rig
+        .ledger(&["--operation", "ovsdb_transact"])
+        .pop()
+        .unwrap();
+    assert_eq!(entry["metadata"]["outcome"], "refused");
+}
+
+#[test]
+fn a_write_is_recorded_without_its_values_whether_or_not_anybody_waits_for_the_answer() {
+    let Some(rig) = Rig::storage(512) else { return };
+    rig.declare("");
+    let daemon = Daemon::start(&rig);
+    daemon.wait_until("the first look", SOON, |host| host["state"] == "converged");
+    let insert = |name: &str| {
+        let row = json!({ "name": name, "values": ["map", [["psk", "s3cret"]]] });
+        let insert = json!({ "op": "insert", "table": "Record", "row": row });
+        json!({ "id": 7, "method": "transact", "params": ["NonNet", insert] })
+    };
+    let mut line = daemon.connect();
+    line.send(&insert("gone"));
+    drop(line);
+    let entries = lab::wait_for("the entry", SOON, || {
+        Some(rig.ledger(&["--operation", "ovsdb_transact"])).filter(|entries| !entries.is_empty())
+    });
+    assert!(
+        !json!(entries).to_string().contains("s3cret"),
+        "{entries:#?}"
+    );
+    // Of several with one id each is recorded.
+    let mut line = daemon.connect();
+    for name in ["a", "b", "c"] {
+        line.send(&insert(name));
+    }
+    lab::wait_for("an entry each", SOON, || {
+        (rig.ledger(&["--operation", "ovsdb_transact"]).len() == entries.len() + 3).then_some(())
+    });
+}

@@ -1,5 +1,6 @@
 //! One call: who asks, how long it may take, and whom to tell on the way.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -20,6 +21,8 @@ pub struct Options {
     pub plan: Option<String>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Where the caller's SSH session comes from: the way there is protected.
+    pub ssh_client: Option<IpAddr>,
 }
 
 /// Takes a call back; all clones are one.

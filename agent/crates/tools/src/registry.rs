@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Cancel, Event, Options};
-use crate::caller::{Caller, Role};
+use crate::caller::{Caller, Door, Role};
 use crate::engine::Site;
 use crate::error::ToolError;
 use crate::record::{self, Ended};
@@ -126,6 +126,23 @@ impl Registry {
         self.site.record(entry)
     }
 
+    /// Writes an entry for what was refused, unless the caller has too many of them: then the next one that is
+    /// written says how many were left out.
+    pub fn record_refused(&self, uid: u32, mut entry: NewEntry) -> Result<(), ToolError> {
+        match self.refusals.admit(uid, Instant::now()) {
+            None => {
+                log::warn!("user {uid} is refused {} again and again", entry.operation);
+                Ok(())
+            }
+            Some(left_out) => {
+                if left_out > 0 {
+                    entry.metadata["left_out_before"] = json!(left_out);
+                }
+                self.site.record(entry)
+            }
+        }
+    }
+
     /// Calls a tool: right, arguments, plan, run, answer, record.
     pub fn call(
         &self,
@@ -150,36 +167,44 @@ impl Registry {
         };
         let begun = Instant::now();
         let mut plan_hash = call.options.plan.clone();
-        let result = carry_out(tool, &call, arguments.clone(), &mut plan_hash);
-        if tool.effect != Effect::Read && !call.options.dry_run && !left_alone(&result) {
+        let mut begun_work = false;
+        let result = carry_out(
+            tool,
+            &call,
+            arguments.clone(),
+            &mut plan_hash,
+            &mut begun_work,
+        );
+        let leaves_trace = match &result {
+            Ok(answer) => answer.get("outcome") != Some(&json!("unchanged")),
+            // What does not fit was not tried; and the daemon waits by itself for whoever is at work.
+            Err(error) if !begun_work => {
+                !matches!(error, ToolError::Invalid(_) | ToolError::NotFound(_))
+            }
+            Err(error) => !(error.is_refusal() && caller.door == Door::Daemon),
+        };
+        if tool.effect != Effect::Read && !call.options.dry_run && leaves_trace {
             let ended = Ended {
                 result: result.as_ref(),
                 plan_hash: plan_hash.as_deref(),
                 duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             };
-            let mut entry = record::entry(tool, caller, &arguments, &ended);
+            let entry = record::entry(tool, caller, &arguments, &ended);
             let refused = result.as_ref().is_err_and(ToolError::is_refusal);
-            match refused.then(|| self.refusals.admit(caller.uid, begun)) {
-                Some(None) => {
-                    log::warn!("{} is refused {} again and again", caller.name, tool.name);
-                    return result;
-                }
-                Some(Some(left_out)) if left_out > 0 => {
-                    entry.metadata["left_out_before"] = json!(left_out);
-                }
-                _ => {}
+            let recorded = match refused {
+                true => self.record_refused(caller.uid, entry),
+                false => self.site.record(entry),
+            };
+            if let Err(error) = recorded {
+                return Err(match &result {
+                    Ok(_) => ToolError::Failed(format!("it was done, but not recorded: {error}")),
+                    Err(why) => {
+                        ToolError::Failed(format!("{why}; and that was not recorded: {error}"))
+                    }
+                });
             }
-            self.site.record(entry)?;
         }
         result
-    }
-}
-
-/// Whether a change turned out to be none: it leaves no trace.
-fn left_alone(result: &Result<Value, ToolError>) -> bool {
-    match result {
-        Ok(answer) => answer.get("outcome") == Some(&json!("unchanged")),
-        Err(error) => matches!(error, ToolError::Invalid(_) | ToolError::NotFound(_)),
     }
 }
 
@@ -188,6 +213,7 @@ fn carry_out(
     call: &Call<'_>,
     arguments: Value,
     plan_hash: &mut Option<String>,
+    begun: &mut bool,
 ) -> Result<Value, ToolError> {
     permit(tool, call.caller)?;
     let (input, output) = tool.checks()?;
@@ -209,7 +235,9 @@ fn carry_out(
                 bind(call.options.plan.as_deref(), &hash)?;
                 *plan_hash = Some(hash.as_str().to_owned());
             }
-            call.site.can_record()?;
+            // The engine keeps what the first run does until the ledger has its place; nothing else does.
+            call.site.can_record(*binds)?;
+            *begun = true;
             run(call, arguments)?
         }
     };
@@ -230,12 +258,19 @@ fn permit(tool: &Tool, caller: &Caller) -> Result<(), ToolError> {
         return Ok(());
     }
     let has = match (&caller.refusal, caller.role) {
+        // The door knows where that is decided.
         (Some(reason), _) => reason.clone(),
-        (None, Some(role)) => format!("{} has the role {role}", caller.name),
-        (None, None) => format!("{} has no role on this host", caller.name),
+        (None, Some(role)) => format!(
+            "{} has the role {role}. Roles are given in the declaration, under `access`",
+            caller.name
+        ),
+        (None, None) => format!(
+            "{} has no role on this host. Roles are given in the declaration, under `access`",
+            caller.name
+        ),
     };
     Err(ToolError::Refused(format!(
-        "{} takes the role {}: {has}. Roles are given in the declaration, under `access`",
+        "{} takes the role {}: {has}",
         tool.name, tool.role
     )))
 }

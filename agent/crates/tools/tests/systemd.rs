@@ -33,12 +33,12 @@ fn host() -> Option<Host> {
 
 impl Host {
     fn call(&self, name: &str, arguments: Value) -> Value {
-        call(&self.registry, Role::Operator, name, arguments)
+        call(&self.registry, Role::Admin, name, arguments)
             .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     fn refuse(&self, name: &str, arguments: Value) -> ToolError {
-        call(&self.registry, Role::Operator, name, arguments).unwrap_err()
+        call(&self.registry, Role::Admin, name, arguments).unwrap_err()
     }
 
     fn plan(&self, name: &str, arguments: Value) -> Value {
@@ -46,7 +46,7 @@ impl Host {
             dry_run: true,
             ..Options::default()
         };
-        call_with(&self.registry, Role::Operator, name, arguments, options).unwrap()
+        call_with(&self.registry, Role::Admin, name, arguments, options).unwrap()
     }
 }
 
@@ -194,7 +194,7 @@ fn a_job_that_does_not_end_is_given_up_at_the_deadline_and_when_it_is_taken_back
     let unit = json!({ "unit": "never.service" });
     let result = call_with(
         &host.registry,
-        Role::Operator,
+        Role::Admin,
         "systemd_start_unit",
         unit.clone(),
         options,
@@ -211,7 +211,7 @@ fn a_job_that_does_not_end_is_given_up_at_the_deadline_and_when_it_is_taken_back
             std::thread::sleep(Duration::from_millis(300));
             cancel.cancel();
         });
-        let caller = caller(Role::Operator);
+        let caller = caller(Role::Admin);
         host.registry.call(
             &caller,
             "systemd_start_unit",

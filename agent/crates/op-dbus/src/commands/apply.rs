@@ -145,6 +145,7 @@ pub(super) fn change(
     let options = Options {
         plan,
         deadline,
+        ssh_client: engine::ssh_client(),
         ..Options::default()
     };
     match line.call(tool, arguments, options) {

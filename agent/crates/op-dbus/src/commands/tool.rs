@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use tools::Options;
+use tools::engine;
 
 use crate::cli;
 use crate::failure::Failure;
@@ -29,6 +30,7 @@ pub(super) fn run(
                 dry_run: *dry_run,
                 plan: plan.clone(),
                 deadline: timeout.map(|timeout| Instant::now() + timeout),
+                ssh_client: engine::ssh_client(),
             };
             let answer = line.call(name, parse(arguments)?, options)?;
             screen.result(&answer, || format!("{answer:#}\n"));

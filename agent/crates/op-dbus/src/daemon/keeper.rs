@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use declaration::Reconcile;
-use reconcile::{Key, Plan};
+use reconcile::{Key, Plan, RunLock};
 use serde_json::json;
-use tools::engine::{Changed, Host};
+use tools::engine::{Changed, Host, Paths};
 use tools::{Caller, Cancel, Door, Options, Registry, ToolError};
 
 use super::standing::{Report, Standing, State};
@@ -27,11 +27,16 @@ const QUIET: Duration = Duration::from_millis(100);
 /// How long a look may be put off by further events.
 const LATEST: Duration = Duration::from_millis(500);
 
+/// How long after the end of a confirm window its guard may take to undo the run, in milliseconds.
+const GUARD_MS: u64 = 3000;
+
 /// Why the daemon looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trigger {
-    /// Something happened to the host or its declaration.
+    /// Something happened to the host.
     Event(&'static str),
+    /// The declaration changed.
+    Declaration,
     /// SIGHUP: as if everything were new.
     Reload,
     /// The daemon ends.
@@ -95,6 +100,7 @@ pub(super) fn start(
         patience: Patience::default(),
         cancel: cancel.clone(),
         mended: 0,
+        hold: None,
         said: None,
     };
     let thread = std::thread::Builder::new()
@@ -117,6 +123,8 @@ struct Room {
     patience: Patience,
     cancel: Cancel,
     mended: u64,
+    /// How long events are not looked at, after a failure.
+    hold: Option<Duration>,
     /// What was last written into the log.
     said: Option<String>,
 }
@@ -146,10 +154,18 @@ impl Room {
         loop {
             let again = self.look();
             let wait = again.map_or(every, |again| again.min(every));
-            match wait_for(pokes, wait) {
-                Trigger::Stop => return,
-                Trigger::Reload => self.patience = Patience::default(),
-                Trigger::Event(what) => log::debug!("looking: {what}"),
+            // What failed makes events itself: until it is time, only news from people count.
+            let not_before = Instant::now() + self.hold.take().unwrap_or_default();
+            loop {
+                let left = not_before.saturating_duration_since(Instant::now());
+                match wait_for(pokes, wait.max(left)) {
+                    Trigger::Stop => return,
+                    Trigger::Reload => self.patience = Patience::default(),
+                    Trigger::Declaration => log::debug!("looking: the declaration changed"),
+                    Trigger::Event(_) if Instant::now() < not_before => continue,
+                    Trigger::Event(what) => log::debug!("looking: {what}"),
+                }
+                break;
             }
             if self.cancel.is_cancelled() {
                 return;
@@ -164,10 +180,14 @@ impl Room {
             ToolError::Declaration(_) | ToolError::NotFound(_) => {
                 Found::new(State::Undeclared, error.to_string())
             }
-            error => Found {
-                again: Some(self.patience.failed()),
-                ..Found::new(State::Failing, error.to_string())
-            },
+            error => {
+                let pause = self.patience.failed();
+                self.hold = Some(pause);
+                Found {
+                    again: Some(pause),
+                    ..Found::new(State::Failing, error.to_string())
+                }
+            }
         });
         if self.said.as_ref() != Some(&found.text) {
             match found.state {
@@ -200,6 +220,14 @@ impl Room {
         if let Some(deadline_ms) = tools::engine::awaiting(&site.paths()?)? {
             let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
             let left = Duration::from_millis(deadline_ms.saturating_sub(now));
+            if now > deadline_ms + GUARD_MS {
+                // Its guard ended with the machine, or was killed.
+                tools::engine::expire(&site.paths()?, &declaration)?;
+                return Ok(Found {
+                    again: Some(QUIET),
+                    ..Found::new(State::Awaiting, "undid a run that nobody confirmed in time")
+                });
+            }
             return Ok(Found {
                 again: Some(left + Duration::from_secs(1)),
                 ..Found::new(
@@ -211,7 +239,7 @@ impl Room {
         let host = Host::new(&declaration)?;
         self.watch.host(&host);
         let plan = self.observe(&host)?;
-        if plan.is_empty() {
+        if plan.is_empty() && (*mode == Reconcile::Observe || !left_behind(&host.paths)) {
             self.patience.rested();
             return Ok(Found::new(
                 State::Converged,
@@ -221,7 +249,9 @@ impl Room {
         if *mode == Reconcile::Observe {
             return Ok(drifted(&plan, State::Drifted, "only reported, as declared"));
         }
-        if let Some(run) = tools::engine::unconfirmed(&host.paths, &host.declaration) {
+        if !plan.is_empty()
+            && let Some(run) = tools::engine::unconfirmed(&host.paths, &host.declaration)
+        {
             let why = format!(
                 "left alone: run {run} was undone since nobody confirmed it. `op-dbus apply` tries again"
             );
@@ -297,6 +327,11 @@ impl Room {
     }
 }
 
+/// Whether a run that was killed left its journal, and nobody is putting it in order.
+fn left_behind(paths: &Paths) -> bool {
+    paths.journal().exists() && RunLock::acquire(&paths.lock(), "daemon").is_ok()
+}
+
 fn drifted(plan: &Plan, state: State, why: &str) -> Found {
     let keys: Vec<Key> = plan.changes.iter().map(reconcile::Change::key).collect();
     Found {
@@ -328,7 +363,8 @@ fn wait_for(pokes: &Receiver<Trigger>, limit: Duration) -> Trigger {
         match pokes.recv_timeout(QUIET) {
             Ok(Trigger::Stop) => most = Trigger::Stop,
             Ok(Trigger::Reload) => most = Trigger::Reload,
-            Ok(Trigger::Event(_)) => {}
+            Ok(Trigger::Declaration) if most != Trigger::Reload => most = Trigger::Declaration,
+            Ok(Trigger::Declaration | Trigger::Event(_)) => {}
             Err(_) => break,
         }
     }

@@ -2,6 +2,7 @@
 
 mod keeper;
 mod listen;
+mod memory;
 mod notify;
 mod standing;
 mod watch;
@@ -24,7 +25,9 @@ use crate::doors::{self, Hall};
 use crate::failure::Failure;
 
 /// How long calls that are on their way when the daemon ends may take to end themselves.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(3);
+/// How long those that did not may hold up the end.
+const LAST: Duration = Duration::from_millis(100);
 /// How many files and sockets the daemon may have open at once.
 const FILES: u64 = 65_536;
 
@@ -42,6 +45,7 @@ pub(crate) fn run(cli: &Cli, options: &cli::Daemon) -> Result<u8, Failure> {
         ));
     }
     raise_limit();
+    memory::share();
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(64)
@@ -52,7 +56,7 @@ pub(crate) fn run(cli: &Cli, options: &cli::Daemon) -> Result<u8, Failure> {
         .build()
         .context("start the daemon's threads")?;
     let ended = runtime.block_on(serve(site, options));
-    runtime.shutdown_timeout(GRACE);
+    runtime.shutdown_timeout(LAST);
     ended.map(|()| 0)
 }
 
@@ -98,6 +102,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     let mut doors = doors::jsonrpc::Doors::new();
     doors.serve(&hall, listeners.take());
     notify::ready(&standing);
+    let called = hall.called();
+    tokio::spawn(async move { memory::give_back(&called).await });
     let watchdog = notify::watchdog(Arc::clone(&standing));
     let first_look = standing.first_look();
     tokio::pin!(first_look);
@@ -126,8 +132,9 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     doors.abort();
     watchdog.abort();
     drop(bus);
-    keeper.stop();
+    let keeper = tokio::task::spawn_blocking(move || keeper.stop());
     hall.end(GRACE).await;
+    let _ = keeper.await;
     log::info!("ended after {} ms", begun.elapsed().as_millis());
     Ok(())
 }

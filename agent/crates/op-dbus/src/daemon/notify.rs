@@ -36,10 +36,12 @@ pub(super) fn watchdog(standing: Arc<Standing>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut changes = standing.changes();
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        // One clock for all of its life: what happens in between must not put it off.
+        let mut clock = every.map(tokio::time::interval);
         loop {
             let pause = async {
-                match every {
-                    Some(every) => tokio::time::sleep(every).await,
+                match &mut clock {
+                    Some(clock) => drop(clock.tick().await),
                     None => std::future::pending().await,
                 }
             };

@@ -83,8 +83,11 @@ impl Standing {
     /// Keeps a report, and rings if it says something new.
     pub(super) fn set(&self, report: Report) {
         let mut last = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        // What counts up or down by itself is no news.
         let news = Report {
             time_ms: last.time_ms,
+            mended: last.mended,
+            backed_off: last.backed_off.clone(),
             ..report.clone()
         } != *last;
         *last = report;

@@ -2,8 +2,12 @@
 
 /// The largest message that is accepted, in bytes.
 pub(crate) const LARGEST: usize = 8 << 20;
+/// The largest message that a service of the host may send: the whole of a large switch's database.
+const LARGEST_OF_SERVICE: usize = 128 << 20;
 /// How deep a message may nest; `serde_json` stops at 128.
 const DEEPEST: usize = 100;
+/// How many values a message may hold: each takes many times the memory of its text.
+const VALUES: usize = 100_000;
 
 /// What a stream holds that is no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,26 +18,61 @@ pub(crate) enum FrameError {
     /// Brackets in brackets in brackets.
     #[error("a message nests more than {DEEPEST} deep")]
     TooDeep,
+    /// A list without end.
+    #[error("a message holds more than {VALUES} values")]
+    TooMany,
     /// Neither an object nor an array.
     #[error("a message has to be a JSON object or array")]
     NotJson,
 }
 
 /// Finds the ends of objects and arrays in a stream of bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Frames {
     buffer: Vec<u8>,
+    largest: usize,
+    most: usize,
     /// How far it was looked at.
     seen: usize,
     depth: usize,
+    values: usize,
     in_text: bool,
     escaped: bool,
 }
 
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new(LARGEST, VALUES)
+    }
+}
+
 impl Frames {
+    fn new(largest: usize, most: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            largest,
+            most,
+            seen: 0,
+            depth: 0,
+            values: 0,
+            in_text: false,
+            escaped: false,
+        }
+    }
+
+    /// For what a service of the host says, whose answers may be large.
+    pub(crate) fn of_service() -> Self {
+        Self::new(LARGEST_OF_SERVICE, usize::MAX)
+    }
+
     /// Takes in what was read.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// How many bytes are held of a message that is not whole yet.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.len()
     }
 
     /// The next whole message, if it is there.
@@ -59,15 +98,17 @@ impl Frames {
                 _ if self.in_text => {}
                 b'{' | b'[' => {
                     self.depth += 1;
+                    self.values += 1;
                     if self.depth > DEEPEST {
                         return Err(FrameError::TooDeep);
                     }
                 }
+                b',' | b':' => self.values += 1,
                 b'}' | b']' => {
                     self.depth -= 1;
                     if self.depth == 0 {
                         let message = self.buffer.drain(..self.seen).collect();
-                        self.seen = 0;
+                        (self.seen, self.values) = (0, 0);
                         // What one large message took is not kept for small ones.
                         self.buffer.shrink_to(4096);
                         return Ok(Some(message));
@@ -75,8 +116,11 @@ impl Frames {
                 }
                 _ => {}
             }
-            if self.seen > LARGEST {
+            if self.seen > self.largest {
                 return Err(FrameError::TooLarge);
+            }
+            if self.values > self.most {
+                return Err(FrameError::TooMany);
             }
         }
         Ok(None)
@@ -116,6 +160,9 @@ mod tests {
         assert_eq!(all(&[&[b'['; 200]]), Err(FrameError::TooDeep));
         let large = vec![b'x'; LARGEST + 2];
         assert_eq!(all(&[b"{\"a\":\"", &large]), Err(FrameError::TooLarge));
+        let many = format!("[{}0]", "0,".repeat(VALUES));
+        assert_eq!(all(&[many.as_bytes()]), Err(FrameError::TooMany));
+        assert_eq!(all(&[b"[", &vec![b' '; VALUES], b"]"]).unwrap().len(), 1);
         assert_eq!(all(&[b"   \n "]).unwrap(), Vec::<String>::new());
     }
 }

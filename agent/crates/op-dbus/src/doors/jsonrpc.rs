@@ -1,6 +1,7 @@
 //! JSON-RPC 2.0 over Unix sockets; the kernel says who calls.
 
 mod connection;
+mod hung_up;
 mod message;
 
 use std::sync::Arc;

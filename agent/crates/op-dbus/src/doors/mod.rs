@@ -1,19 +1,23 @@
 //! The daemon's doors: how programs on this host reach the tools.
 
+mod crowd;
 pub(crate) mod dbus;
 pub(crate) mod frame;
 pub(crate) mod jsonrpc;
 pub(crate) mod nonnet;
 mod ovsdb;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tools::{Accounts, Caller, Cancel, Door, Effect, Event, Options, Registry, ToolError};
 
 use crate::daemon::{Poke, Standing};
+use crowd::Crowd;
 use nonnet::NonNet;
 
 /// How many calls that read are carried out at once; the others wait.
@@ -30,9 +34,17 @@ pub(crate) struct Hall {
     pub(crate) nonnet: Arc<NonNet>,
     /// The schema of the switch's database as clients were told it.
     announced: tokio::sync::Mutex<Option<Value>>,
+    /// Whether the records of the NonNet database were taken in.
+    loaded: std::sync::Mutex<bool>,
+    crowd: Crowd,
     poke: Poke,
     reads: Arc<Semaphore>,
     changes: Arc<Semaphore>,
+    /// What takes back the calls on their way.
+    calls: Mutex<HashMap<u64, Cancel>>,
+    counted: AtomicU64,
+    ending: AtomicBool,
+    called: Arc<Notify>,
     bell: watch::Sender<u64>,
     begun: Instant,
 }
@@ -58,9 +70,15 @@ impl Hall {
             standing,
             nonnet,
             announced: tokio::sync::Mutex::default(),
+            loaded: std::sync::Mutex::default(),
+            crowd: Crowd::default(),
             poke,
             reads: Arc::new(Semaphore::new(READS)),
             changes: Arc::new(Semaphore::new(CHANGES)),
+            calls: Mutex::default(),
+            counted: AtomicU64::new(0),
+            ending: AtomicBool::new(false),
+            called: Arc::new(Notify::new()),
             bell: watch::channel(0).0,
             begun: Instant::now(),
         }
@@ -85,17 +103,39 @@ impl Hall {
         }
     }
 
-    /// Takes in what others kept in the NonNet database.
+    /// Takes in what others kept in the NonNet database, once the base is there. Before that nothing may be
+    /// written, since it would take its place.
+    fn ensure_records(&self) -> Result<(), String> {
+        let mut loaded = self
+            .loaded
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *loaded {
+            return Ok(());
+        }
+        let site = self.registry.site();
+        let paths = site.paths().map_err(|error| error.to_string())?;
+        if !paths.timing().is_dir() {
+            return Err("the base is not there yet, and records could not be kept".to_owned());
+        }
+        let path = paths.records();
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Ok(text) => {
+                let saved = serde_json::from_slice(&text);
+                let saved = saved.map_err(|error| format!("{}: {error}", path.display()))?;
+                self.nonnet.load(&saved);
+            }
+        }
+        *loaded = true;
+        Ok(())
+    }
+
+    /// Shows what others kept, as soon as it can be read.
     pub(crate) fn load_records(&self) {
-        let Ok(paths) = self.registry.site().paths() else {
-            return;
-        };
-        let Ok(text) = std::fs::read(paths.records()) else {
-            return;
-        };
-        match serde_json::from_slice(&text) {
-            Ok(saved) => self.nonnet.load(&saved),
-            Err(error) => log::error!("{}: {error}", paths.records().display()),
+        if let Err(error) = self.ensure_records() {
+            log::warn!("records of the NonNet database are not there: {error}");
         }
     }
 
@@ -113,10 +153,36 @@ impl Hall {
         }
     }
 
+    /// Rings at the end of each call.
+    pub(crate) fn called(&self) -> Arc<Notify> {
+        Arc::clone(&self.called)
+    }
+
     /// Who is behind a uid that the kernel vouches for.
     pub(crate) fn caller(&self, uid: u32, door: Door) -> Caller {
         let access = self.registry.site().access();
         Caller::of_uid(uid, door, &access, &Accounts::read())
+    }
+
+    fn calls(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Cancel>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the registry itself something that takes its time, on a thread that may wait.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Registry) -> T + Send + 'static,
+    ) -> Result<T, ToolError> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await;
+        let permit = permit.map_err(|_| ToolError::Cancelled)?;
+        let registry = Arc::clone(&self.registry);
+        let work = move || {
+            let _permit = permit;
+            work(&registry)
+        };
+        let ended = tokio::task::spawn_blocking(work).await;
+        self.called.notify_one();
+        ended.map_err(|error| ToolError::failed("carry out the call", error))
     }
 
     /// Carries a call out on a thread that may wait.
@@ -143,6 +209,13 @@ impl Hall {
         };
         let waited = tokio::time::timeout_at(deadline.into(), Arc::clone(room).acquire_owned());
         let permit = waited.await.map_err(|_| ToolError::TimedOut)?;
+        let permit = permit.map_err(|_| ToolError::Cancelled)?;
+        let number = self.counted.fetch_add(1, Ordering::Relaxed);
+        self.calls().insert(number, cancel.clone());
+        // After the entry, so that the end sees either the entry or nothing begun.
+        if self.ending.load(Ordering::SeqCst) {
+            return Err(ToolError::Cancelled);
+        }
         let changes = effect != Effect::Read && !options.dry_run;
         let work = move || {
             // Held until the work is done, even if nobody waits for it any more.
@@ -150,6 +223,8 @@ impl Hall {
             registry.call(&caller, &name, arguments, options, &cancel, &listener)
         };
         let ended = tokio::task::spawn_blocking(work).await;
+        self.calls().remove(&number);
+        self.called.notify_one();
         if changes {
             self.ring();
             self.poke
@@ -170,8 +245,12 @@ impl Hall {
         })
     }
 
-    /// Waits until all calls have ended, at most so long.
+    /// Takes all calls back, and waits until they have ended: a run that has begun is brought to its end.
     pub(crate) async fn end(&self, limit: Duration) {
+        self.ending.store(true, Ordering::SeqCst);
+        for cancel in self.calls().values() {
+            cancel.cancel();
+        }
         let all = async {
             let reads = u32::try_from(READS).unwrap_or(u32::MAX);
             let changes = u32::try_from(CHANGES).unwrap_or(u32::MAX);

@@ -17,8 +17,8 @@ use switch::Switch;
 
 /// The database that Open vSwitch's own server has.
 const SWITCH: &str = "Open_vSwitch";
-/// How much of the operations of a transaction the ledger keeps, in bytes of JSON.
-const KEPT: usize = 16 << 10;
+/// How many operations of a transaction the ledger names.
+const NAMED: usize = 100;
 
 /// One client's end.
 pub(super) struct Ovsdb {
@@ -101,6 +101,8 @@ impl Ovsdb {
     }
 
     async fn way(&mut self, message: &Value) -> Way {
+        // The declaration may have taken the role away since.
+        self.caller.role = self.hall.caller(self.caller.uid, Door::Ovsdb).role;
         let id = &message["id"];
         let params = &message["params"];
         let method = message["method"].as_str();
@@ -140,8 +142,33 @@ impl Ovsdb {
                     false => Way::Here,
                 }
             }
-            Some(_) if params[0] == SWITCH => Way::Switch,
+            Some(method) if params[0] == SWITCH => self.to_switch(id, method, params),
             _ => Way::Here,
+        }
+    }
+
+    /// What may be asked of Open vSwitch's database besides transactions: to look. Looking takes an operator, since
+    /// columns such as `options` may hold keys.
+    fn to_switch(&self, id: &Value, method: &str, params: &Value) -> Way {
+        let role = match method {
+            "get_schema" => Role::Viewer,
+            "monitor" | "monitor_cond" | "monitor_cond_since" => Role::Operator,
+            _ => {
+                let why = format!("{method} is not passed on to the switch's database");
+                let write = Write {
+                    database: SWITCH.to_owned(),
+                    operations: json!([{ "op": method, "params": params.as_array().map(Vec::len) }]),
+                };
+                self.record(&write, "refused", Some(&why));
+                return Way::Answered(refused(id, "not allowed", &why));
+            }
+        };
+        match self.caller.role >= Some(role) {
+            true => Way::Switch,
+            false => {
+                let why = format!("looking into the switch's database takes the role {role}");
+                Way::Answered(refused(id, "permission error", &why))
+            }
         }
     }
 
@@ -157,11 +184,18 @@ impl Ovsdb {
             false => (Way::Here, Role::Operator),
         };
         if !nonnet::writes(operations) {
+            if database == SWITCH && self.caller.role < Some(Role::Operator) {
+                let why = format!(
+                    "looking into the switch's database takes the role {}",
+                    Role::Operator
+                );
+                return Way::Answered(refused(id, "permission error", &why));
+            }
             return here;
         }
         let write = Write {
             database: database.as_str().unwrap_or_default().to_owned(),
-            operations: json!(operations),
+            operations: outline(operations),
         };
         if self.caller.role < Some(role) {
             let why = format!("writing to this database takes the role {role}");
@@ -183,7 +217,18 @@ impl Ovsdb {
             self.record(&write, "refused", Some(why));
             return Way::Answered(not_done(id, place, "permission error", why));
         }
-        self.writes().insert(id.to_string(), write);
+        if database == nonnet::NAME
+            && let Err(why) = self.hall.ensure_records()
+        {
+            return Way::Answered(not_done(id, 0, "resources exhausted", &why));
+        }
+        let earlier = self.writes().insert(id.to_string(), write);
+        if let Some(earlier) = earlier {
+            let why = "a transaction with the same id is still on its way";
+            let write = self.writes().insert(id.to_string(), earlier);
+            write.inspect(|write| self.record(write, "refused", Some(why)));
+            return Way::Answered(refused(id, "duplicate request id", why));
+        }
         here
     }
 
@@ -245,15 +290,10 @@ impl Ovsdb {
 
     /// One entry a transaction that writes, refused ones included.
     fn record(&self, write: &Write, outcome: &str, error: Option<&str>) {
-        let text = write.operations.to_string();
-        let operations = match text.len() > KEPT {
-            true => json!(format!("{} bytes", text.len())),
-            false => write.operations.clone(),
-        };
         let mut metadata = json!({
             "actor": self.caller.actor(),
             "effect": "write",
-            "arguments": { "database": write.database, "operations": operations },
+            "arguments": { "database": write.database, "operations": write.operations },
             "outcome": outcome,
         });
         if let Some(error) = error {
@@ -264,10 +304,64 @@ impl Ovsdb {
             target: write.database.clone(),
             metadata,
         };
-        if let Err(error) = self.hall.registry.record(entry) {
+        let recorded = match outcome {
+            "refused" => self.hall.registry.record_refused(self.caller.uid, entry),
+            _ => self.hall.registry.record(entry),
+        };
+        if let Err(error) = recorded {
             log::error!("a transaction is not in the ledger: {error}");
         }
         self.hall.ring();
+    }
+}
+
+impl Drop for Ovsdb {
+    /// Who hangs up does not hear how it came out, and neither do we; that it was asked is recorded.
+    fn drop(&mut self) {
+        let pending = std::mem::take(&mut *self.writes());
+        for write in pending.into_values() {
+            self.record(
+                &write,
+                "unknown",
+                Some("the client hung up before the answer"),
+            );
+        }
+    }
+}
+
+/// Operations by what they do to which columns, without any value: it may be a key.
+fn outline(operations: &[Value]) -> Value {
+    let named = operations.iter().take(NAMED).map(|operation| {
+        let columns: Vec<_> = operation["row"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(column, _)| column)
+            .collect();
+        let mutations: Vec<_> = operation["mutations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| &one[0])
+            .collect();
+        let mut outline = json!({ "op": operation["op"], "table": operation["table"] });
+        if !columns.is_empty() {
+            outline["columns"] = json!(columns);
+        }
+        if !mutations.is_empty() {
+            outline["mutations"] = json!(mutations);
+        }
+        outline
+    });
+    let mut named: Vec<_> = named.collect();
+    if operations.len() > NAMED {
+        named.push(json!(format!("and {} more", operations.len() - NAMED)));
+    }
+    // Texts of any length may stand where words belong.
+    let text = json!(named).to_string();
+    match text.len() > 16 << 10 {
+        true => json!(format!("{} operations", operations.len())),
+        false => json!(named),
     }
 }
 

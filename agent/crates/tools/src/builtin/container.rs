@@ -66,7 +66,7 @@ struct Create {
     #[serde(default = "swap")]
     #[schemars(with = "Amount")]
     swap: Size,
-    /// Run it with the host's user ids.
+    /// Run it with the host's user ids; takes the role admin.
     #[serde(default)]
     privileged: bool,
     /// Make it, but do not start it.
@@ -191,8 +191,12 @@ pub(super) fn tools() -> Vec<Tool> {
             "container_create",
             "Create a container",
             "Makes a container from a template and starts it.",
-            |call, input: Create| preview(call, |host| create(host, &input)),
             |call, input: Create| {
+                may_be_privileged(call, &input)?;
+                preview(call, |host| create(host, &input))
+            },
+            |call, input: Create| {
+                may_be_privileged(call, &input)?;
                 carry_out(call, "container_create", &Limits::default(), |host| {
                     create(host, &input)
                 })
@@ -305,6 +309,17 @@ fn carry_out(
     changed
 }
 
+/// Root of a container with the host's user ids is root of the host for whoever finds a way out.
+fn may_be_privileged(call: &Call<'_>, input: &Create) -> Result<(), ToolError> {
+    match input.privileged && call.caller.role < Some(Role::Admin) {
+        true => Err(ToolError::Refused(format!(
+            "a container with the host's user ids takes the role {}",
+            Role::Admin
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn create(host: &mut Host, input: &Create) -> Result<Subject, ToolError> {
     let name = &input.name;
     if host.is_written(name) || host.by_command.contains_key(name) {
@@ -353,7 +368,7 @@ fn switch(call: &Call<'_>, name: &ContainerName, running: bool) -> Result<Change
     })?;
     if contradicts {
         call.note(format!(
-            "The declaration says `running: {}` for {name}: the next apply follows it again.",
+            "The declaration says `running: {}` for {name}: the next apply, or the daemon, follows it again.",
             !running
         ));
     }

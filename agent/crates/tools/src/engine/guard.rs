@@ -28,7 +28,8 @@ pub(super) fn start(host: &Host, run: &str) -> Result<(), ToolError> {
         .map_err(|error| ToolError::failed("write the declaration", error))?;
     std::fs::write(&declaration, text)
         .map_err(|error| ToolError::failed(&format!("write {}", declaration.display()), error))?;
-    let mut command = if Path::new("/run/systemd/system").exists() {
+    let booted = Path::new("/run/systemd/system").exists();
+    let mut command = if booted {
         let mut command = Command::new("systemd-run");
         command.args(["--quiet", "--collect", "--"]).arg(program);
         command
@@ -51,9 +52,20 @@ pub(super) fn start(host: &Host, run: &str) -> Result<(), ToolError> {
             Ok(())
         });
     }
-    command
-        .spawn()
-        .map_err(|error| ToolError::failed("start the guard of the confirm window", error))?;
+    let failed = |error: &dyn std::fmt::Display| {
+        ToolError::Failed(format!("start the guard of the confirm window: {error}"))
+    };
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    if booted {
+        // It hands the guard over and ends; without a guard nothing would be undone.
+        let status = child.wait().map_err(|error| failed(&error))?;
+        return match status.success() {
+            true => Ok(()),
+            false => Err(failed(&format!("systemd-run: {status}"))),
+        };
+    }
+    // Nobody else collects it where this program goes on, as the daemon does.
+    std::thread::spawn(move || child.wait());
     Ok(())
 }
 
@@ -91,6 +103,15 @@ fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), ToolError
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Undoes a run whose window is over, if its guard did not: it may have ended with the machine.
+pub fn expire(paths: &Paths, written: &Declaration) -> Result<(), ToolError> {
+    let _lock = RunLock::acquire(&paths.lock(), "the end of a confirm window")?;
+    let witness = LedgerWitness::new(paths, &|_| {});
+    let mark = Mark::of_window(paths);
+    let found = recover(&plugins::all(written), &paths.journal(), &witness)?;
+    mark.keep_if_undone(&found)
 }
 
 /// Waits until a run is over: confirmed, or undone to its end.

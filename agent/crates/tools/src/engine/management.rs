@@ -6,15 +6,29 @@ use std::process::Command;
 
 use netlink::Netlink;
 
-/// The names of the links whose loss would cut the administrator off.
-pub(crate) fn links() -> BTreeSet<String> {
-    find().unwrap_or_else(|error| {
-        log::warn!("cannot tell which links carry the management path: {error}");
-        BTreeSet::new()
-    })
+/// The names of the links whose loss would cut the administrator off, who may have come from `client`; `None`
+/// where that cannot be told, and each link may be one.
+pub(crate) fn links(client: Option<IpAddr>) -> Option<BTreeSet<String>> {
+    find(client)
+        .inspect_err(|error| {
+            log::warn!("cannot tell which links carry the management path: {error}")
+        })
+        .ok()
 }
 
-fn find() -> Result<BTreeSet<String>, netlink::Error> {
+/// The links of `disrupted` that are among them.
+pub(crate) fn touched<'a>(
+    disrupted: impl IntoIterator<Item = &'a String>,
+    links: Option<&BTreeSet<String>>,
+) -> BTreeSet<String> {
+    let disrupted = disrupted.into_iter();
+    disrupted
+        .filter(|link| links.is_none_or(|links| links.contains(*link)))
+        .cloned()
+        .collect()
+}
+
+fn find(client: Option<IpAddr>) -> Result<BTreeSet<String>, netlink::Error> {
     let netlink = Netlink::open()?;
     let mut indexes: BTreeSet<u32> = netlink
         .routes()?
@@ -22,7 +36,7 @@ fn find() -> Result<BTreeSet<String>, netlink::Error> {
         .filter(|route| route.is_default())
         .map(|route| route.link)
         .collect();
-    if let Some(client) = ssh_client()
+    if let Some(client) = client
         && let Some(route) = netlink.route_to(client)?
     {
         indexes.insert(route.link);
@@ -42,8 +56,8 @@ fn find() -> Result<BTreeSet<String>, netlink::Error> {
     Ok(names)
 }
 
-/// The client's address, from `SSH_CONNECTION` as sshd sets it.
-fn ssh_client() -> Option<IpAddr> {
+/// The address that this process's SSH session comes from, as sshd sets it in `SSH_CONNECTION`.
+pub fn ssh_client() -> Option<IpAddr> {
     let connection = std::env::var("SSH_CONNECTION").ok()?;
     connection.split(' ').next()?.parse().ok()
 }

@@ -8,9 +8,9 @@ mod session;
 mod site;
 mod witness;
 
-pub use guard::{await_end, awaiting, watch};
+pub use guard::{await_end, awaiting, expire, watch};
 pub use host::{Host, write_whole};
-pub use management::machine_is_starting;
+pub use management::{machine_is_starting, ssh_client};
 pub use mark::unconfirmed;
 pub use session::{Changed, Choice, Ended, Limits, Session};
 pub use site::{DEFAULT_FILE, Paths, Site, Source, Turn};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use declaration::Declaration;
 use reconcile::{
     Change, Key, LockError, Note, Order, Outcome, Plan, PlanHash, Recovery, Report, RunLock,
-    Summary, apply, plan, recover,
+    Summary, Verb, apply, plan, recover,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,9 @@ impl<'a> Session<'a> {
                 true => Ended::Recovered,
                 false => Ended::Unchanged,
             };
-            self.host.heartbeat(&run, outcome, hash.as_str());
+            if only.is_none() && left.is_empty() {
+                self.host.heartbeat(&run, outcome, hash.as_str());
+            }
             return Ok(Changed::nothing(run, outcome, plan, hash, left));
         }
         self.permit(&plan, &hash, limits)?;
@@ -193,8 +195,10 @@ impl<'a> Session<'a> {
             Ended::RolledBack | Ended::Stuck => Err(ToolError::RolledBack(Box::new(changed))),
             Ended::AwaitingConfirmation => Ok(changed),
             outcome => {
-                let hash = changed.plan_hash.as_str();
-                self.host.heartbeat(&changed.run, outcome, hash);
+                if only.is_none() && changed.left.is_empty() {
+                    let hash = changed.plan_hash.as_str();
+                    self.host.heartbeat(&changed.run, outcome, hash);
+                }
                 Ok(changed)
             }
         }
@@ -240,7 +244,9 @@ impl<'a> Session<'a> {
             Some(Duration::ZERO) => None,
             Some(window) => Some(window),
             None => {
-                let touched = plan.disrupts(&management::links());
+                let links = management::links(self.call.options.ssh_client);
+                let disrupted = plan.changes.iter().flat_map(|change| &change.disrupts);
+                let touched = management::touched(disrupted, links.as_ref());
                 (!touched.is_empty()).then(|| {
                     let touched: Vec<_> = touched.into_iter().collect();
                     self.call.note(format!(
@@ -272,14 +278,16 @@ fn acquire(call: &Call<'_>, paths: &Paths, command: &str) -> Result<RunLock, Too
 /// The part of a plan that nobody has to be asked for, and the resources that are left alone.
 fn careful(plan: Plan, limits: &Limits) -> (Plan, Vec<Key>) {
     let protected = match limits.careful {
-        true => management::links(),
-        false => BTreeSet::new(),
+        true => management::links(None),
+        false => Some(BTreeSet::new()),
     };
+    // What hangs together with something that would be destroyed goes with it, or not at all.
+    let destroys = limits.careful && plan.changes.iter().any(|change| change.destroys);
     let mut kept = BTreeSet::new();
     let mut left = Vec::new();
     for change in &plan.changes {
-        let touches = change.disrupts.iter().any(|link| protected.contains(link));
-        let harmful = (limits.careful && change.destroys) || touches;
+        let touches = !management::touched(&change.disrupts, protected.as_ref()).is_empty();
+        let harmful = (destroys && change.verb == Verb::Delete) || touches;
         // Requirements come earlier in the list: what needs something that is left alone is left alone too.
         if !harmful
             && !limits.except.contains(&change.key())

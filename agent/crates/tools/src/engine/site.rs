@@ -101,7 +101,9 @@ pub struct Site {
     source: Source,
     base: Option<PathBuf>,
     read: Mutex<Option<(Stamp, Arc<Declaration>)>>,
-    ledger: Mutex<Option<Ledger>>,
+    ledger: Mutex<Option<(Identity, Ledger)>>,
+    access: Mutex<Option<Access>>,
+    known: Mutex<Option<Paths>>,
     busy: Mutex<bool>,
     free: Condvar,
 }
@@ -127,6 +129,8 @@ impl Site {
             base,
             read: Mutex::default(),
             ledger: Mutex::default(),
+            access: Mutex::default(),
+            known: Mutex::default(),
             busy: Mutex::default(),
             free: Condvar::new(),
         }
@@ -217,20 +221,36 @@ impl Site {
         }
     }
 
-    /// Who may do what; the default where there is no good declaration.
+    /// Who may do what: as the last good declaration says, and nobody but root before there was one.
     pub fn access(&self) -> Access {
-        let declaration = self.declaration_if_any();
-        declaration
-            .map(|declaration| declaration.access.clone())
-            .unwrap_or_default()
+        let mut last = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.declaration_if_any() {
+            Ok(declaration) => {
+                let access = declaration.access.clone();
+                *last = Some(access.clone());
+                access
+            }
+            Err(_) => last.clone().unwrap_or_else(nobody),
+        }
     }
 
     /// Where things are.
     pub fn paths(&self) -> Result<Paths, ToolError> {
         let declaration = self.declaration_if_any()?;
-        Ok(Paths {
+        let paths = Paths {
             base: declaration.plugins.btrfs.base.path.clone(),
-        })
+        };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(paths.clone());
+        Ok(paths)
+    }
+
+    /// Where things are, or were as long as the declaration was good.
+    fn last_paths(&self) -> Result<Paths, ToolError> {
+        let known = || {
+            let known = self.known.lock();
+            known.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        self.paths().or_else(|error| known().ok_or(error))
     }
 
     /// The ledger for readers.
@@ -249,8 +269,8 @@ impl Site {
     /// Whether what is changed now can be recorded: no change without a record.
     ///
     /// Where the first apply has still to make the ledger's place, the engine keeps the entries until it is
-    /// there.
-    pub(crate) fn can_record(&self) -> Result<(), ToolError> {
+    /// there; `engine` says that it is what changes something.
+    pub(crate) fn can_record(&self, engine: bool) -> Result<(), ToolError> {
         if !rustix::process::geteuid().is_root() {
             return Err(ToolError::Refused(
                 "this changes the host and needs root: run it with sudo, or start the daemon, which asks \
@@ -258,7 +278,17 @@ impl Site {
                     .to_owned(),
             ));
         }
-        self.with_ledger(|_| Ok(()))
+        self.with_ledger(|ledger| match ledger {
+            Some(_) => Ok(true),
+            None => Ok(engine),
+        })
+        .and_then(|may| match may {
+            true => Ok(()),
+            false => Err(ToolError::Unavailable(
+                "there is no ledger to record this in: `op-dbus apply` makes its place, or mounts it again"
+                    .to_owned(),
+            )),
+        })
     }
 
     /// Writes an entry. Without a place for the ledger there is nothing to write to, and the log has it.
@@ -280,21 +310,41 @@ impl Site {
         }
     }
 
-    fn with_ledger(
+    fn with_ledger<T>(
         &self,
-        work: impl FnOnce(Option<&Ledger>) -> ledger::Result<()>,
-    ) -> Result<(), ToolError> {
-        let paths = self.paths()?;
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        if ledger
+        work: impl FnOnce(Option<&Ledger>) -> ledger::Result<T>,
+    ) -> Result<T, ToolError> {
+        let paths = self.last_paths()?;
+        let path = paths.ledger();
+        let mut open = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have been restored from a snapshot, or lie below another mount since.
+        if open
             .as_ref()
-            .is_some_and(|open| open.path() != paths.ledger() || !open.path().exists())
+            .is_some_and(|(known, _)| Some(known) != identity(&path).as_ref())
         {
-            *ledger = None;
+            *open = None;
         }
-        if ledger.is_none() && btrfs::is_subvolume(paths.timing()).unwrap_or(false) {
-            *ledger = Some(Ledger::open(paths.ledger())?);
+        if open.is_none() && (path.exists() || btrfs::is_subvolume(paths.timing()).unwrap_or(false))
+        {
+            let ledger = Ledger::open(&path)?;
+            *open = identity(&path).map(|identity| (identity, ledger));
         }
-        Ok(work(ledger.as_ref())?)
+        Ok(work(open.as_ref().map(|(_, ledger)| ledger))?)
     }
+}
+
+/// Path, device and number of a file.
+type Identity = (PathBuf, u64, u64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    let file = fs::metadata(path).ok()?;
+    Some((path.to_owned(), file.dev(), file.ino()))
+}
+
+/// Access for root alone.
+fn nobody() -> Access {
+    let mut access = Access::default();
+    access.viewer.groups.clear();
+    access.files.read.clear();
+    access
 }

@@ -25,7 +25,7 @@ pub(super) async fn run(path: &Path, poke: &Poke) -> io::Result<()> {
         "params": ["Open_vSwitch", null, tables],
     });
     stream.write_all(request.to_string().as_bytes()).await?;
-    let mut frames = Frames::default();
+    let mut frames = Frames::of_service();
     let mut buffer = vec![0; 8192];
     let gone = loop {
         let count = stream.read(&mut buffer).await?;

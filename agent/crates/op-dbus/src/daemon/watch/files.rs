@@ -22,7 +22,7 @@ pub(super) async fn entry(path: &Path, poke: &Poke) -> io::Result<()> {
         .map(|name| name.as_encoded_bytes().to_vec());
     let is_it = |found: Option<&[u8]>| found.is_none() || found == name.as_deref();
     listen(&[directory.to_owned()], flags, is_it, || {
-        poke.send(Trigger::Event("the declaration changed"));
+        poke.send(Trigger::Declaration);
     })
     .await
 }

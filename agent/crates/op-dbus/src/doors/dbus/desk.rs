@@ -21,6 +21,9 @@ use crate::doors::{Hall, Request};
 /// No tool has a longer name, in bytes.
 const LONGEST_NAME: usize = 64;
 
+/// How many calls of one sender are on their way at once.
+const AT_ONCE: usize = 256;
+
 /// No plan's hash has more digits.
 const LONGEST_HASH: usize = 128;
 
@@ -125,7 +128,15 @@ impl Desk {
         let serial = header.primary().serial_num().get();
         let cancel = Cancel::default();
         let key = (sender.clone(), serial);
-        self.calls().insert(key.clone(), cancel.clone());
+        {
+            let mut calls = self.calls();
+            if calls.keys().filter(|(other, _)| *other == sender).count() >= AT_ONCE {
+                return Err(Error::Refused(format!(
+                    "{AT_ONCE} calls of yours are on their way: wait for one to end"
+                )));
+            }
+            calls.insert(key.clone(), cancel.clone());
+        }
         // It can be taken back while polkit is asked, too.
         let _underway = Underway { desk: self, key };
         let verdict = self.authority.judge(header, role, tool).await;

@@ -12,6 +12,9 @@ use super::desk::Desk;
 use super::error::Error;
 use super::options::{Named, arguments, options};
 
+/// The longest arguments, in bytes of JSON: a file that is written, and room to spare.
+const LONGEST: usize = 2 << 20;
+
 /// The declared state.
 pub(super) struct State(pub(super) Arc<Desk>);
 
@@ -238,7 +241,7 @@ impl Containers {
         let options = Options {
             dry_run: plan.is_empty(),
             plan: (!plan.is_empty()).then(|| plan.to_owned()),
-            deadline: None,
+            ..Options::default()
         };
         self.0
             .call(&header, &emitter, "container_destroy", arguments, options)
@@ -327,6 +330,11 @@ impl Tools {
     ) -> Result<String, Error> {
         let arguments: Value = match arguments.trim() {
             "" => json!({}),
+            text if text.len() > LONGEST => {
+                return Err(Error::Invalid(format!(
+                    "the arguments have more than {LONGEST} bytes"
+                )));
+            }
             text => serde_json::from_str(text)
                 .map_err(|error| Error::Invalid(format!("the arguments are not JSON: {error}")))?,
         };

@@ -60,9 +60,11 @@ async fn entries_added(
     last: &mut Option<i64>,
 ) -> zbus::Result<()> {
     let now = read_head(hall).await;
-    let (Some(first), Some(now)) = (last.map_or(Some(0), |last| last.checked_add(1)), now) else {
+    let Some(now) = now else {
         return Ok(());
     };
+    // A ledger that comes into sight is not told entry by entry.
+    let first = last.map_or(now, |last| last.saturating_add(1));
     if now < first {
         return Ok(());
     }

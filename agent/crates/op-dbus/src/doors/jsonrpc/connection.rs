@@ -1,6 +1,8 @@
 //! One connection: requests in, answers and events out, neither without bounds.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -10,9 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tools::{Cancel, Door, Event, Options};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tools::{Cancel, Description, Door, Effect, Event, Options, Registry, ToolError};
 
+use super::hung_up::hung_up;
 use super::message::{
     CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
     read,
@@ -22,7 +25,12 @@ use crate::doors::ovsdb::Ovsdb;
 use crate::doors::{self, Hall};
 
 /// How many calls of one connection are on their way at once; further ones are not read before.
-const IN_FLIGHT: usize = 128;
+const IN_FLIGHT: u32 = 128;
+/// How many answers of one connection, which may be large, are made or wait to be sent at once.
+const IN_HAND: usize = 4;
+/// How many requests a batch may have, and how many bytes their answers.
+const BATCH: usize = 100;
+const BATCH_ANSWERS: usize = 4 << 20;
 /// How many bytes may wait for a client that is slow to read them.
 const WAITING: usize = 1 << 20;
 /// How long a client that has something to read may read nothing.
@@ -34,6 +42,10 @@ pub(super) async fn serve(hall: Arc<Hall>, stream: UnixStream) {
         Ok(peer) => peer.uid(),
         Err(error) => return log::warn!("a caller without a name is not served: {error}"),
     };
+    let crowd = Arc::clone(&hall);
+    let Some(mut place) = crowd.crowd.enter(uid) else {
+        return log::warn!("user {uid} has too many connections; one more is not served");
+    };
     let (mut reader, writer) = stream.into_split();
     let (out, lines) = Out::new();
     let writing = tokio::spawn(write(writer, lines));
@@ -43,7 +55,9 @@ pub(super) async fn serve(hall: Arc<Hall>, stream: UnixStream) {
         out,
         calls: Mutex::default(),
         ovsdb: tokio::sync::Mutex::default(),
-        in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+        in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
+        in_hand: Semaphore::new(IN_HAND),
+        gone: AtomicBool::new(false),
     });
     let mut frames = Frames::default();
     let mut buffer = [0; 8192];
@@ -54,22 +68,35 @@ pub(super) async fn serve(hall: Arc<Hall>, stream: UnixStream) {
             () = connection.out.closed() => 0,
         };
         if count == 0 {
+            // Who says no more may still listen to the answers.
+            tokio::select! {
+                _ = connection.in_flight.acquire_many(IN_FLIGHT) => {}
+                _ = hung_up(reader.as_ref()) => {}
+                () = connection.out.closed() => {}
+            }
             break;
         }
         frames.push(&buffer[..count]);
+        if !place.holds(frames.held()) {
+            let fault = "too much is unfinished on all connections together: try again later";
+            let fault = Fault::new(INVALID_REQUEST, fault);
+            connection.out.send(answer(&Value::Null, Err(fault))).await;
+            break;
+        }
         loop {
             match frames.next() {
                 Ok(Some(message)) => connection.hear(&message).await,
                 Ok(None) => break,
                 Err(error) => {
                     let fault = Fault::new(INVALID_REQUEST, error.to_string());
-                    connection.out.send(&answer(&Value::Null, Err(fault))).await;
+                    connection.out.send(answer(&Value::Null, Err(fault))).await;
                     break 'reading;
                 }
             }
         }
     }
     // Nobody waits for what is still on its way; changes that have begun are ended well all the same.
+    connection.gone.store(true, Ordering::SeqCst);
     for cancel in connection.calls().values() {
         cancel.cancel();
     }
@@ -86,6 +113,9 @@ struct Connection {
     /// Set up with the first message of OVSDB.
     ovsdb: tokio::sync::Mutex<Option<Ovsdb>>,
     in_flight: Arc<Semaphore>,
+    in_hand: Semaphore,
+    /// Nobody is there any more: nothing more is begun.
+    gone: AtomicBool,
 }
 
 impl Connection {
@@ -99,7 +129,7 @@ impl Connection {
             Ok(message) => message,
             Err(error) => {
                 let fault = Fault::new(PARSE_ERROR, format!("not JSON: {error}"));
-                return self.out.send(&answer(&Value::Null, Err(fault))).await;
+                return self.out.send(answer(&Value::Null, Err(fault))).await;
             }
         };
         if is_ovsdb(&message) {
@@ -110,30 +140,71 @@ impl Connection {
         };
         let connection = Arc::clone(self);
         match message {
-            Value::Array(batch) if batch.is_empty() => {
-                let fault = Fault::new(INVALID_REQUEST, "a batch has at least one request");
-                self.out.send(&answer(&Value::Null, Err(fault))).await;
+            Value::Array(batch) if batch.is_empty() || batch.len() > BATCH => {
+                let fault = format!("a batch has 1 to {BATCH} requests");
+                let fault = Fault::new(INVALID_REQUEST, fault);
+                self.out.send(answer(&Value::Null, Err(fault))).await;
             }
             Value::Array(batch) => {
                 tokio::spawn(async move {
-                    let mut answers = Vec::new();
-                    for message in batch {
-                        answers.extend(connection.answer(message).await);
-                    }
-                    if !answers.is_empty() {
-                        connection.out.send(&Value::Array(answers)).await;
-                    }
+                    connection.hear_batch(batch).await;
                     drop(place);
                 });
             }
             message => {
                 tokio::spawn(async move {
+                    let hand = connection.hand(&message).await;
                     if let Some(answer) = connection.answer(message).await {
-                        connection.out.send(&answer).await;
+                        connection.out.send(answer).await;
                     }
-                    drop(place);
+                    drop((hand, place));
                 });
             }
+        }
+    }
+
+    async fn hear_batch(&self, batch: Vec<Value>) {
+        let _hand = self.in_hand.acquire().await;
+        let mut answers = String::new();
+        for message in batch {
+            if self.gone.load(Ordering::SeqCst) {
+                return;
+            }
+            let answer = match answers.len() < BATCH_ANSWERS {
+                true => self.answer(message).await,
+                false => {
+                    let fault =
+                        "the answers to this batch get too large: send fewer requests at once";
+                    let fault = Fault::new(INVALID_REQUEST, fault);
+                    message.get("id").map(|id| answer(id, Err(fault)))
+                }
+            };
+            if let Some(answer) = answer {
+                answers.push(if answers.is_empty() { '[' } else { ',' });
+                answers.push_str(&answer.to_string());
+            }
+        }
+        if !answers.is_empty() {
+            answers.push(']');
+            self.out.send_text(answers.into_bytes()).await;
+        }
+    }
+
+    /// What reads is not begun before the client has taken earlier answers: they may be large. What changes
+    /// something says little, and may wait for long.
+    async fn hand(&self, message: &Value) -> Option<SemaphorePermit<'_>> {
+        let reads = match message["method"].as_str() {
+            Some("tools.call") => {
+                let name = message["params"]["name"].as_str()?;
+                let tool = self.hall.registry.tool(name).ok()?;
+                tool.effect == Effect::Read
+            }
+            Some("tools.cancel") => false,
+            _ => true,
+        };
+        match reads {
+            true => self.in_hand.acquire().await.ok(),
+            false => None,
         }
     }
 
@@ -151,7 +222,7 @@ impl Connection {
             Ok(None) => {}
             Ok(Some(answer)) => {
                 drop(place);
-                self.out.send(&answer).await;
+                self.out.send(answer).await;
             }
             Err(why) => {
                 log::info!("a client of OVSDB is not served any more: {why}");
@@ -174,7 +245,7 @@ impl Connection {
 
     async fn carry_out(&self, request: Request) -> Result<Value, Fault> {
         match request.method.as_str() {
-            "tools.list" => self.list(params(request.params)?),
+            "tools.list" => self.list(params(request.params)?).await,
             "tools.show" => {
                 let Named { name } = params(request.params)?;
                 let tool = self.hall.registry.tool(&name)?;
@@ -193,6 +264,11 @@ impl Connection {
             "daemon.status" => {
                 let caller = self.hall.caller(self.uid, Door::Jsonrpc);
                 let mut status = self.hall.status();
+                if caller.role.is_none() {
+                    // Which resources there are is for those who may look.
+                    let state = status["host"]["state"].take();
+                    status["host"] = json!({ "state": state });
+                }
                 status["caller"] = json!({ "name": caller.name, "role": caller.role });
                 Ok(status)
             }
@@ -206,29 +282,35 @@ impl Connection {
         }
     }
 
-    fn list(&self, params: List) -> Result<Value, Fault> {
-        let tools = self.hall.registry.descriptions();
-        let wanted = |tool: &tools::Description| {
-            params
-                .domain
-                .as_ref()
-                .is_none_or(|domain| json!(tool.domain) == json!(domain))
+    async fn list(&self, params: List) -> Result<Value, Fault> {
+        let list = move |registry: &Registry| {
+            let tools = registry.tools().filter(|tool| {
+                let domain = params.domain.as_ref();
+                domain.is_none_or(|domain| json!(tool.domain) == json!(domain))
+            });
+            let tools: Vec<_> = tools.map(|tool| json!(Description::of(tool))).collect();
+            json!({ "tools": tools })
         };
-        let tools: Vec<_> = tools.filter(wanted).collect();
-        Ok(json!({ "tools": tools }))
+        Ok(self.hall.ask(list).await?)
     }
 
     async fn call(&self, id: Option<Value>, call: CallParams) -> Result<Value, Fault> {
+        if self.gone.load(Ordering::SeqCst) {
+            return Err(ToolError::Cancelled.into());
+        }
         let cancel = Cancel::default();
         let key = id.as_ref().map(Value::to_string);
         if let Some(key) = &key {
-            let earlier = self.calls().insert(key.clone(), cancel.clone());
-            if let Some(earlier) = earlier {
-                self.calls().insert(key.clone(), earlier);
-                return Err(Fault::new(
-                    INVALID_REQUEST,
-                    format!("a call with the id {key} is still on its way"),
-                ));
+            match self.calls().entry(key.clone()) {
+                Entry::Vacant(place) => drop(place.insert(cancel.clone())),
+                Entry::Occupied(_) => {
+                    let fault = format!("a call with the id {key} is still on its way");
+                    return Err(Fault::new(INVALID_REQUEST, fault));
+                }
+            }
+            // It may have hung up since the look above.
+            if self.gone.load(Ordering::SeqCst) {
+                cancel.cancel();
             }
         }
         let events = self.out.clone();
@@ -251,6 +333,7 @@ impl Connection {
                 deadline: call
                     .timeout_ms
                     .and_then(|limit| Instant::now().checked_add(Duration::from_millis(limit))),
+                ssh_client: call.ssh_client,
             },
             cancel,
         };
@@ -344,8 +427,11 @@ impl Out {
         (text, room)
     }
 
-    async fn send(&self, message: &Value) {
-        self.send_text(message.to_string().into_bytes()).await;
+    async fn send(&self, message: Value) {
+        let text = message.to_string().into_bytes();
+        // It takes many times the memory of its text, which may have to wait.
+        drop(message);
+        self.send_text(text).await;
     }
 
     async fn send_text(&self, text: Vec<u8>) {

@@ -110,6 +110,9 @@ pub(super) struct CallParams {
     /// How long the caller waits.
     #[serde(default)]
     pub(super) timeout_ms: Option<u64>,
+    /// Where the caller's SSH session comes from.
+    #[serde(default)]
+    pub(super) ssh_client: Option<std::net::IpAddr>,
     /// Tell events as notifications.
     #[serde(default)]
     pub(super) progress: bool,

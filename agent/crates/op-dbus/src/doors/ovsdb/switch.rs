@@ -42,7 +42,7 @@ async fn schema(path: &Path) -> io::Result<Value> {
     let mut stream = UnixStream::connect(path).await?;
     let request = json!({ "id": 0, "method": "get_schema", "params": [super::SWITCH] });
     stream.write_all(request.to_string().as_bytes()).await?;
-    let mut frames = Frames::default();
+    let mut frames = Frames::of_service();
     let mut buffer = vec![0; 16 << 10];
     loop {
         let count = stream.read(&mut buffer).await?;
@@ -164,7 +164,7 @@ impl Listening {
     }
 
     async fn listen(&mut self) -> io::Result<()> {
-        let mut frames = Frames::default();
+        let mut frames = Frames::of_service();
         let mut buffer = vec![0; 16 << 10];
         loop {
             let count = self.reader.read(&mut buffer).await?;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{failed, unit};
 use crate::call::Call;
+use crate::caller::Role;
 use crate::error::ToolError;
 use crate::tool::{Domain, Tool};
 
@@ -104,6 +105,8 @@ pub(super) fn tools() -> Vec<Tool> {
             move |call, input: One| preview_job(call, &input, action),
             move |call, input: One| run_job(call, &input, action),
         )
+        // A unit may be a shell of root's, or the network that everybody came by.
+        .for_role(Role::Admin)
         .example(json!({ "unit": "nginx.service" }))
     };
     let file = |name, title, description, filing| {
@@ -115,6 +118,8 @@ pub(super) fn tools() -> Vec<Tool> {
             move |call, input: File| preview_file(call, &input, filing),
             move |call, input: File| run_file(call, &input, filing),
         )
+        // A unit may be a shell of root's, or the network that everybody came by.
+        .for_role(Role::Admin)
         .example(json!({ "unit": "nginx.service" }))
     };
     vec![
