@@ -31,7 +31,10 @@ enum End {
 /// The declaration and files that the command line names.
 pub(crate) fn site(cli: &Cli) -> Result<Site, Failure> {
     let source = match cli.file == Path::new("-") {
-        false => Source::File(cli.file.clone()),
+        false => {
+            let file = std::path::absolute(&cli.file).context("find the declaration")?;
+            Source::File(file)
+        }
         true => {
             let mut text = String::new();
             std::io::stdin()

@@ -505,6 +505,10 @@ fn the_daemon_outlives_its_bus() {
     }
     let answer = daemon.connect().call("state_verify", json!({}));
     assert_eq!(answer["result"]["converged"], true, "{answer:#}");
+    // It takes its name on the next one.
+    bus.start_again();
+    bus.wait_for("org.opdbus1");
+    assert_eq!(bus.call("State", "Verify", &[]).expect(0).status, 0);
     daemon.terminate();
 }
 

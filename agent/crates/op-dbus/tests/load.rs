@@ -311,7 +311,7 @@ fn a_hundred_megabytes_of_small_messages_are_all_answered() {
             let answer = line.receive().unwrap();
             assert_eq!(answer["result"]["found"], false, "{answer}");
             waiting.remove(&usize::try_from(answer["id"].as_u64().unwrap()).unwrap());
-            if waiting.len() % 10_000 == 0 {
+            if waiting.len().is_multiple_of(10_000) {
                 assert_served(&daemon);
             }
         }

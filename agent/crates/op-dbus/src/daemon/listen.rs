@@ -22,6 +22,7 @@ pub(super) struct Listeners {
     open: Vec<PathBuf>,
     /// Those that this process made, to be taken away at its end.
     own: Vec<PathBuf>,
+    complete: bool,
 }
 
 impl Drop for Listeners {
@@ -69,6 +70,16 @@ impl Listeners {
         self.open.push(path.to_owned());
         self.own.push(path.to_owned());
         Ok(())
+    }
+
+    /// All are open that there should be.
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Whether all are open that there should be.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// Refuses if another daemon has a socket that is to be made later.

@@ -87,7 +87,10 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
         let api = paths.api_socket();
         // The base may still have to be made or mounted.
         match paths.timing().is_dir() {
-            true => listeners.add(&api)?,
+            true => {
+                open_api(registry.site(), &mut listeners)?;
+                hall.load_records();
+            }
             false => listeners.expect(&api)?,
         }
     }
@@ -105,16 +108,18 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     let called = hall.called();
     tokio::spawn(async move { memory::give_back(&called).await });
     let watchdog = notify::watchdog(Arc::clone(&standing));
-    let first_look = standing.first_look();
-    tokio::pin!(first_look);
-    let mut looked = false;
+    let mut changes = standing.changes();
+    changes.mark_changed();
     loop {
         tokio::select! {
-            () = &mut first_look, if !looked => {
-                looked = true;
-                hall.load_records();
+            // The base may come with the first look, or be mounted later.
+            _ = changes.changed(), if !listeners.is_complete() => {
                 match open_api(registry.site(), &mut listeners) {
-                    Ok(()) => doors.serve(&hall, listeners.take()),
+                    Ok(true) => {
+                        doors.serve(&hall, listeners.take());
+                        hall.load_records();
+                    }
+                    Ok(false) => {}
                     Err(failure) => log::warn!("the API socket is not open: {failure}"),
                 }
             }
@@ -139,13 +144,15 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the socket in the base, if that was not there before the first look.
-fn open_api(site: &Site, listeners: &mut listen::Listeners) -> Result<(), Failure> {
+/// Opens the socket in the base once that is there; whether it is open now.
+fn open_api(site: &Site, listeners: &mut listen::Listeners) -> Result<bool, Failure> {
     let paths = site.paths()?;
-    match paths.timing().is_dir() {
-        true => listeners.add(&paths.api_socket()),
-        false => Ok(()),
+    if !paths.timing().is_dir() {
+        return Ok(false);
     }
+    listeners.add(&paths.api_socket())?;
+    listeners.complete();
+    Ok(true)
 }
 
 /// Each connection is an open file, and the usual limit is 1024.

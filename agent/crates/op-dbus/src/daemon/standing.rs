@@ -101,14 +101,4 @@ impl Standing {
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.bell.subscribe()
     }
-
-    /// Waits for the first report.
-    pub(super) async fn first_look(&self) {
-        let mut changes = self.changes();
-        while self.report().state == State::Starting {
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
-    }
 }

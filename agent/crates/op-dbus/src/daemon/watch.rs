@@ -126,8 +126,9 @@ fn sources(host: &Host) -> Vec<Source> {
         let sockets = bridges.map(|bridge| ovs.run_dir.join(format!("{bridge}.mgmt")));
         sources.extend(sockets.map(Source::Flows));
     }
-    if Path::new("/run/systemd/system").is_dir() {
-        sources.push(Source::Units(units_of(host)));
+    let units = units_of(host);
+    if !units.is_empty() && Path::new("/run/systemd/system").is_dir() {
+        sources.push(Source::Units(units));
     }
     let containers = base.join("@containers");
     sources.extend(

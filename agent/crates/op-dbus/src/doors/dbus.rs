@@ -7,12 +7,17 @@ mod interfaces;
 mod news;
 mod options;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use zbus::Connection;
+use tokio::task::JoinHandle;
+use zbus::export::futures_core::Stream;
 use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 use zbus::names::BusName;
+use zbus::{Connection, MessageStream};
 
 use super::Hall;
 use crate::failure::Failure;
@@ -25,19 +30,21 @@ const NAME: &str = "org.opdbus1";
 /// Where everything is.
 const PATH: &str = "/org/opdbus1";
 
+/// Time before the second attempt to reach a bus that went away; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The open door; it closes when this is dropped.
-pub(crate) struct Bus {
-    _connection: Connection,
-    news: tokio::task::JoinHandle<()>,
-}
+pub(crate) struct Bus(JoinHandle<()>);
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        self.news.abort();
+        self.0.abort();
     }
 }
 
-/// Takes the name and serves the interfaces; `None` where there is no bus.
+/// Takes the name and serves the interfaces; `None` where there is no bus. A bus that goes away later is waited
+/// for.
 pub(crate) async fn open(hall: &Arc<Hall>) -> Result<Option<Bus>, Failure> {
     let connection = match Connection::system().await {
         Ok(connection) => connection,
@@ -48,7 +55,13 @@ pub(crate) async fn open(hall: &Arc<Hall>) -> Result<Option<Bus>, Failure> {
             return Ok(None);
         }
     };
-    let desk = Arc::new(Desk::new(Arc::clone(hall), &connection).await);
+    serve(hall, &connection).await?;
+    let hall = Arc::clone(hall);
+    Ok(Some(Bus(tokio::spawn(stay(hall, connection)))))
+}
+
+async fn serve(hall: &Arc<Hall>, connection: &Connection) -> Result<(), Failure> {
+    let desk = Arc::new(Desk::new(Arc::clone(hall), connection).await);
     let server = connection.object_server();
     let served = async {
         server.at(PATH, State(Arc::clone(&desk))).await?;
@@ -57,12 +70,44 @@ pub(crate) async fn open(hall: &Arc<Hall>) -> Result<Option<Bus>, Failure> {
         server.at(PATH, Tools(Arc::clone(&desk))).await
     };
     served.await.context("serve the interfaces on the bus")?;
-    take_name(&connection).await?;
-    let news = tokio::spawn(news::tell(connection.clone(), Arc::clone(hall)));
-    Ok(Some(Bus {
-        _connection: connection,
-        news,
-    }))
+    take_name(connection).await
+}
+
+/// Tells the bus what is new until it goes away, then opens the door on the next one.
+async fn stay(hall: Arc<Hall>, mut connection: Connection) {
+    loop {
+        tokio::select! {
+            () = news::tell(connection.clone(), Arc::clone(&hall)) => return,
+            () = end_of(&connection) => {}
+        }
+        log::error!(
+            "the system bus went away; the daemon is reached by its sockets until it is back"
+        );
+        let mut pause = FIRST_PAUSE;
+        connection = loop {
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            let Ok(connection) = Connection::system().await else {
+                continue;
+            };
+            match serve(&hall, &connection).await {
+                Ok(()) => break connection,
+                Err(failure) => log::warn!("{failure}"),
+            }
+        };
+        log::info!("the system bus is back");
+    }
+}
+
+/// Waits until nothing comes from a connection any more.
+async fn end_of(connection: &Connection) {
+    let mut messages = MessageStream::from(connection);
+    loop {
+        let message = poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await;
+        if matches!(message, None | Some(Err(_))) {
+            return;
+        }
+    }
 }
 
 async fn take_name(connection: &Connection) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ledger::NewEntry;
 use ovsdb::server::Session;
@@ -17,6 +18,8 @@ use switch::Switch;
 
 /// The database that Open vSwitch's own server has.
 const SWITCH: &str = "Open_vSwitch";
+/// How long the switch's server may take to read a request.
+const STUCK: Duration = Duration::from_secs(10);
 /// How many operations of a transaction the ledger names.
 const NAMED: usize = 100;
 
@@ -92,10 +95,17 @@ impl Ovsdb {
             self.switch = Some(opened.map_err(|error| format!("{}: {error}", path.display()))?);
         }
         match &mut self.switch {
-            Some(switch) => switch
-                .send(message)
-                .await
-                .map_err(|error| error.to_string()),
+            // It reads nothing while our client reads nothing; that must not last.
+            Some(switch) => match tokio::time::timeout(STUCK, switch.send(message)).await {
+                Ok(sent) => sent.map_err(|error| error.to_string()),
+                Err(_) => {
+                    self.switch = None;
+                    Err(
+                        "Open vSwitch's database reads nothing; its connection was closed"
+                            .to_owned(),
+                    )
+                }
+            },
             None => Ok(()),
         }
     }

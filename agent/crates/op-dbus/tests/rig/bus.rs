@@ -180,6 +180,18 @@ impl Bus {
         });
     }
 
+    /// Another bus comes at the same address.
+    pub fn start_again(&mut self) {
+        let _ = fs::remove_file(&self.socket);
+        let config = self.socket.with_extension("conf");
+        self.child = Command::new("dbus-daemon")
+            .arg("--nofork")
+            .arg(format!("--config-file={}", config.display()))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon");
+    }
+
     /// The bus dies.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -18,6 +19,11 @@ pub(super) fn of_containers(directory: &Path) -> Vec<i32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter(|id: &i32| {
+        // Anybody may call a process anything.
+        let of_root = fs::metadata(format!("/proc/{id}")).is_ok_and(|process| process.uid() == 0);
+        if !of_root {
+            return false;
+        }
         let words = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         let ours = words.starts_with(b"[lxc monitor] ") || words.starts_with(b"lxc-start\0");
         ours && words.windows(directory.len()).any(|part| part == directory)
