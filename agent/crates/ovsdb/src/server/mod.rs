@@ -2,7 +2,7 @@
 //!
 //! A [`Server`] holds databases that its owner fills with [`Server::transact`]. For each client the owner calls
 //! [`Server::connect`], hands the [`Session`] what the client sends, and sends the client what comes up in
-//! the session's [`Output`]; [`serve`] does that for a socket. Answers are those of `ovsdb-server`.
+//! the session's [`Output`]; [`serve()`] does that for a socket. Answers are those of `ovsdb-server`.
 
 mod catalog;
 mod commit;
