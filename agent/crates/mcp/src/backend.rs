@@ -1,0 +1,127 @@
+//! What an MCP server offers, whatever is behind it: the host's tools, a service of the bus, other servers.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use tools::Effect;
+
+/// What a backend answers, some time later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
+/// Who speaks: what the transport knows of them.
+#[derive(Clone, Default)]
+pub struct Speaker {
+    /// The bearer token of an HTTP request. Never logged, never passed to another server.
+    pub token: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "…");
+        f.debug_struct("Speaker").field("token", &token).finish()
+    }
+}
+
+/// What a client may expect of a tool beside its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hint {
+    /// Doing it twice is doing it once.
+    pub idempotent: bool,
+    /// It reaches beyond this host.
+    pub open_world: bool,
+}
+
+/// A tool as clients see it.
+#[derive(Debug, Clone)]
+pub struct ToolInfo {
+    /// Matches `^[a-zA-Z0-9_-]{1,64}$`, unique in a backend.
+    pub name: String,
+    /// A few words for people.
+    pub title: String,
+    /// What it does and gives, in sentences.
+    pub description: String,
+    /// The schema of its arguments: JSON Schema 2020-12, of type object.
+    pub input: Arc<Map<String, Value>>,
+    /// The schema of its answer.
+    pub output: Option<Arc<Map<String, Value>>>,
+    /// What it does to the host.
+    pub effect: Effect,
+    /// What else is known of it.
+    pub hint: Hint,
+    /// What it is about, in a word: groups are made of these.
+    pub domain: String,
+}
+
+/// Something that happens while a call goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// In words.
+    pub text: String,
+    /// Steps done so far.
+    pub done: usize,
+    /// Steps in all, 0 where nobody knows.
+    pub total: usize,
+}
+
+/// One call.
+pub struct Request<'a> {
+    /// Who asks.
+    pub speaker: &'a Speaker,
+    /// The tool.
+    pub name: &'a str,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+    /// Show the plan and change nothing.
+    pub dry_run: bool,
+    /// The hash of the plan that a person has confirmed.
+    pub plan: Option<String>,
+    /// Whom to tell on the way.
+    pub listener: &'a (dyn Fn(Event) + Send + Sync),
+    /// Takes the call back.
+    pub cancel: CancellationToken,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// There is no such tool or resource.
+    #[error("{0}")]
+    NotFound(String),
+    /// The arguments do not fit.
+    #[error("{0}")]
+    Invalid(String),
+    /// It loses data for good: a person has to see its plan and confirm it, by its hash.
+    #[error("{text}")]
+    Unconfirmed {
+        /// What is asked of the person.
+        text: String,
+        /// The hash to call again with.
+        plan: String,
+    },
+    /// The caller may not.
+    #[error("{0}")]
+    Refused(String),
+    /// What answers is away.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It was tried and did not work. `code` is a word for programs, such as `timed-out`.
+    #[error("{text}")]
+    Failed {
+        /// A word for programs.
+        code: String,
+        /// In words.
+        text: String,
+    },
+}
+
+/// What is behind an MCP server.
+pub trait Backend: Send + Sync + 'static {
+    /// The tools that the speaker may see, in a fixed order.
+    fn tools<'a>(&'a self, speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ToolInfo>>>;
+
+    /// Calls a tool; the answer fits the tool's output schema, where it has one.
+    fn call<'a>(&'a self, request: Request<'a>) -> Answer<'a, Value>;
+}

@@ -1,0 +1,1 @@
+//! Find documents by their words and by likeness, without a model.

@@ -1,0 +1,1 @@
+//! A queue of tasks that a crash does not lose.
