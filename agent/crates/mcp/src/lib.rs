@@ -2,4 +2,6 @@
 
 mod backend;
 
-pub use backend::{Answer, Backend, Event, Fault, Hint, Request, Speaker, ToolInfo};
+pub use backend::{
+    Answer, Asked, Backend, Completion, Event, Fault, Hint, Output, Request, Speaker, ToolInfo,
+};
