@@ -96,7 +96,7 @@ mod tests {
         let change = json!({ "verb": "delete", "resource": "a\u{202e}b\r\n\u{1b}[2Jkeep" });
         assert_eq!(
             text(&json!({ "changes": [change] })),
-            "delete a b    [2Jkeep"
+            "delete a b   [2Jkeep"
         );
     }
 }
