@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use declaration::{Access, Who};
+use declaration::{Access, Scope, TokenName, Who};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// The user of the web server.
+const WEB_USER: &str = "op-dbus-web";
 
 /// What a caller may do; each role may do what those before it may.
 #[derive(
@@ -19,6 +22,26 @@ pub enum Role {
     Operator,
     /// Destroy data, install software, write files, run commands.
     Admin,
+}
+
+impl Role {
+    /// The role that a scope of a token gives.
+    pub fn of(scope: Scope) -> Self {
+        match scope {
+            Scope::Read => Self::Viewer,
+            Scope::Write => Self::Operator,
+            Scope::Destroy => Self::Admin,
+        }
+    }
+
+    /// The scope that gives this role.
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Viewer => Scope::Read,
+            Self::Operator => Scope::Write,
+            Self::Admin => Scope::Destroy,
+        }
+    }
 }
 
 impl fmt::Display for Role {
@@ -43,6 +66,8 @@ pub enum Door {
     Jsonrpc,
     /// The OVSDB end of such a socket.
     Ovsdb,
+    /// The Model Context Protocol, over standard input or HTTP.
+    Mcp,
     /// The daemon itself, when it mends drift.
     Daemon,
 }
@@ -75,6 +100,24 @@ impl Caller {
             door,
             role: accounts.role(uid, access),
             refusal: None,
+            interactive: false,
+            on_behalf_of: None,
+        }
+    }
+
+    /// The owner of a token that a web server of this uid passes on; the uid itself gives nothing.
+    pub fn of_token(uid: u32, door: Door, token: &TokenName, scopes: &[Scope]) -> Self {
+        let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+        Self {
+            uid,
+            name: format!("token:{token}"),
+            door,
+            role: scopes.iter().copied().map(Role::of).max(),
+            refusal: Some(format!(
+                "the token `{token}` has the scopes {}. Scopes are given in the declaration, under \
+                 `web.tokens.{token}.scopes`",
+                words.join(" ")
+            )),
             interactive: false,
             on_behalf_of: None,
         }
@@ -134,6 +177,10 @@ impl Accounts {
             return Some(Role::Admin);
         }
         let (name, gid) = self.user(uid)?;
+        // It passes on what others say, and has nothing to say itself, whatever groups get it to the socket.
+        if name == WEB_USER {
+            return None;
+        }
         let roles = [
             (Role::Admin, &access.admin),
             (Role::Operator, &access.operator),
@@ -203,6 +250,26 @@ mod tests {
         assert_eq!(role(1001), Some(Role::Viewer));
         assert_eq!(role(1002), Some(Role::Admin));
         assert_eq!(role(4711), None);
+    }
+
+    #[test]
+    fn the_web_server_has_no_role_of_its_own() {
+        let passwd = "op-dbus-web:x:900:2000::/:/bin/sh\n";
+        let accounts = Accounts::of(passwd, "opdbus:x:2000:op-dbus-web\n");
+        assert_eq!(accounts.role(900, &Access::default()), None);
+    }
+
+    #[test]
+    fn the_highest_scope_of_a_token_is_its_role() {
+        let role = |scopes: &[Scope]| {
+            Caller::of_token(900, Door::Mcp, &"laptop".parse().unwrap(), scopes).role
+        };
+        assert_eq!(role(&[]), None);
+        assert_eq!(role(&[Scope::Read]), Some(Role::Viewer));
+        assert_eq!(role(&[Scope::Destroy, Scope::Read]), Some(Role::Admin));
+        let caller = Caller::of_token(900, Door::Mcp, &"laptop".parse().unwrap(), &[Scope::Write]);
+        let actor = json!({ "uid": 900, "name": "token:laptop", "door": "mcp" });
+        assert_eq!(caller.actor(), actor);
     }
 
     #[test]

@@ -143,6 +143,29 @@ impl Registry {
         }
     }
 
+    /// Whether a caller has the right to call a tool. If not, that is recorded as a refused call would be: for
+    /// doors that have to know before they begin to answer.
+    pub fn may_call(
+        &self,
+        caller: &Caller,
+        name: &str,
+        arguments: &Value,
+    ) -> Result<(), ToolError> {
+        let tool = self.tool(name)?;
+        let Err(refused) = permit(tool, caller) else {
+            return Ok(());
+        };
+        if tool.effect != Effect::Read {
+            let ended = Ended {
+                result: Err(&refused),
+                plan_hash: None,
+                duration_ms: 0,
+            };
+            self.record_refused(caller.uid, record::entry(tool, caller, arguments, &ended))?;
+        }
+        Err(refused)
+    }
+
     /// Calls a tool: right, arguments, plan, run, answer, record.
     pub fn call(
         &self,

@@ -6,6 +6,7 @@ pub(crate) mod frame;
 pub(crate) mod jsonrpc;
 pub(crate) mod nonnet;
 mod ovsdb;
+pub(crate) mod tokens;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use tools::{Accounts, Caller, Cancel, Door, Effect, Event, Options, Registry, To
 use crate::daemon::{Poke, Standing};
 use crowd::Crowd;
 use nonnet::NonNet;
+use tokens::Tokens;
 
 /// How many calls that read are carried out at once; the others wait.
 const READS: usize = 8;
@@ -37,6 +39,7 @@ pub(crate) struct Hall {
     /// Whether the records of the NonNet database were taken in.
     loaded: std::sync::Mutex<bool>,
     crowd: Crowd,
+    tokens: Tokens,
     poke: Poke,
     reads: Arc<Semaphore>,
     changes: Arc<Semaphore>,
@@ -72,6 +75,7 @@ impl Hall {
             announced: tokio::sync::Mutex::default(),
             loaded: std::sync::Mutex::default(),
             crowd: Crowd::default(),
+            tokens: Tokens::default(),
             poke,
             reads: Arc::new(Semaphore::new(READS)),
             changes: Arc::new(Semaphore::new(CHANGES)),

@@ -20,6 +20,7 @@ use super::message::{
     CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
     read,
 };
+use super::speaker::{Known, Speaker};
 use crate::doors::frame::Frames;
 use crate::doors::ovsdb::Ovsdb;
 use crate::doors::{self, Hall};
@@ -243,15 +244,27 @@ impl Connection {
         }
     }
 
-    async fn carry_out(&self, request: Request) -> Result<Value, Fault> {
+    async fn carry_out(&self, mut request: Request) -> Result<Value, Fault> {
         match request.method.as_str() {
-            "tools.list" => self.list(params(request.params)?).await,
+            "tools.list" => {
+                self.known(&mut request.params).await?;
+                self.list(params(request.params)?).await
+            }
             "tools.show" => {
+                self.known(&mut request.params).await?;
                 let Named { name } = params(request.params)?;
                 let tool = self.hall.registry.tool(&name)?;
                 Ok(json!(tools::Description::of(tool)))
             }
-            "tools.call" => self.call(request.id, params(request.params)?).await,
+            "tools.call" => {
+                let speaker = Speaker::take(&mut request.params)?;
+                self.call(request.id, speaker, params(request.params)?)
+                    .await
+            }
+            "access.whoami" => {
+                let known = self.known(&mut request.params).await?;
+                known.answer(&self.hall, params(request.params)?).await
+            }
             "tools.cancel" => {
                 let Cancelled { id } = params(request.params)?;
                 let calls = self.calls();
@@ -276,10 +289,15 @@ impl Connection {
                 METHOD_NOT_FOUND,
                 format!(
                     "there is no method `{other}`; there are tools.list, tools.show, tools.call, \
-                     tools.cancel and daemon.status"
+                     tools.cancel, access.whoami and daemon.status"
                 ),
             )),
         }
+    }
+
+    /// Who speaks, by what the parameters say of that.
+    async fn known(&self, params: &mut Value) -> Result<Known, Fault> {
+        Speaker::take(params)?.known(&self.hall, self.uid).await
     }
 
     async fn list(&self, params: List) -> Result<Value, Fault> {
@@ -294,7 +312,12 @@ impl Connection {
         Ok(self.hall.ask(list).await?)
     }
 
-    async fn call(&self, id: Option<Value>, call: CallParams) -> Result<Value, Fault> {
+    async fn call(
+        &self,
+        id: Option<Value>,
+        speaker: Speaker,
+        call: CallParams,
+    ) -> Result<Value, Fault> {
         if self.gone.load(Ordering::SeqCst) {
             return Err(ToolError::Cancelled.into());
         }
@@ -313,6 +336,20 @@ impl Connection {
                 cancel.cancel();
             }
         }
+        let result = self.called(id, speaker, call, cancel).await;
+        if let Some(key) = &key {
+            self.calls().remove(key);
+        }
+        result
+    }
+
+    async fn called(
+        &self,
+        id: Option<Value>,
+        speaker: Speaker,
+        call: CallParams,
+        cancel: Cancel,
+    ) -> Result<Value, Fault> {
         let events = self.out.clone();
         let progress = call.progress;
         let told = id.unwrap_or(Value::Null);
@@ -324,7 +361,7 @@ impl Connection {
             }
         };
         let request = doors::Request {
-            caller: self.hall.caller(self.uid, Door::Jsonrpc),
+            caller: speaker.known(&self.hall, self.uid).await?.caller,
             name: call.name,
             arguments: call.arguments,
             options: Options {
@@ -337,11 +374,7 @@ impl Connection {
             },
             cancel,
         };
-        let result = self.hall.call(request, listener).await;
-        if let Some(key) = &key {
-            self.calls().remove(key);
-        }
-        Ok(result?)
+        Ok(self.hall.call(request, listener).await?)
     }
 }
 
