@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
+use mcp::profile::Profile;
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Tool(Tool),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
+    /// Serve the tools to AI clients: MCP on standard input and output
+    Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -178,6 +181,22 @@ pub(crate) struct Daemon {
     /// Look at the whole host at least this often, such as 5m
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub(crate) every: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
+    #[arg(long, value_name = "NAME", default_value_t, conflicts_with = "groups")]
+    pub(crate) profile: Profile,
+    /// The tools of these domains instead, such as containers,journal
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
+    pub(crate) groups: Vec<String>,
+    /// List four tools only, which find and call the others
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// The daemon's socket, instead of the one in the base
+    #[arg(long, value_name = "PATH", conflicts_with = "here")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
