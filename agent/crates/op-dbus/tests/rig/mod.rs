@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod daemon;
+pub mod mcp;
 
 use std::cell::Cell;
 use std::path::PathBuf;
