@@ -22,7 +22,7 @@ pub struct Limits {
     pub connections: usize,
     /// How long the head of a request may take, and how long a connection may wait for its next one.
     pub head: Duration,
-    /// How many bytes a head may have, and how many headers.
+    /// How many bytes a head may have.
     pub head_bytes: usize,
     /// How many headers a request may have.
     pub headers: usize,
