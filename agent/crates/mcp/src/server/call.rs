@@ -59,23 +59,23 @@ impl Server {
             speaker,
             arguments,
         };
-        let answered = match &request.request_state {
-            Some(state) if tool.effect != Effect::Read => {
-                let verdict = self.shared.seal.answer(
-                    state,
-                    request.input_responses.as_ref(),
-                    &asked.subject(),
-                    self.shared.options.patience,
-                )?;
-                asked.settle(verdict.1, verdict.0).await
-            }
-            _ => asked.carry_out(dry_run, None).await,
+        let settled = match &request.request_state {
+            Some(state) if tool.effect != Effect::Read => self.shared.seal.answer(
+                state,
+                request.input_responses.as_ref(),
+                &asked.subject(),
+                self.shared.options.patience,
+            )?,
+            _ => None,
+        };
+        let confirmed = settled.is_some();
+        let answered = match settled {
+            Some((plan, verdict)) => asked.settle(verdict, plan).await,
+            None => asked.carry_out(dry_run, None).await,
         };
         match answered {
             Ok(output) => Ok(answer::done(tool, output).into()),
-            Err(Fault::Unconfirmed { text, plan }) if request.request_state.is_none() => {
-                asked.confirm(text, plan).await
-            }
+            Err(Fault::Unconfirmed { text, plan }) if !confirmed => asked.confirm(text, plan).await,
             Err(fault) => Ok(answer::failed(&fault).into()),
         }
     }

@@ -87,14 +87,15 @@ impl Seal {
         Ok(InputRequiredResult::new(Some(questions), Some(sealed)))
     }
 
-    /// The plan that was asked about and what a person said, if the state is ours, of this call, and new.
+    /// The plan that was asked about and what a person said, if the state is ours, of this call, and new. Without
+    /// an answer in it there is nothing: the question has to be asked again.
     pub(super) fn answer(
         &self,
         sealed: &str,
         responses: Option<&InputResponses>,
         subject: &[u8],
         patience: Duration,
-    ) -> Result<(String, Verdict), ErrorData> {
+    ) -> Result<Option<(String, Verdict)>, ErrorData> {
         let refused = |why: String| {
             ErrorData::invalid_params(
                 format!("requestState: {why}. Call again without it to be asked anew"),
@@ -105,13 +106,12 @@ impl Seal {
             .codec
             .open_json_with(sealed, subject)
             .map_err(|error| refused(error.to_string()))?;
-        let response = responses.and_then(|responses| responses.get(QUESTION));
-        let verdict = match response {
-            Some(response) => said(&response["action"], &response["content"]),
-            None => return Err(refused("the answer to the question is missing".to_owned())),
+        let Some(response) = responses.and_then(|responses| responses.get(QUESTION)) else {
+            return Ok(None);
         };
+        let verdict = said(&response["action"], &response["content"]);
         match self.use_up(state.once, patience) {
-            true => Ok((state.plan, verdict)),
+            true => Ok(Some((state.plan, verdict))),
             false => Err(refused("it was used before".to_owned())),
         }
     }
@@ -236,7 +236,12 @@ mod tests {
         let state = sealed(&seal, b"this", PATIENCE);
         let open = |subject: &[u8]| seal.answer(&state, Some(&answers(true)), subject, PATIENCE);
         assert!(open(b"that").is_err());
-        assert_eq!(open(b"this").unwrap(), ("cafe".to_owned(), Verdict::Apply));
+        let unanswered = seal.answer(&state, Some(&InputResponses::new()), b"this", PATIENCE);
+        assert_eq!(unanswered.unwrap(), None);
+        assert_eq!(
+            open(b"this").unwrap(),
+            Some(("cafe".to_owned(), Verdict::Apply))
+        );
         assert!(open(b"this").unwrap_err().message.contains("used before"));
     }
 
