@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::Client;
 use declaration::{Profile, Web};
+use mcp::host::{Host, INSTRUCTIONS};
 use mcp::server::{Options, Server};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
@@ -50,7 +51,7 @@ pub(crate) fn run(web: &Web, options: &cli::Web) -> Result<u8, Failure> {
 fn endpoints(client: &Client, usual: Profile) -> Result<Endpoints, Failure> {
     let mut endpoints = Endpoints::new();
     for profile in PROFILES {
-        let server = server(client, profile)?;
+        let server = server(client)?;
         if profile == usual {
             endpoints.insert(String::new(), server.clone());
         }
@@ -94,79 +95,8 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-fn server(client: &Client, profile: Profile) -> Result<Server, Failure> {
-    let options = Options::new("op-dbus", "operation-dbus");
-    let backend = Interim {
-        client: client.clone(),
-        _profile: profile,
-    };
-    Ok(Server::new(Arc::new(backend), options).context("make the MCP server")?)
-}
-
-struct Interim {
-    client: Client,
-    _profile: Profile,
-}
-
-impl mcp::Backend for Interim {
-    fn tools<'a>(&'a self, speaker: &'a mcp::Speaker) -> mcp::Answer<'a, Arc<Vec<mcp::ToolInfo>>> {
-        Box::pin(async move {
-            let tools = self
-                .client
-                .list(speaker.token.as_deref())
-                .await
-                .map_err(fault)?;
-            let info = tools.into_iter().take(40).map(|tool| mcp::ToolInfo {
-                name: tool.name,
-                title: tool.title,
-                description: tool.description,
-                input: Arc::new(tool.input_schema),
-                output: Some(Arc::new(tool.output_schema)),
-                effect: match tool.effect {
-                    api::Effect::Read => tools::Effect::Read,
-                    api::Effect::Write => tools::Effect::Write,
-                    api::Effect::Destroy => tools::Effect::Destroy,
-                },
-                hint: mcp::Hint::default(),
-                domain: tool.domain,
-            });
-            Ok(Arc::new(info.collect()))
-        })
-    }
-
-    fn call<'a>(&'a self, request: mcp::Request<'a>) -> mcp::Answer<'a, mcp::Output> {
-        Box::pin(async move {
-            let mut call =
-                api::Call::of(request.name).with(serde_json::Value::Object(request.arguments));
-            call.token = request.speaker.token.clone();
-            call.dry_run = request.dry_run;
-            call.plan = request.plan;
-            let listener = request.listener;
-            let answer = self.client.call(&call, |event| {
-                listener(mcp::Event {
-                    text: event.text,
-                    done: event.done,
-                    total: event.total,
-                })
-            });
-            tokio::select! {
-                answer = answer => answer.map(Into::into).map_err(fault),
-                () = request.cancel.cancelled() => Err(mcp::Fault::Failed { code: "cancelled".into(), text: "cancelled".into() }),
-            }
-        })
-    }
-}
-
-fn fault(error: api::Error) -> mcp::Fault {
-    let text = error.to_string();
-    match error.code() {
-        Some(api::Code::Refused) => mcp::Fault::Refused(text),
-        Some(api::Code::NotFound) => mcp::Fault::NotFound(text),
-        Some(api::Code::Invalid) => mcp::Fault::Invalid(text),
-        Some(api::Code::Unconfirmed) => mcp::Fault::Unconfirmed {
-            plan: error.plan_hash().unwrap_or_default().into(),
-            text,
-        },
-        _ => mcp::Fault::Unavailable(text),
-    }
+fn server(client: &Client) -> Result<Server, Failure> {
+    let options = Options::new("op-dbus", "operation-dbus").instructions(INSTRUCTIONS);
+    let host = Arc::new(Host::through(client.clone()));
+    Ok(Server::new(host, options).context("make the MCP server")?)
 }
