@@ -126,9 +126,12 @@ let
     ++
       optional (cfg.ml.executionProvider != "cpu" && !cfg.ml.enable)
         "${prefix}.ml.executionProvider is set, but there is no model to run: set ${prefix}.ml.enable, or take it out."
-    ++ optional (
-      cfg.mcp.enable && cfg.mcp.tls.certificateFile != null && cfg.mcp.tls.keyFile == null
-    ) "${prefix}.mcp.tls.certificateFile needs its key: set ${prefix}.mcp.tls.keyFile.";
+    ++
+      optional (cfg.mcp.enable && !(lib.hasPrefix "127." cfg.mcp.address || cfg.mcp.address == "::1"))
+        "set ${prefix}.mcp.address to a loopback address, since the web server has no TLS yet: others could listen in."
+    ++
+      optional (cfg.mcp.enable && !cfg.daemon.enable)
+        "${prefix}.mcp.enable needs the daemon, which does what clients ask for: set ${prefix}.daemon.enable, or take it out.";
 
   chain = cfg.privacyRouter;
   hops = [

@@ -54,6 +54,21 @@ let
       admin.users = cfg.roles.admin;
       inherit (cfg.access) files commands;
     };
+  }
+  // optionalAttrs (cfg.daemon.enable && cfg.mcp.enable) {
+    web = {
+      listen =
+        if lib.hasInfix ":" cfg.mcp.address then
+          "[${cfg.mcp.address}]:${toString cfg.mcp.port}"
+        else
+          "${cfg.mcp.address}:${toString cfg.mcp.port}";
+      inherit (cfg.mcp)
+        hosts
+        origins
+        profile
+        tokens
+        ;
+    };
   };
 
   canRun = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;

@@ -18,7 +18,7 @@ activation=$prefix/share/dbus-1/system-services/org.opdbus1.service
 # The bus and polkit look below /usr/local for neither.
 bus=$root/etc/dbus-1/system.d/org.opdbus1.conf
 actions=$root/usr/share/polkit-1/actions/org.opdbus1.policy
-unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket)
+unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.service)
 
 if [[ ${1:-} == --remove ]]; then
     rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \

@@ -157,7 +157,6 @@ in
       ml.enable = true;
       numa.enable = true;
       ledger.retention.hourly = 24;
-      mcp.enable = true;
     };
     expected = declaration { };
   };

@@ -41,10 +41,7 @@ in
     expr = lib.filter (lib.hasPrefix "op-dbus") (
       lib.attrNames
         (changed {
-          services.operation-dbus = {
-            mcp.enable = true;
-            ml.enable = true;
-          };
+          services.operation-dbus.ml.enable = true;
         }).systemd.services
     );
     expected = [
@@ -118,29 +115,6 @@ in
       early = [ ];
       late = true;
     };
-  };
-
-  testTheFirewallOpensWhenAsked = {
-    expr =
-      let
-        ports =
-          open:
-          (changed {
-            services.operation-dbus.mcp = {
-              enable = true;
-              port = 8443;
-              openFirewall = open;
-            };
-          }).networking.firewall.allowedTCPPorts;
-      in
-      map (open: lib.elem 8443 (ports open)) [
-        true
-        false
-      ];
-    expected = [
-      true
-      false
-    ];
   };
 
   testTheDeploymentIsMarked = {

@@ -1,15 +1,22 @@
-# The web server behind a certificate of one's own.
+# The web server, with a token for a client that looks and one for a client that changes things.
 {
   services.operation-dbus = {
     enable = true;
     mcp = {
       enable = true;
-      address = "10.0.0.1";
       port = 8443;
-      openFirewall = true;
-      tls = {
-        certificateFile = "/var/lib/acme/host.example.org/fullchain.pem";
-        keyFile = "/var/lib/acme/host.example.org/key.pem";
+      hosts = [ "host.example.org" ];
+      origins = [ "https://chat.example.org" ];
+      profile = "safe";
+      tokens = {
+        laptop = {
+          file = "/etc/op-dbus/tokens/laptop";
+          scopes = [ "mcp:read" ];
+        };
+        robot = {
+          file = "/run/secrets/op-dbus-robot";
+          scopes = [ "mcp:write" ];
+        };
       };
     };
   };

@@ -1,10 +1,11 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  schema = import ../schema.nix { inherit lib; };
 in
 {
   options.services.operation-dbus.mcp = {
-    enable = lib.mkEnableOption "the web server with the chat page and the MCP endpoint";
+    enable = lib.mkEnableOption "the web server with the MCP endpoint";
 
     port = mkOption {
       type = types.port;
@@ -15,30 +16,34 @@ in
     address = mkOption {
       type = types.str;
       default = "127.0.0.1";
-      example = "10.0.0.1";
-      description = "The address of the web server. Any other than a loopback address needs TLS and tokens.";
+      example = "::1";
+      description = "The address of the web server: a loopback address, since it has no TLS yet.";
     };
 
-    openFirewall = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Whether the firewall lets the port through.";
-    };
+    inherit (schema.options "Web") hosts origins profile;
 
-    tls = {
-      certificateFile = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        example = "/var/lib/acme/host.example.org/fullchain.pem";
-        description = "The certificate in PEM. With null one is made and signed by the host itself.";
+    tokens = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            file = mkOption {
+              type = import ../secret-file.nix { inherit lib; };
+              example = "/etc/op-dbus/tokens/laptop";
+              description = ''
+                The file with the secret, 32 characters or more. It belongs to root, and nobody else reads it.
+                `op-dbus web token NAME` makes one.
+              '';
+            };
+            inherit (schema.options "Token") scopes;
+          };
+        }
+      );
+      default = { };
+      example.laptop = {
+        file = "/etc/op-dbus/tokens/laptop";
+        scopes = [ "mcp:read" ];
       };
-
-      keyFile = mkOption {
-        type = types.nullOr (import ../secret-file.nix { inherit lib; });
-        default = null;
-        example = "/var/lib/acme/host.example.org/key.pem";
-        description = "The key of the certificate in PEM.";
-      };
+      description = "Who may speak at the door, each with a token. Without one, nobody may.";
     };
   };
 }

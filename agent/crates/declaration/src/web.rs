@@ -152,7 +152,7 @@ impl Text<String> for HostName {
     const ACCEPTED: &'static str =
         "the name of a host in small letters and without a port, such as host.example.org";
     const PATTERN: &'static str =
-        r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$";
+        r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$";
 
     fn read(text: &str) -> Result<String, Rejected> {
         let label = |label: &str| {

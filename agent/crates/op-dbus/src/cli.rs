@@ -1,13 +1,13 @@
 //! The command line, as clap sees it; the man page and the completions are made from it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use declaration::{BridgeName, ContainerName, Size, TemplateName};
+use declaration::{BridgeName, ContainerName, Profile, Scope, Size, TemplateName, TokenName};
 use ipnet::IpNet;
-use mcp::profile::Profile;
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Daemon(Daemon),
     /// Serve the tools to AI clients: MCP on standard input and output
     Mcp(Mcp),
+    /// Serve HTTP clients, without rights of its own; make tokens for them
+    Web(Web),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -186,7 +188,7 @@ pub(crate) struct Daemon {
 #[derive(Debug, Args)]
 pub(crate) struct Mcp {
     /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
-    #[arg(long, value_name = "NAME", default_value_t, conflicts_with = "groups")]
+    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
     pub(crate) profile: Profile,
     /// The tools of these domains instead, such as containers,journal
     #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
@@ -197,6 +199,34 @@ pub(crate) struct Mcp {
     /// The daemon's socket, instead of the one in the base
     #[arg(long, value_name = "PATH", conflicts_with = "here")]
     pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Web {
+    /// Where to listen, instead of the declaration's `web.listen`: a loopback address with a port
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// The daemon's socket
+    #[arg(long, value_name = "PATH", default_value = api::SOCKET)]
+    pub(crate) socket: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Option<WebCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebCommand {
+    /// Make a token, and say how it is declared
+    Token {
+        /// What it is called in the ledger, such as laptop
+        name: TokenName,
+        /// Where its secret is kept, instead of /etc/op-dbus/tokens/NAME
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+        /// What it may do: mcp:read, mcp:write or mcp:destroy; each includes those before it
+        #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
+        scopes: Vec<Scope>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -352,6 +382,19 @@ pub(crate) struct Log {
     /// Go on printing as entries come
     #[arg(long)]
     pub(crate) follow: bool,
+}
+
+/// Reads an address that only this host reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no address with a port, such as 127.0.0.1:8080"))?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(format!(
+            "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
+        )),
+    }
 }
 
 /// Reads `60s`, `5m`, `1h`, or a bare number of seconds.

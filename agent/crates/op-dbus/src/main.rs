@@ -8,6 +8,7 @@ mod doors;
 mod failure;
 mod line;
 mod screen;
+mod web;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use declaration::Profile;
 use tools::Effect;
 
-use super::{MOST, Profile, Selection};
+use super::{MOST, Selection};
 use crate::backend::{Answer, Backend, Fault, Output, Request, Speaker, ToolInfo};
 
 /// The tools of the smallest profile.
@@ -96,7 +97,7 @@ fn takes(selection: &Selection, tool: &ToolInfo) -> bool {
             "host" => name == "host_info",
             _ => false,
         },
-        Profile::Full => true,
+        Profile::Full | Profile::Compact => true,
     }
 }
 

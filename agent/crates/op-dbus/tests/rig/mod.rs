@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod daemon;
 pub mod mcp;
+pub mod web;
 
 use std::cell::Cell;
 use std::path::PathBuf;

@@ -1,0 +1,101 @@
+//! web: serve HTTP, make tokens.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use declaration::{Declaration, Scope, TokenName, Web};
+use serde_json::json;
+
+use crate::cli::{self, Cli};
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::web;
+
+/// What tokens begin with, so that programs that look for lost secrets know them.
+const PREFIX: &str = "opdbus_";
+
+pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
+    match &options.command {
+        None => web::run(&declared(&cli.file)?, options),
+        Some(cli::WebCommand::Token { name, file, scopes }) => {
+            token(screen, name, file.as_deref(), scopes)
+        }
+    }
+}
+
+/// The section of the declaration, or its defaults.
+fn declared(file: &Path) -> Result<Web, Failure> {
+    let web = Declaration::read(file)?.web;
+    if web.as_ref().is_none_or(|web| web.tokens.is_empty()) {
+        log::warn!(
+            "nobody can speak here yet: no token is declared. `op-dbus web token NAME` makes one"
+        );
+    }
+    Ok(web.unwrap_or_default())
+}
+
+/// Makes a token, and says how it is declared. It is shown this once.
+fn token(
+    screen: &Screen,
+    name: &TokenName,
+    file: Option<&Path>,
+    scopes: &[Scope],
+) -> Result<u8, Failure> {
+    let usual = || PathBuf::from("/etc/op-dbus/tokens").join(name.as_str());
+    let path = file.map_or_else(usual, Path::to_owned);
+    let path = std::path::absolute(path).context("find the file")?;
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)
+        .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
+    save(&path, &secret)?;
+    let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let entry = json!({ "file": path, "scopes": words });
+    let declare = json!({ "web": { "tokens": { name.as_str(): entry } } });
+    let json = json!({ "name": name, "token": secret, "file": path, "declare": declare });
+    screen.result(&json, || {
+        format!(
+            "The token, which is shown this once:\n\n  {secret}\n\nDeclare it, then apply:\n\n  web:\n    tokens:\n      \
+             {name}: {{ file: {}, scopes: [{}] }}\n",
+            path.display(),
+            quoted.join(", ")
+        )
+    });
+    Ok(0)
+}
+
+/// Writes a secret where only root gets at it, and never over another one.
+fn save(path: &Path, secret: &str) -> Result<(), Failure> {
+    if let Some(directory) = path.parent() {
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory);
+        made.with_context(|| format!("make {}", directory.display()))?;
+    }
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let mut file = match opened {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let text = format!(
+                "{} is there already: remove it first if its token is to end",
+                path.display()
+            );
+            return Err(Failure::Refused(text));
+        }
+        opened => opened.with_context(|| format!("make {}", path.display()))?,
+    };
+    file.write_all(format!("{secret}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("write {}", path.display()))?;
+    Ok(())
+}

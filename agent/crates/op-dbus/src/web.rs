@@ -1,0 +1,104 @@
+//! The web server: a process without rights that reaches the tools by the daemon's socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use api::Client;
+use declaration::{Profile, Web};
+use mcp::host::{Host, INSTRUCTIONS};
+use mcp::profile::{Selection, select};
+use mcp::server::{Options, Server};
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use web::{Doors, Endpoints, Limits, Names};
+
+use crate::cli;
+use crate::failure::Failure;
+
+/// The profiles that have a path of their own.
+const PROFILES: [Profile; 6] = [
+    Profile::Minimal,
+    Profile::Safe,
+    Profile::Developer,
+    Profile::Sysadmin,
+    Profile::Full,
+    Profile::Compact,
+];
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(web: &Web, options: &cli::Web) -> Result<u8, Failure> {
+    if rustix::process::geteuid().is_root() {
+        log::warn!(
+            "the web server needs no rights: run it as a user of its own, in the group opdbus"
+        );
+    }
+    let client = Client::via(&options.socket, "mcp");
+    let endpoints = endpoints(&client, web.profile)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("op-dbus-web")
+        .enable_all()
+        .build()
+        .context("start the server's threads")?;
+    let address = options.listen.unwrap_or(web.listen);
+    runtime.block_on(serve(address, Names::of(web), client, endpoints))?;
+    Ok(0)
+}
+
+/// A server for each profile, and one for the path without a name.
+fn endpoints(client: &Client, usual: Profile) -> Result<Endpoints, Failure> {
+    let mut endpoints = Endpoints::new();
+    for profile in PROFILES {
+        let server = server(client, profile)?;
+        if profile == usual {
+            endpoints.insert(String::new(), server.clone());
+        }
+        endpoints.insert(profile.to_string(), server);
+    }
+    Ok(endpoints)
+}
+
+async fn serve(
+    address: SocketAddr,
+    names: Names,
+    client: Client,
+    endpoints: Endpoints,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("listen on {address}"))?;
+    let bound = listener.local_addr().context("read the server's address")?;
+    let end = CancellationToken::new();
+    let doors = Arc::new(Doors::new(names, client, endpoints, end.clone()));
+    let serving = tokio::spawn(web::serve(listener, doors, Limits::default(), end.clone()));
+    anstream::eprintln!("op-dbus: serving http://{bound}/mcp");
+    tell(&[
+        NotifyState::Ready,
+        NotifyState::Status(&format!("serving http://{bound}/mcp")),
+    ]);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tell(&[NotifyState::Stopping]);
+    end.cancel();
+    serving.await.context("end the server")?;
+    Ok(())
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::debug!("systemd was not told: {error}");
+    }
+}
+
+fn server(client: &Client, profile: Profile) -> Result<Server, Failure> {
+    let options = Options::new("op-dbus", "operation-dbus").instructions(INSTRUCTIONS);
+    let host = Arc::new(Host::through(client.clone()));
+    let tools = select(host, Selection::Profile(profile), false);
+    Ok(Server::new(tools, options).context("make the MCP server")?)
+}

@@ -1,0 +1,170 @@
+//! Who speaks: the token of a request, and what the daemon says to it (RFC 6750).
+
+use std::sync::Arc;
+
+use api::{Client, Code, Error, Identity};
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::Value;
+
+use crate::plain::Refusal;
+
+/// The longest token that is looked at.
+const LONGEST: usize = 4096;
+/// The scope that whoever speaks at this door needs at least.
+const LEAST: &str = "mcp:read";
+
+/// A speaker that the daemon knows.
+pub(crate) struct Bearer {
+    pub(crate) token: Arc<str>,
+    pub(crate) name: String,
+}
+
+/// The parts of a challenge: where the metadata of this resource is.
+pub(crate) struct Challenge<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+}
+
+impl Challenge<'_> {
+    fn text(&self, more: &str) -> String {
+        let Self { host, path } = self;
+        format!(
+            "Bearer resource_metadata=\"http://{host}/.well-known/oauth-protected-resource{path}\"{more}"
+        )
+    }
+
+    fn unauthorized(&self, error: &str, text: &str) -> Refusal {
+        let error = match error {
+            "" => String::new(),
+            error => format!(", error=\"{error}\""),
+        };
+        let more = format!("{error}, scope=\"{LEAST}\"");
+        Refusal::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, &self.text(&more))
+    }
+
+    fn insufficient(&self, scope: &str, text: &str) -> Refusal {
+        let more = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+        Refusal::new(StatusCode::FORBIDDEN, text).with(WWW_AUTHENTICATE, &self.text(&more))
+    }
+}
+
+/// Finds out who speaks.
+pub(crate) async fn authenticate(
+    client: &Client,
+    headers: &HeaderMap,
+    challenge: &Challenge<'_>,
+) -> Result<Bearer, Refusal> {
+    let token: Arc<str> = token(headers, challenge)?.into();
+    let who = client.whoami(Some(&token)).await;
+    let Identity { name, role, .. } = who.map_err(|error| refusal(&error, challenge))?;
+    match role {
+        Some(_) => Ok(Bearer { token, name }),
+        None => Err(challenge.insufficient(LEAST, "the token has no scope")),
+    }
+}
+
+/// Refuses a call that the token's scopes do not allow, before the answer begins. The daemon records it.
+pub(crate) async fn permit(
+    client: &Client,
+    bearer: &Bearer,
+    message: &Value,
+    challenge: &Challenge<'_>,
+) -> Result<(), Refusal> {
+    let (Some("tools/call"), Some(name)) = (
+        message["method"].as_str(),
+        message["params"]["name"].as_str(),
+    ) else {
+        return Ok(());
+    };
+    let arguments = &message["params"]["arguments"];
+    let id = message["id"].clone();
+    match client.may_call(name, arguments, Some(&bearer.token)).await {
+        Ok(Identity {
+            call: Some(verdict),
+            ..
+        }) if !verdict.allowed => {
+            let why = verdict.reason.unwrap_or_default();
+            Err(challenge.insufficient(&verdict.scope, &why).answering(id))
+        }
+        Ok(_) => Ok(()),
+        // Tools of the protocol's own, or none: that is for the protocol to say.
+        Err(error) if error.code() == Some(Code::NotFound) => Ok(()),
+        Err(error) => Err(refusal(&error, challenge).answering(id)),
+    }
+}
+
+fn token<'a>(headers: &'a HeaderMap, challenge: &Challenge<'_>) -> Result<&'a str, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Err(challenge.unauthorized(
+            "",
+            "send a token as `Authorization: Bearer TOKEN`; `op-dbus web token NAME` makes one",
+        ));
+    };
+    let credentials = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match credentials {
+        Some((scheme, token))
+            if scheme.eq_ignore_ascii_case("bearer")
+                && values.next().is_none()
+                && is_token(token.trim_start()) =>
+        {
+            Ok(token.trim_start())
+        }
+        _ => Err(challenge.unauthorized(
+            "invalid_request",
+            "the Authorization header has to be one `Bearer TOKEN`",
+        )),
+    }
+}
+
+/// `b64token` of RFC 6750 §2.1.
+fn is_token(text: &str) -> bool {
+    let stem = text.trim_end_matches('=');
+    !stem.is_empty()
+        && text.len() <= LONGEST
+        && stem
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+fn refusal(error: &Error, challenge: &Challenge<'_>) -> Refusal {
+    match (error, error.code()) {
+        (_, Some(Code::Unauthenticated)) => {
+            challenge.unauthorized("invalid_token", "the token is not known on this host")
+        }
+        (_, Some(Code::RateLimited)) => {
+            let text = "too many wrong tokens came lately: wait a while";
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with(RETRY_AFTER, "10")
+        }
+        (Error::Away { .. } | Error::Gone | Error::TimedOut, _) => {
+            log::warn!("{error}");
+            let text =
+                "the daemon is away: try again in a moment; `systemctl status op-dbusd` says more";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).with(RETRY_AFTER, "2")
+        }
+        _ => {
+            log::error!("{error}");
+            Refusal::new(
+                StatusCode::BAD_GATEWAY,
+                "the daemon does not answer as it should: its log says more",
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_of_the_form_that_they_have() {
+        let long = "a".repeat(LONGEST + 1);
+        for good in ["abc", "a-._~+/9==", &long[1..]] {
+            assert!(is_token(good), "{good}");
+        }
+        for bad in ["", "=", "a b", "a=b", "a,b", "ä", &long] {
+            assert!(!is_token(bad), "{bad}");
+        }
+    }
+}

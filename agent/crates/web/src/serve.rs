@@ -1,0 +1,116 @@
+//! Connections: how many, how long, and how they end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::doors::Doors;
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many there are at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// How long the head of a request may take, and how long a connection may wait for its next one.
+    pub head: Duration,
+    /// How many bytes a head may have.
+    pub head_bytes: usize,
+    /// How many headers a request may have.
+    pub headers: usize,
+    /// How long answers that are on their way at the end may take.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            head: Duration::from_secs(10),
+            head_bytes: 32 << 10,
+            headers: 64,
+            grace: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Serves until `end`, and then finishes what is on its way.
+pub async fn serve(
+    listener: TcpListener,
+    doors: Arc<Doors>,
+    limits: Limits,
+    end: CancellationToken,
+) {
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = end.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        if let Some((stream, place)) = accepted {
+            let (doors, end) = (Arc::clone(&doors), end.clone());
+            connections.spawn(async move {
+                connection(stream, doors, limits, end).await;
+                drop(place);
+            });
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.grace, all).await.is_err() {
+        log::warn!("answers were still on their way at the end");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            log::warn!("cannot take a connection: {error}");
+            // Out of files, it would fail again at once.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, doors: Arc<Doors>, limits: Limits, end: CancellationToken) {
+    // Answers are small, and streams are written event by event.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let doors = Arc::clone(&doors);
+        async move { Ok::<_, Infallible>(doors.answer(request.map(Body::new)).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_bytes);
+    let serving = http.serve_connection(TokioIo::new(stream), answer);
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = end.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        // Peers that vanish, are too slow, or do not speak HTTP.
+        log::debug!("a connection ended early: {error}");
+    }
+}
