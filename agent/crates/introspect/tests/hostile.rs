@@ -6,7 +6,7 @@ mod peer;
 use std::collections::HashMap;
 
 use introspect::dbus::{Limits, Reason, Tree, WalkError, walk};
-use peer::{Answer, impatient, lab, node};
+use peer::{Answer, impatient, lab, node, roomy_lab};
 use zbus::names::BusName;
 use zbus::{Message, ObjectPath, Variant};
 
@@ -65,17 +65,29 @@ fn cyclic_and_absurd_paths_are_not_followed() {
 
 #[test]
 fn fifty_megabytes_of_xml_are_refused_and_the_others_are_read() {
-    let Some(lab) = lab() else { return };
-    lab.peer("org.example.Large", |path, _| match path {
-        "/" => Answer::Xml(node(&["huge", "small"])),
-        "/huge" => Answer::Xml(format!("<node>{}</node>", " ".repeat(50 << 20))),
-        _ => Answer::Xml(node(&[])),
-    });
+    let Some(lab) = roomy_lab() else { return };
+    lab.peer("org.example.Large", large);
     let tree = lab.walk("org.example.Large", &Limits::default());
     assert_eq!(paths(&tree), ["/", "/huge", "/small"]);
     assert_eq!(tree.faults.len(), 1);
     assert_eq!(tree.faults[0].path, "/huge");
     assert!(tree.faults[0].text.contains("52428813 bytes"), "{:?}", tree.faults);
+}
+
+#[test]
+fn a_peer_that_the_bus_throws_out_is_gone() {
+    let Some(lab) = lab() else { return };
+    lab.peer("org.example.Large", large);
+    let tree = lab.walk("org.example.Large", &Limits::default());
+    assert_eq!((paths(&tree), reasons(&tree)), (vec!["/"], vec![Reason::Gone]));
+}
+
+fn large(path: &str, _: &str) -> Answer {
+    match path {
+        "/" => Answer::Xml(node(&["huge", "small"])),
+        "/huge" => Answer::Xml(format!("<node>{}</node>", " ".repeat(50 << 20))),
+        _ => Answer::Xml(node(&[])),
+    }
 }
 
 #[test]

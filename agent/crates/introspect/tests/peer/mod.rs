@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use introspect::dbus::{Limits, Tree, walk};
-use lab::{Machine, SystemBus};
+use lab::{Machine, SystemBus, wait_for};
 use tokio::runtime::Runtime;
 use zbus::message::Type;
 use zbus::names::BusName;
@@ -18,6 +18,17 @@ pub struct Lab {
     pub runtime: Runtime,
     pub bus: SystemBus,
     pub machine: Machine,
+    address: Option<String>,
+    roomy: Option<std::process::Child>,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.roomy {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
 }
 
 /// What a peer does when it is called.
@@ -57,13 +68,46 @@ pub fn lab() -> Option<Lab> {
         runtime,
         bus,
         machine,
+        address: None,
+        roomy: None,
     })
+}
+
+/// A machine with a second bus, which takes messages as long as the protocol allows; peers are on that one. The
+/// usual system bus throws out who sends more than 32 MiB.
+pub fn roomy_lab() -> Option<Lab> {
+    let mut lab = lab()?;
+    let dir = lab.machine.dir().to_owned();
+    let socket = dir.join("roomy");
+    let limits = ["max_message_size", "max_incoming_bytes", "max_outgoing_bytes"]
+        .map(|name| format!("<limit name=\"{name}\">134217728</limit>"));
+    let config = format!(
+        "<busconfig><type>session</type><listen>unix:path={}</listen><policy context=\"default\">\
+         <allow own=\"*\"/><allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy>{}</busconfig>",
+        socket.display(),
+        limits.concat()
+    );
+    std::fs::write(dir.join("roomy.conf"), config).unwrap();
+    let daemon = std::process::Command::new("dbus-daemon")
+        .args(["--nofork", "--config-file"])
+        .arg(dir.join("roomy.conf"))
+        .spawn()
+        .unwrap();
+    lab.roomy = Some(daemon);
+    wait_for("the second bus", Duration::from_secs(10), || {
+        std::os::unix::net::UnixStream::connect(&socket).ok()
+    });
+    lab.address = Some(format!("unix:path={}", socket.display()));
+    Some(lab)
 }
 
 impl Lab {
     pub fn connect(&self) -> Connection {
-        let connect = zbus::connection::Builder::system().build();
-        self.runtime.block_on(connect).unwrap()
+        let builder = match &self.address {
+            Some(address) => zbus::connection::Builder::address(address.as_str()),
+            None => zbus::connection::Builder::system(),
+        };
+        self.runtime.block_on(builder.build()).unwrap()
     }
 
     /// Starts a peer; `answer` gets the path and the member of each call.
