@@ -15,7 +15,10 @@ fn reasons(tree: &Tree) -> Vec<Reason> {
 }
 
 fn paths(tree: &Tree) -> Vec<&str> {
-    tree.objects.iter().map(|object| object.path.as_str()).collect()
+    tree.objects
+        .iter()
+        .map(|object| object.path.as_str())
+        .collect()
 }
 
 #[test]
@@ -52,7 +55,9 @@ fn cyclic_and_absurd_paths_are_not_followed() {
     let Some(lab) = lab() else { return };
     let long = "x".repeat(100_000);
     let peer = lab.peer("org.example.Odd", move |path, _| match path {
-        "/" => Answer::Xml(node(&["..", "/", "", "../..", "a", "a", "a/", "/a", "ä", &long])),
+        "/" => Answer::Xml(node(&[
+            "..", "/", "", "../..", "a", "a", "a/", "/a", "ä", &long,
+        ])),
         _ => Answer::Xml("<node name='/'><node name='/a'/><node name='.'/></node>".to_owned()),
     });
     let tree = lab.walk("org.example.Odd", &Limits::default());
@@ -71,7 +76,11 @@ fn fifty_megabytes_of_xml_are_refused_and_the_others_are_read() {
     assert_eq!(paths(&tree), ["/", "/huge", "/small"]);
     assert_eq!(tree.faults.len(), 1);
     assert_eq!(tree.faults[0].path, "/huge");
-    assert!(tree.faults[0].text.contains("52428813 bytes"), "{:?}", tree.faults);
+    assert!(
+        tree.faults[0].text.contains("52428813 bytes"),
+        "{:?}",
+        tree.faults
+    );
 }
 
 #[test]
@@ -79,7 +88,10 @@ fn a_peer_that_the_bus_throws_out_is_gone() {
     let Some(lab) = lab() else { return };
     lab.peer("org.example.Large", large);
     let tree = lab.walk("org.example.Large", &Limits::default());
-    assert_eq!((paths(&tree), reasons(&tree)), (vec!["/"], vec![Reason::Gone]));
+    assert_eq!(
+        (paths(&tree), reasons(&tree)),
+        (vec!["/"], vec![Reason::Gone])
+    );
 }
 
 fn large(path: &str, _: &str) -> Answer {
@@ -95,7 +107,9 @@ fn objects_that_say_something_new_again_and_again_end_at_the_bytes() {
     let Some(lab) = lab() else { return };
     let children: Vec<_> = (0..100).map(|number| format!("n{number}")).collect();
     lab.peer("org.example.Talker", move |path, _| match path {
-        "/" => Answer::Xml(node(&children.iter().map(String::as_str).collect::<Vec<_>>())),
+        "/" => Answer::Xml(node(
+            &children.iter().map(String::as_str).collect::<Vec<_>>(),
+        )),
         path => Answer::Xml(format!(
             "<node><interface name='a.{}'><doc>{}</doc></interface></node>",
             &path[1..],
@@ -119,15 +133,25 @@ fn what_is_no_xml_is_a_fault_of_its_object_alone() {
         "/a" => Answer::Xml("\u{1}\u{2}<<<".to_owned()),
         "/b" => Answer::Unknown,
         "/c" => Answer::Body(Box::new(|call| {
-            Message::method_return(&call.header()).build(&(7_u32,)).unwrap()
+            Message::method_return(&call.header())
+                .build(&(7_u32,))
+                .unwrap()
         })),
         _ => Answer::Xml(node(&[])),
     });
     let tree = lab.walk("org.example.Garbage", &Limits::default());
     assert_eq!(tree.objects.len(), 5);
-    let faulty: Vec<_> = tree.faults.iter().map(|fault| fault.path.as_str()).collect();
+    let faulty: Vec<_> = tree
+        .faults
+        .iter()
+        .map(|fault| fault.path.as_str())
+        .collect();
     assert_eq!(faulty, ["/a", "/b", "/c"]);
-    assert!(tree.faults[1].text.contains("UnknownMethod"), "{:?}", tree.faults);
+    assert!(
+        tree.faults[1].text.contains("UnknownMethod"),
+        "{:?}",
+        tree.faults
+    );
 }
 
 #[test]
@@ -142,12 +166,19 @@ fn a_name_that_vanishes_in_the_middle_ends_its_walk_and_no_other() {
     let tree = lab.walk("org.example.Brief", &Limits::default());
     assert_eq!(reasons(&tree), [Reason::Gone]);
     assert_eq!(paths(&tree), ["/", "/a"]);
-    assert_eq!(lab.walk("org.example.Steady", &Limits::default()).objects.len(), 1);
+    assert_eq!(
+        lab.walk("org.example.Steady", &Limits::default())
+            .objects
+            .len(),
+        1
+    );
     let connection = lab.connect();
     let service = BusName::try_from("org.example.Brief").unwrap();
     let root = ObjectPath::try_from("/").unwrap();
     let limits = Limits::default();
-    let again = lab.runtime.block_on(walk(&connection, &service, &root, &limits, &|_, _| true));
+    let again = lab
+        .runtime
+        .block_on(walk(&connection, &service, &root, &limits, &|_, _| true));
     assert!(matches!(again, Err(WalkError::NotRunning(_))), "{again:?}");
 }
 
@@ -160,7 +191,11 @@ fn a_peer_that_never_answers_is_given_up() {
     });
     let tree = lab.walk("org.example.Mute", &impatient());
     assert_eq!(reasons(&tree), [Reason::Hung]);
-    assert!(tree.truncated[0].text.contains("/a"), "{:?}", tree.truncated);
+    assert!(
+        tree.truncated[0].text.contains("/a"),
+        "{:?}",
+        tree.truncated
+    );
     assert_eq!(peer.calls(), 2);
 }
 
@@ -181,7 +216,8 @@ fn a_walk_is_stopped_by_whoever_asked_for_it() {
 #[test]
 fn two_thousand_managed_objects_take_a_handful_of_calls() {
     let Some(lab) = lab() else { return };
-    const ITEM: &str = "<node><interface name='org.example.Item'><method name='Poke'/></interface></node>";
+    const ITEM: &str =
+        "<node><interface name='org.example.Item'><method name='Poke'/></interface></node>";
     let peer = lab.peer("org.example.Store", |path, member| match (path, member) {
         ("/", "Introspect") => Answer::Xml(
             "<node><interface name='org.freedesktop.DBus.ObjectManager'/>\
@@ -203,7 +239,10 @@ fn two_thousand_managed_objects_take_a_handful_of_calls() {
     let last = tree.objects.last().unwrap();
     assert_eq!(last.interfaces[0].methods[0].name.as_str(), "Poke");
     let tree = lab.walk("org.example.Store", &Limits::default());
-    assert_eq!((tree.objects.len(), reasons(&tree)), (200, vec![Reason::Objects]));
+    assert_eq!(
+        (tree.objects.len(), reasons(&tree)),
+        (200, vec![Reason::Objects])
+    );
 }
 
 /// 2000 items below `/items`, and the manager itself, which it may list as well.
@@ -215,9 +254,14 @@ fn managed(call: &Message) -> Message {
             let properties = properties
                 .iter()
                 .map(|(name, value)| (*name, value.try_clone().unwrap()));
-            (path, HashMap::from([("org.example.Item", properties.collect())]))
+            (
+                path,
+                HashMap::from([("org.example.Item", properties.collect())]),
+            )
         })
         .collect();
     objects.insert(ObjectPath::try_from("/").unwrap(), HashMap::new());
-    Message::method_return(&call.header()).build(&(objects,)).unwrap()
+    Message::method_return(&call.header())
+        .build(&(objects,))
+        .unwrap()
 }

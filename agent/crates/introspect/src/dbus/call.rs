@@ -66,7 +66,9 @@ where
             .ok_or(zbus::Error::InvalidReply)
     };
     let answer = tokio::time::timeout(limit, call).await;
-    answer.map_err(|_| CallError::TimedOut(limit))?.map_err(Into::into)
+    answer
+        .map_err(|_| CallError::TimedOut(limit))?
+        .map_err(Into::into)
 }
 
 impl From<zbus::Error> for CallError {
@@ -88,7 +90,11 @@ impl From<zbus::Error> for CallError {
             Some("ServiceUnknown" | "NameHasNoOwner" | "NoReply" | "Disconnected") => Self::Gone,
             _ => {
                 let text = text.unwrap_or_default();
-                let text: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+                let text: String = text
+                    .chars()
+                    .take(200)
+                    .flat_map(char::escape_debug)
+                    .collect();
                 Self::Refused(format!("{text} ({name})").trim_start().to_owned())
             }
         }

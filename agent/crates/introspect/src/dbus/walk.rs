@@ -352,7 +352,11 @@ impl Walk<'_> {
 
     /// The objects that a manager lists, into the queue.
     async fn list_managed(&mut self, path: &str, depth: usize) -> Result<(), Over> {
-        let answer = self.ask(path, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        let answer = self.ask(
+            path,
+            "org.freedesktop.DBus.ObjectManager",
+            "GetManagedObjects",
+        );
         let managed: Managed = match answer.await {
             Ok(managed) => managed,
             Err(error) => return self.failed(path, error),
@@ -368,7 +372,10 @@ impl Walk<'_> {
         for (listed, interfaces) in managed.objects {
             let Some(below) = listed.strip_prefix(&prefix).filter(|rest| !rest.is_empty()) else {
                 if listed != path {
-                    self.fault(path, format!("it lists {}, which is not below it", short(&listed)));
+                    self.fault(
+                        path,
+                        format!("it lists {}, which is not below it", short(&listed)),
+                    );
                 }
                 continue;
             };
@@ -408,7 +415,10 @@ impl Walk<'_> {
             }
             CallError::TimedOut(limit) => {
                 let limit = limit.as_millis();
-                (Reason::Hung, format!("no answer within {limit} ms from {path}"))
+                (
+                    Reason::Hung,
+                    format!("no answer within {limit} ms from {path}"),
+                )
             }
             CallError::Gone => (Reason::Gone, format!("it left the bus at {path}")),
             CallError::Bus(error) => (Reason::Gone, format!("the bus went away: {error}")),

@@ -73,18 +73,24 @@ pub fn lab() -> Option<Lab> {
     })
 }
 
-/// A machine with a second bus, which takes messages as long as the protocol allows; peers are on that one. The
-/// usual system bus throws out who sends more than 32 MiB.
+/// A machine with a second bus, where peers are. It takes messages as long as the protocol allows, while the usual
+/// system bus throws out who sends more than 32 MiB; and it starts the services of `dir()/services`.
 pub fn roomy_lab() -> Option<Lab> {
     let mut lab = lab()?;
     let dir = lab.machine.dir().to_owned();
     let socket = dir.join("roomy");
-    let limits = ["max_message_size", "max_incoming_bytes", "max_outgoing_bytes"]
-        .map(|name| format!("<limit name=\"{name}\">134217728</limit>"));
+    let limits = [
+        "max_message_size",
+        "max_incoming_bytes",
+        "max_outgoing_bytes",
+    ]
+    .map(|name| format!("<limit name=\"{name}\">134217728</limit>"));
+    std::fs::create_dir(dir.join("services")).unwrap();
     let config = format!(
         "<busconfig><type>session</type><listen>unix:path={}</listen><policy context=\"default\">\
-         <allow own=\"*\"/><allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy>{}</busconfig>",
+         <allow own=\"*\"/><allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy><servicedir>{}/services</servicedir>{}</busconfig>",
         socket.display(),
+        dir.display(),
         limits.concat()
     );
     std::fs::write(dir.join("roomy.conf"), config).unwrap();

@@ -46,7 +46,9 @@ impl Builder {
             (Some(Open::Ignored), _) => Ok(Open::Ignored),
             // Documentation may be marked up: only its text counts.
             (Some(Open::Doc(_)), _) => Ok(Open::Doc(String::new())),
-            (None, "node") if self.root.is_none() => Ok(Open::Node(Node::default(), HashSet::new())),
+            (None, "node") if self.root.is_none() => {
+                Ok(Open::Node(Node::default(), HashSet::new()))
+            }
             (Some(Open::Node(..)), "node") => child(element),
             (Some(Open::Node(..)), "interface") => interface(element),
             (Some(Open::Interface(..)), "method") => method(element),
@@ -81,7 +83,11 @@ impl Builder {
 
     fn warn(&mut self, text: String) {
         if self.warnings.len() < MOST_WARNINGS {
-            let place: Vec<_> = self.open.iter().filter_map(|(open, _)| name(open)).collect();
+            let place: Vec<_> = self
+                .open
+                .iter()
+                .filter_map(|(open, _)| name(open))
+                .collect();
             self.warnings.push(match place.is_empty() {
                 true => text,
                 false => format!("{}: {text}", place.join(" ")),
@@ -250,7 +256,10 @@ fn inherit(interface: &mut Interface) {
 fn child(element: &BytesStart<'_>) -> Result<Open, String> {
     let name = attribute(element, "name").unwrap_or_default();
     let good = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     match name.split('/').all(good) {
         true => {
@@ -299,7 +308,10 @@ fn signal(element: &BytesStart<'_>) -> Result<Open, String> {
 fn property(element: &BytesStart<'_>) -> Result<Open, String> {
     let name: OwnedPropertyName = named(element, "a property")?;
     if !is_plain(name.as_str()) {
-        return Err(format!("`{}` is no name of a property", shown(name.as_str())));
+        return Err(format!(
+            "`{}` is no name of a property",
+            shown(name.as_str())
+        ));
     }
     let access = match attribute(element, "access").as_deref() {
         Some("read") => Access::Read,
@@ -431,8 +443,5 @@ fn is_plain(name: &str) -> bool {
 
 /// What a peer wrote, fit for a warning.
 fn shown(text: &str) -> String {
-    text.chars()
-        .take(60)
-        .flat_map(char::escape_debug)
-        .collect()
+    text.chars().take(60).flat_map(char::escape_debug).collect()
 }

@@ -46,8 +46,13 @@ fn everything_that_a_peer_says_of_an_object_is_kept() {
     assert_eq!(node.doc.as_deref(), Some("An example of a <node> & more"));
     let names: Vec<_> = node.children.iter().map(|child| &child.name).collect();
     assert_eq!(names, ["child", "inline/deep"]);
-    assert_eq!(node.children[1].interfaces[0].name.as_str(), "org.example.Two");
-    let [one] = &node.interfaces[..] else { panic!() };
+    assert_eq!(
+        node.children[1].interfaces[0].name.as_str(),
+        "org.example.Two"
+    );
+    let [one] = &node.interfaces[..] else {
+        panic!()
+    };
     let action = &one.methods[0];
     assert_eq!(action.doc.as_deref(), Some("Does \"it\"."));
     assert!(action.is_deprecated() && action.is_privileged() && !action.is_no_reply());
@@ -57,7 +62,11 @@ fn everything_that_a_peer_says_of_an_object_is_kept() {
     assert_eq!(taken[0].name.as_deref(), Some("what"));
     assert_eq!(taken[1].signature.to_string(), "as");
     assert_eq!(action.args(Direction::Out).count(), 1);
-    let directions: Vec<_> = one.signals[0].args.iter().map(|arg| arg.direction).collect();
+    let directions: Vec<_> = one.signals[0]
+        .args
+        .iter()
+        .map(|arg| arg.direction)
+        .collect();
     assert_eq!(directions, [Direction::Out, Direction::Out]);
     let seen: Vec<_> = one
         .properties
@@ -76,29 +85,59 @@ fn everything_that_a_peer_says_of_an_object_is_kept() {
 #[test]
 fn what_cannot_be_right_is_left_out_and_named() {
     let cases = [
-        ("<method name='A'><arg type='ii'/></method>", "A is left out"),
-        ("<method name='A'><arg type='a'/></method>", "no complete type"),
-        ("<method name='A'><arg type=''/></method>", "no complete type"),
+        (
+            "<method name='A'><arg type='ii'/></method>",
+            "A is left out",
+        ),
+        (
+            "<method name='A'><arg type='a'/></method>",
+            "no complete type",
+        ),
+        (
+            "<method name='A'><arg type=''/></method>",
+            "no complete type",
+        ),
         ("<method name='A'><arg/></method>", "no type"),
-        ("<method name='A'><arg type='{sv}'/></method>", "no complete type"),
-        ("<method name='A'><arg type='s' direction='up'/></method>", "direction"),
+        (
+            "<method name='A'><arg type='{sv}'/></method>",
+            "no complete type",
+        ),
+        (
+            "<method name='A'><arg type='s' direction='up'/></method>",
+            "direction",
+        ),
         ("<method name='A.b'/>", "no name of a method"),
         ("<method/>", "without a name"),
         ("<signal name='1A'/>", "no name of a signal"),
         ("<property name='A' type='s'/>", "no access"),
-        ("<property name='A' type='z' access='read'/>", "no complete type"),
-        ("<property name='A&#10;B' type='s' access='read'/>", "no name of a property"),
-        ("<property name='' type='s' access='read'/>", "no name of a property"),
+        (
+            "<property name='A' type='z' access='read'/>",
+            "no complete type",
+        ),
+        (
+            "<property name='A&#10;B' type='s' access='read'/>",
+            "no name of a property",
+        ),
+        (
+            "<property name='' type='s' access='read'/>",
+            "no name of a property",
+        ),
     ];
     for (body, expected) in cases {
         let Parsed { node, warnings } = within(&format!("{body}<method name='Good'/>"));
         let interface = &node.interfaces[0];
         assert_eq!(interface.methods.len(), 1, "{body}");
-        assert!(interface.signals.is_empty() && interface.properties.is_empty(), "{body}");
+        assert!(
+            interface.signals.is_empty() && interface.properties.is_empty(),
+            "{body}"
+        );
         assert_eq!(warnings.len(), 1, "{body}");
         assert!(warnings[0].contains(expected), "{body}: {}", warnings[0]);
     }
-    let deep = format!("<method name='A'><arg type='{}s'/></method>", "a".repeat(254));
+    let deep = format!(
+        "<method name='A'><arg type='{}s'/></method>",
+        "a".repeat(254)
+    );
     assert!(within(&deep).node.interfaces[0].methods.is_empty());
     let twice = within("<method name='A'><arg type='s'/></method><method name='A'/>");
     assert_eq!(twice.node.interfaces[0].methods[0].args.len(), 1);
@@ -107,7 +146,9 @@ fn what_cannot_be_right_is_left_out_and_named() {
 
 #[test]
 fn children_with_absurd_paths_are_left_out() {
-    for name in ["", "/", "/a", "a/", "a//b", "..", "../a", "a b", "ä", "a\u{0}"] {
+    for name in [
+        "", "/", "/a", "a/", "a//b", "..", "../a", "a b", "ä", "a\u{0}",
+    ] {
         let text = format!("<node><node name='{name}'/><node name='good'/></node>");
         let Parsed { node, warnings } = parsed(&text);
         assert_eq!(node.children.len(), 1, "{name}");
@@ -128,20 +169,42 @@ fn entities_are_not_expanded() {
 
 #[test]
 fn length_depth_and_number_are_bounded() {
-    let limits = Limits { bytes: 1000, depth: 5, elements: 20 };
+    let limits = Limits {
+        bytes: 1000,
+        depth: 5,
+        elements: 20,
+    };
     let error = |text: &str| parse(text, &limits).unwrap_err();
-    assert_eq!(error(&" ".repeat(1001)), Error::TooLong { bytes: 1001, limit: 1000 });
+    assert_eq!(
+        error(&" ".repeat(1001)),
+        Error::TooLong {
+            bytes: 1001,
+            limit: 1000
+        }
+    );
     assert_eq!(error(&"<node name='a'>".repeat(6)), Error::TooDeep(5));
-    assert_eq!(error(&format!("<node>{}", "<a/>".repeat(20))), Error::TooMany(20));
+    assert_eq!(
+        error(&format!("<node>{}", "<a/>".repeat(20))),
+        Error::TooMany(20)
+    );
     assert_eq!(error("<interface/>"), Error::NoNode);
     assert_eq!(error(""), Error::NoNode);
-    for text in ["<node>", "<node></other>", "<node", "</node>", "<node><interface name='a.b'></node>"] {
+    for text in [
+        "<node>",
+        "<node></other>",
+        "<node",
+        "</node>",
+        "<node><interface name='a.b'></node>",
+    ] {
         assert!(matches!(error(text), Error::Malformed { .. }), "{text}");
     }
     let many = within(&"<method/>".repeat(1000));
     assert_eq!(many.warnings.len(), MOST_WARNINGS);
     let long = within(&format!("<doc>{}</doc>", "ä".repeat(LONGEST_TEXT)));
-    assert_eq!(long.node.interfaces[0].doc.as_ref().unwrap().len(), LONGEST_TEXT);
+    assert_eq!(
+        long.node.interfaces[0].doc.as_ref().unwrap().len(),
+        LONGEST_TEXT
+    );
 }
 
 proptest! {
