@@ -4,3 +4,4 @@
 //! says is believed to be small, well formed or quick: each look has bounds, and says what they cut off.
 
 pub mod dbus;
+pub mod host;

@@ -8,6 +8,7 @@ mod call;
 mod model;
 mod names;
 mod scanner;
+mod sessions;
 pub mod walk;
 pub mod xml;
 
@@ -17,4 +18,5 @@ pub use model::{
 };
 pub use names::{MOST_NAMES, Name, Names, names};
 pub use scanner::{Scanner, Scanners, Which};
+pub use sessions::{Session, Sessions, sessions};
 pub use walk::{Fault, Limits, Object, Reason, Tree, Truncation, WalkError, walk};

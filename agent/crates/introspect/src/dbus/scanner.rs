@@ -9,6 +9,7 @@ use zbus::names::BusName;
 
 use super::cache::{self, Cache, Key};
 use super::names::{Names, names};
+use super::sessions::{Sessions, sessions};
 use super::walk::{Limits, Tree, WalkError, owner, walk};
 
 /// Which bus.
@@ -47,6 +48,11 @@ impl Scanner {
     /// The names on the bus.
     pub fn names(&self) -> Result<Names, WalkError> {
         self.wait(async |connection| names(connection).await)
+    }
+
+    /// Who is logged in; see [`sessions`].
+    pub fn sessions(&self) -> Result<Sessions, WalkError> {
+        self.wait(async |connection| Ok(sessions(connection).await))
     }
 
     /// The objects of a service; those of a moment ago, unless `anew`. See [`walk`](super::walk::walk).
