@@ -209,7 +209,7 @@ impl Census {
         let mut census = Self::default();
         let mut hidden = 0;
         for (done, pid) in names.iter().enumerate() {
-            if done % 64 == 0 && !go_on(names.len(), done) {
+            if done.is_multiple_of(64) && !go_on(names.len(), done) {
                 look.miss(
                     "processes",
                     format!("stopped after {done} of {}", names.len()),
