@@ -43,8 +43,8 @@ pub struct Machine {
     pub product: Option<String>,
     /// Its board.
     pub board: Option<String>,
-    /// How it was started: `uefi` or `bios`.
-    pub firmware: &'static str,
+    /// How it was started: `uefi`, or `bios` where the firmware describes itself without that; none where it does not.
+    pub firmware: Option<&'static str>,
     /// Who made the firmware.
     pub firmware_vendor: Option<String>,
     /// The firmware's version.
@@ -211,7 +211,11 @@ fn machine(look: &mut Look) -> Machine {
         vendor,
         product: product.or_else(|| look.line("/proc/device-tree/model")),
         board,
-        firmware: if uefi { "uefi" } else { "bios" },
+        firmware: match (uefi, firmware_vendor.is_some()) {
+            (true, _) => Some("uefi"),
+            (false, true) => Some("bios"),
+            (false, false) => None,
+        },
         firmware_vendor,
         firmware_version,
         firmware_date,

@@ -36,7 +36,7 @@ pub struct Link {
     pub name: String,
     /// What makes it, such as `bridge` or `veth`; none for hardware.
     pub kind: Option<String>,
-    /// Its state, such as `up` (RFC 2863).
+    /// Its state, such as `UP` (RFC 2863).
     pub state: &'static str,
     /// Its hardware address.
     pub mac: Option<String>,

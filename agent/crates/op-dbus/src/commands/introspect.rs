@@ -225,6 +225,18 @@ fn definition(interface: &Value) -> String {
     text
 }
 
+/// What a thing is known by, which stands first in its row.
+const NAMING: [&str; 8] = [
+    "name",
+    "target",
+    "path",
+    "what",
+    "uuid",
+    "id",
+    "address",
+    "destination",
+];
+
 /// A report as tables: one of all that stands alone, and one for each list of things.
 fn report(answer: &Value) -> String {
     let mut alone = Vec::new();
@@ -235,11 +247,13 @@ fn report(answer: &Value) -> String {
         false => table(&["WHAT", ""], &alone),
     };
     for (name, items) in lists {
-        let keys: Vec<&String> = items
+        let mut keys: Vec<&String> = items
             .first()
             .and_then(Value::as_object)
             .map(|first| first.keys().collect())
             .unwrap_or_default();
+        let naming = |key: &String| NAMING.iter().position(|known| known == key);
+        keys.sort_by_key(|key| naming(key).unwrap_or(NAMING.len()));
         let header: Vec<String> = keys
             .iter()
             .map(|key| key.replace('_', " ").to_uppercase())
