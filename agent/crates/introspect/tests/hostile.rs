@@ -4,8 +4,9 @@
 mod peer;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use introspect::dbus::{Limits, Reason, Tree, WalkError, walk};
+use introspect::dbus::{Limits, Reason, Tree, WalkError, survey, walk};
 use peer::{Answer, impatient, lab, node, roomy_lab};
 use zbus::names::BusName;
 use zbus::{Message, ObjectPath, Variant};
@@ -264,4 +265,41 @@ fn managed(call: &Message) -> Message {
     Message::method_return(&call.header())
         .build(&(objects,))
         .unwrap()
+}
+
+#[test]
+fn a_bus_full_of_hostile_peers_is_surveyed_and_the_good_one_is_seen() {
+    let Some(lab) = roomy_lab() else { return };
+    let mut last = 0;
+    lab.peer("org.example.Endless", move |_, _| {
+        last += 1;
+        Answer::Xml(node(&[&format!("n{last}")]))
+    });
+    lab.peer("org.example.Mute", |_, _| Answer::Silence);
+    lab.peer("org.example.Large", large);
+    lab.peer("org.example.Brief", |path, _| match path {
+        "/" => Answer::Xml(node(&["a"])),
+        _ => Answer::Leave,
+    });
+    lab.peer("org.example.Good", |path, _| match path {
+        "/" => Answer::Xml(node(&["a", "b"])),
+        _ => Answer::Xml(node(&[])),
+    });
+    let connection = lab.connect();
+    let survey = survey(
+        &connection,
+        &Limits {
+            call: Duration::from_secs(3),
+            ..Limits::default()
+        },
+        &|_, _| true,
+    );
+    let seen = lab.runtime.block_on(survey).unwrap();
+    let tree = |name: &str| seen[name].as_ref().unwrap();
+    assert_eq!(reasons(tree("org.example.Endless")), [Reason::Depth]);
+    assert_eq!(reasons(tree("org.example.Mute")), [Reason::Hung]);
+    assert_eq!(reasons(tree("org.example.Brief")), [Reason::Gone]);
+    assert_eq!(tree("org.example.Large").faults.len(), 1);
+    assert_eq!(paths(tree("org.example.Good")), ["/", "/a", "/b"]);
+    assert!(seen.contains_key("org.freedesktop.DBus"));
 }

@@ -9,6 +9,7 @@ mod model;
 mod names;
 mod scanner;
 mod sessions;
+mod survey;
 pub mod walk;
 pub mod xml;
 
@@ -19,4 +20,5 @@ pub use model::{
 pub use names::{MOST_NAMES, Name, Names, names};
 pub use scanner::{Scanner, Scanners, Which};
 pub use sessions::{Session, Sessions, sessions};
+pub use survey::survey;
 pub use walk::{Fault, Limits, Object, Reason, Tree, Truncation, WalkError, walk};

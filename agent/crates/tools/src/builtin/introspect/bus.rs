@@ -92,7 +92,7 @@ struct Seen {
     /// The objects, by path.
     objects: Vec<ObjectSeen>,
     /// What the objects of this page can do; the first definition of each interface.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     interfaces: Vec<Interface>,
     /// What was cut off, and why; empty if the service has no other objects.
     truncated: Vec<Truncation>,
