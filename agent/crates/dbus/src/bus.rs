@@ -1,4 +1,4 @@
-//! One connection to the system bus.
+//! One connection to a bus.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::listener::Listener;
 /// How long a peer may take to answer by default.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection to the system bus, with one thread that serves it.
+/// A connection to a bus, with one thread that serves it.
 ///
 /// Nothing of it may be called from asynchronous code, since all of it waits.
 pub struct Bus {
@@ -42,19 +42,28 @@ const DAEMON: Peer<'static> = Peer {
 impl Bus {
     /// Connects to the system bus, or to the one that `DBUS_SYSTEM_BUS_ADDRESS` names.
     pub fn system() -> Result<Self, Error> {
+        Self::connect(zbus::connection::Builder::system(), Error::Unreachable)
+    }
+
+    /// Connects to the session bus of the user that this process runs as.
+    pub fn session() -> Result<Self, Error> {
+        Self::connect(zbus::connection::Builder::session(), Error::NoSession)
+    }
+
+    fn connect(
+        builder: zbus::connection::Builder<'_>,
+        unreachable: fn(zbus::Error) -> Error,
+    ) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("bus")
             .enable_all()
             .build()?;
-        let connect = async {
-            let connect = zbus::connection::Builder::system().build();
-            tokio::time::timeout(PATIENCE, connect).await
-        };
+        let connect = async { tokio::time::timeout(PATIENCE, builder.build()).await };
         let connection = runtime
             .block_on(connect)
             .map_err(|_| Error::TimedOut(PATIENCE))?
-            .map_err(Error::Unreachable)?;
+            .map_err(unreachable)?;
         Ok(Self {
             connection,
             runtime,

@@ -10,6 +10,9 @@ pub enum Error {
     /// There is no bus to talk to.
     #[error("the system bus cannot be reached: {0}")]
     Unreachable(zbus::Error),
+    /// The user has no session bus.
+    #[error("the session bus cannot be reached: {0}. It is there where the user is logged in")]
+    NoSession(zbus::Error),
     /// The runtime of the connection could not be started.
     #[error("cannot start a thread for the bus: {0}")]
     Thread(#[from] std::io::Error),

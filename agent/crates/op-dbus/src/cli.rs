@@ -80,6 +80,8 @@ pub(crate) enum Command {
         /// One plugin, such as btrfs or lxc
         plugin: Option<String>,
     },
+    /// Look at what is on this machine: bus, hardware, software and so on; without a part, at all of it in short
+    Introspect(Introspect),
     /// Make, see, run and remove containers
     #[command(subcommand)]
     Container(Container),
@@ -170,6 +172,56 @@ pub(crate) enum Tool {
         #[arg(long, value_name = "TIME", value_parser = duration)]
         timeout: Option<Duration>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Introspect {
+    /// The part
+    pub(crate) domain: Option<Part>,
+    /// The message bus
+    #[arg(long, default_value = "system")]
+    pub(crate) bus: Bus,
+    /// One service on the bus: its objects and their interfaces. It is not started
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// The object of the service where to begin
+    #[arg(long, value_name = "PATH", requires = "service")]
+    pub(crate) path: Option<String>,
+    /// How many steps to go down at most
+    #[arg(long, value_name = "N", requires = "service")]
+    pub(crate) depth: Option<usize>,
+    /// How many objects to look at, at most
+    #[arg(long, value_name = "N", requires = "service")]
+    pub(crate) objects: Option<usize>,
+    /// Only objects with this interface, and what it can do
+    #[arg(long, value_name = "NAME", requires = "service")]
+    pub(crate) interface: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Names on the message bus, and the objects of services
+    Dbus,
+    /// What the machine is made of
+    Hardware,
+    /// Operating system, kernel, packages, programs
+    Software,
+    /// Mounts, how full they are, and btrfs
+    Filesystems,
+    /// Load, processes, control groups, namespaces, containers
+    Runtime,
+    /// Who is logged in
+    Sessions,
+    /// Links, addresses, routes, listening sockets
+    Network,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bus {
+    /// The bus of the machine
+    System,
+    /// Your own bus
+    Session,
 }
 
 #[derive(Debug, Args)]

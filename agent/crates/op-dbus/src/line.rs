@@ -61,6 +61,15 @@ impl<'a> Line<'a> {
                 end: End::Daemon(client),
             });
         }
+        Ok(Self::in_process(site, screen))
+    }
+
+    /// Opens a line that ends in this process, whoever else serves this host.
+    pub(crate) fn here(cli: &Cli, screen: &'a Screen) -> Result<Self, Failure> {
+        Ok(Self::in_process(site(cli)?, screen))
+    }
+
+    fn in_process(site: Site, screen: &'a Screen) -> Self {
         let uid = rustix::process::getuid().as_raw();
         let mut caller = Caller::of_uid(uid, Door::Cli, &site.access(), &Accounts::read());
         // In this process the kernel decides what may be read and changed.
@@ -71,10 +80,10 @@ impl<'a> Line<'a> {
             .find_map(|name| std::env::var(name).ok());
         let registry = Box::new(Registry::built_in(site));
         let caller = Box::new(caller);
-        Ok(Self {
+        Self {
             screen,
             end: End::Here { registry, caller },
-        })
+        }
     }
 
     /// Calls a tool.

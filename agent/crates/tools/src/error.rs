@@ -171,7 +171,9 @@ impl From<ledger::Error> for ToolError {
 impl From<dbus::Error> for ToolError {
     fn from(error: dbus::Error) -> Self {
         match error {
-            dbus::Error::Unreachable(_) => Self::Unavailable(error.to_string()),
+            dbus::Error::Unreachable(_) | dbus::Error::NoSession(_) => {
+                Self::Unavailable(error.to_string())
+            }
             dbus::Error::TimedOut(_) => Self::TimedOut,
             other => Self::Failed(other.to_string()),
         }

@@ -80,6 +80,8 @@ pub enum Domain {
     Packages,
     /// The machine itself.
     Host,
+    /// What is on the machine, as far as it can be seen from the outside.
+    Introspection,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

@@ -4,6 +4,7 @@ mod apply;
 mod container;
 mod doctor;
 mod document;
+mod introspect;
 mod look;
 mod mcp;
 mod record;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Verify => apply::verify(&mut line()?, screen),
         Command::Status => look::status(&mut line()?, screen),
         Command::Query { plugin } => look::query(&mut line()?, screen, plugin.as_deref()),
+        Command::Introspect(options) => introspect::run(cli, screen, options),
         Command::Container(command) => container::run(cli, &mut line()?, screen, command),
         Command::Template(command) => template::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
