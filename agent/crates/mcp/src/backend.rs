@@ -121,6 +121,20 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// A word for programs, stable over versions.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Invalid(_) => "invalid",
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Refused(_) => "refused",
+            Self::Unavailable(_) => "unavailable",
+            Self::Failed { code, .. } => code,
+        }
+    }
+}
+
 /// What a call gives.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
