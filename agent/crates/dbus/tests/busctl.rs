@@ -94,15 +94,20 @@ fn busctl_reads_what_was_written() {
     });
     let mut compared = 0;
     for signature in samples::corpus().0 {
+        // Keys of other types are more than busctl writes as JSON.
+        let text = signature.to_string();
+        if text.match_indices("a{").any(|(at, _)| !text[at + 2..].starts_with(['s', 'o'])) {
+            continue;
+        }
         // JSON has no such numbers, and busctl writes no other.
         let named = |value: &Value| value.to_string().contains("NaN") || value.to_string().contains("Infinity");
-        let samples = samples::tagged(&signature, 1).prop_filter("numbers", move |v| !named(v));
+        let samples = samples::tagged(&signature, 0).prop_filter("numbers", move |v| !named(v));
         let value = samples.new_tree(&mut runner).unwrap().current();
         *shelf.lock().unwrap() = encode(&signature, &value).unwrap();
-        let text = lab::run(
-            "busctl",
-            &["--system", "--json=short", "call", NAME, "/", NAME, "Take"],
-        );
+        let call = ["--system", "--json=short", "call", NAME, "/", NAME, "Take"];
+        let output = lab::output("busctl", &call);
+        assert!(output.status.success(), "{signature} {value}: {output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
         let printed: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(printed["type"], signature.to_string());
         assert_eq!(translated(&signature, &printed["data"][0]), value, "{signature}: {text}");

@@ -37,7 +37,7 @@ fn schema(schema: Result<Value, Unsupported>) -> Validator {
 fn the_corpus_is_there() {
     let (types, with_descriptors) = samples::corpus();
     assert!(types.len() > 95, "{}", types.len());
-    assert!(with_descriptors.len() > 3);
+    assert!(!with_descriptors.is_empty());
     for signature in with_descriptors {
         assert!(input(&signature).is_err(), "{signature}");
         assert!(output(&signature, Mode::Plain).is_err(), "{signature}");

@@ -1,6 +1,7 @@
 //! The Model Context Protocol: server, bridge to the message bus, aggregator, client.
 
 mod backend;
+pub mod bridge;
 pub mod server;
 pub mod stdio;
 
