@@ -28,7 +28,7 @@ struct Made {
 impl Made {
     /// How the call came.
     fn get_flags(&self, #[zbus(header)] header: Header<'_>) -> u8 {
-        header.primary().flags().into()
+        header.primary().flags().bits()
     }
 
     fn get_many(&self, count: u32) -> Vec<(String, u32)> {
@@ -266,16 +266,25 @@ fn a_service_that_does_not_run_is_said_and_not_started() {
     let dir = rig.machine.dir();
     let marker = dir.join("started");
     let service = format!(
-        "[D-BUS Service]\nName=org.example.Sleeper\nExec=/bin/touch {}\nUser=root\n",
+        "[D-BUS Service]\nName=org.example.Sleeper\nExec=/bin/sh -c \"echo >> {}\"\n",
         marker.display()
     );
-    fs::create_dir_all("/run/dbus-1/system-services").unwrap();
-    fs::write("/run/dbus-1/system-services/org.example.Sleeper.service", service).unwrap();
+    fs::write(dir.join("org.example.Sleeper.service"), service).unwrap();
+    let config = dir.join("bus.conf");
+    let own = format!("<servicedir>{}</servicedir></busconfig>", dir.display());
+    let text = fs::read_to_string(&config).unwrap().replace("</busconfig>", &own);
+    // Without the system bus's setuid launcher, a service is started as the bus itself.
+    fs::write(&config, text.replace("<type>system</type>", "")).unwrap();
+    let bus = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"];
+    lab::run("busctl", &[&["--system", "call"], &bus[..], &["ReloadConfig"]].concat());
     let output = rig.command("org.example.Sleeper", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("org.example.Sleeper") && text.contains("--activate"), "{text}");
     assert!(!marker.exists());
+    let output = rig.command("org.example.Sleeper", &["--activate", "--timeout", "5s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "it takes no name");
+    assert!(marker.exists(), "it is started where that is asked for");
     let output = rig.command("not a name", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

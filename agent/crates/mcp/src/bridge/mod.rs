@@ -136,7 +136,7 @@ impl Bridge {
 
     /// Looks at what the service offers, over a connection that is there.
     async fn over(connection: Connection, options: Options) -> Result<Self, BridgeError> {
-        if options.activate {
+        if options.activate && !runs(&connection, &options).await {
             start(&connection, &options).await?;
         }
         let limits = limits(&options);
@@ -216,6 +216,22 @@ fn limits(options: &Options) -> Limits {
         objects: options.objects,
         time: Duration::from_secs(15),
         ..Limits::default()
+    }
+}
+
+/// Whether somebody has the name.
+async fn runs(connection: &Connection, options: &Options) -> bool {
+    let arguments = (options.service.as_str(),);
+    let ask = connection.call_method(
+        Some("org.freedesktop.DBus"),
+        "/org/freedesktop/DBus",
+        Some("org.freedesktop.DBus"),
+        "NameHasOwner",
+        &arguments,
+    );
+    match tokio::time::timeout(options.limit, ask).await {
+        Ok(Ok(answer)) => answer.body().deserialize().unwrap_or(false),
+        _ => false,
     }
 }
 
