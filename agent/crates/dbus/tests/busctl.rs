@@ -62,7 +62,9 @@ fn translated(signature: &Signature, value: &Value) -> Value {
         Signature::Structure(fields) => {
             let values = value.as_array().unwrap();
             let fields = fields.iter().zip(values);
-            fields.map(|(field, value)| translated(field, value)).collect()
+            fields
+                .map(|(field, value)| translated(field, value))
+                .collect()
         }
         Signature::Variant => {
             let tag = value["type"].as_str().unwrap();
@@ -96,11 +98,16 @@ fn busctl_reads_what_was_written() {
     for signature in samples::corpus().0 {
         // Keys of other types are more than busctl writes as JSON.
         let text = signature.to_string();
-        if text.match_indices("a{").any(|(at, _)| !text[at + 2..].starts_with(['s', 'o'])) {
+        if text
+            .match_indices("a{")
+            .any(|(at, _)| !text[at + 2..].starts_with(['s', 'o']))
+        {
             continue;
         }
         // JSON has no such numbers, and busctl writes no other.
-        let named = |value: &Value| value.to_string().contains("NaN") || value.to_string().contains("Infinity");
+        let named = |value: &Value| {
+            value.to_string().contains("NaN") || value.to_string().contains("Infinity")
+        };
         let samples = samples::tagged(&signature, 0).prop_filter("numbers", move |v| !named(v));
         let value = samples.new_tree(&mut runner).unwrap().current();
         *shelf.lock().unwrap() = encode(&signature, &value).unwrap();
@@ -110,7 +117,11 @@ fn busctl_reads_what_was_written() {
         let text = String::from_utf8(output.stdout).unwrap();
         let printed: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(printed["type"], signature.to_string());
-        assert_eq!(translated(&signature, &printed["data"][0]), value, "{signature}: {text}");
+        assert_eq!(
+            translated(&signature, &printed["data"][0]),
+            value,
+            "{signature}: {text}"
+        );
         let shown = decode(&shelf.lock().unwrap(), Mode::Tagged);
         assert_eq!(shown, value);
         compared += 1;

@@ -34,7 +34,9 @@ impl Made {
     }
 
     fn get_many(&self, count: u32) -> Vec<(String, u32)> {
-        (0..count).map(|n| (format!("item number {n}"), n)).collect()
+        (0..count)
+            .map(|n| (format!("item number {n}"), n))
+            .collect()
     }
 }
 
@@ -72,7 +74,11 @@ fn main() {
     };
     let peer = Bus::system().unwrap();
     peer.wait(async {
-        peer.connection().object_server().at("/peer", Made).await.unwrap();
+        peer.connection()
+            .object_server()
+            .at("/peer", Made)
+            .await
+            .unwrap();
         peer.connection().request_name(NAME).await.unwrap();
     });
     let bus = Bus::system().unwrap();
@@ -81,7 +87,10 @@ fn main() {
     let mut client = Client::with(&mut command, json!({}));
 
     std::thread::sleep(Duration::from_secs(1));
-    println!("memory after the start: {:.1} MB (goal: 15)", client.memory() as f64 / 1000.0);
+    println!(
+        "memory after the start: {:.1} MB (goal: 15)",
+        client.memory() as f64 / 1000.0
+    );
 
     let bare = timed(|| {
         let _: u32 = bus.call(PEER, "GetDouble", &(21_u32,)).unwrap();
@@ -97,5 +106,8 @@ fn main() {
         client.value("Peer-GetMany", json!({ "count": 500 }));
     });
     report("500 items", &bare, &bridged);
-    println!("memory after the calls: {:.1} MB", client.memory() as f64 / 1000.0);
+    println!(
+        "memory after the calls: {:.1} MB",
+        client.memory() as f64 / 1000.0
+    );
 }

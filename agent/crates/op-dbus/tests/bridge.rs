@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 /// What holds for every list of tools.
 fn check_tools(tools: &[Value]) {
-    let names: BTreeSet<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    let names: BTreeSet<_> = tools
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names.len(), tools.len());
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     for tool in tools {
@@ -42,9 +45,21 @@ fn compare(client: &mut Client, service: &str, path: &str, interface: &str) {
 fn real_services_say_what_they_say_to_busctl() {
     let Some(mut rig) = Rig::new() else { return };
     let services = [
-        ("hostname1", "/lib/systemd/systemd-hostnamed", "/org/freedesktop/hostname1"),
-        ("timedate1", "/lib/systemd/systemd-timedated", "/org/freedesktop/timedate1"),
-        ("locale1", "/lib/systemd/systemd-localed", "/org/freedesktop/locale1"),
+        (
+            "hostname1",
+            "/lib/systemd/systemd-hostnamed",
+            "/org/freedesktop/hostname1",
+        ),
+        (
+            "timedate1",
+            "/lib/systemd/systemd-timedated",
+            "/org/freedesktop/timedate1",
+        ),
+        (
+            "locale1",
+            "/lib/systemd/systemd-localed",
+            "/org/freedesktop/locale1",
+        ),
     ];
     for (name, program, path) in services {
         let name = format!("org.freedesktop.{name}");
@@ -68,7 +83,10 @@ fn real_services_say_what_they_say_to_busctl() {
     let name = "org.freedesktop.hostname1";
     let mut client = rig.bridge(name, &[]);
     let described = client.value("hostname1-Describe", json!({}));
-    assert_eq!(described["json"], busctl(&[name, services[0].2, name, "Describe"])[0]);
+    assert_eq!(
+        described["json"],
+        busctl(&[name, services[0].2, name, "Describe"])[0]
+    );
     let name = "org.freedesktop.timedate1";
     let mut client = rig.bridge(name, &[]);
     let zones = client.value("timedate1-ListTimezones", json!({}));
@@ -79,8 +97,14 @@ fn real_services_say_what_they_say_to_busctl() {
 #[test]
 fn polkit_is_asked_about_and_not_changed() {
     let Some(mut rig) = Rig::new() else { return };
-    let (name, path) = ("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority");
-    if rig.service(name, "/usr/lib/polkit-1/polkitd", &["--no-debug"]).is_none() {
+    let (name, path) = (
+        "org.freedesktop.PolicyKit1",
+        "/org/freedesktop/PolicyKit1/Authority",
+    );
+    if rig
+        .service(name, "/usr/lib/polkit-1/polkitd", &["--no-debug"])
+        .is_none()
+    {
         return;
     }
     let mut client = rig.bridge(name, &["--raw"]);
@@ -98,7 +122,10 @@ fn polkit_is_asked_about_and_not_changed() {
 fn a_mocked_network_manager_is_read_and_nothing_else_unless_allowed() {
     let Some(mut rig) = Rig::new() else { return };
     let name = "org.freedesktop.NetworkManager";
-    if rig.mock(name, &["--system", "--template", "networkmanager"]).is_none() {
+    if rig
+        .mock(name, &["--system", "--template", "networkmanager"])
+        .is_none()
+    {
         return;
     }
     let mut client = rig.bridge(name, &[]);
@@ -106,11 +133,15 @@ fn a_mocked_network_manager_is_read_and_nothing_else_unless_allowed() {
     check_tools(&tools);
     let devices = client.value("NetworkManager-GetDevices", json!({}));
     let path = "/org/freedesktop/NetworkManager";
-    assert_eq!(devices["out0"], busctl(&[name, path, name, "GetDevices"])[0]);
+    assert_eq!(
+        devices["out0"],
+        busctl(&[name, path, name, "GetDevices"])[0]
+    );
     compare(&mut client, name, path, name);
 
     let before = rig.calls();
-    let call = json!({ "object_path": path, "connection": "/", "device": "/", "specific_object": "/" });
+    let call =
+        json!({ "object_path": path, "connection": "/", "device": "/", "specific_object": "/" });
     let refused = client.call("NetworkManager-ActivateConnection", call);
     assert_eq!(refused["code"], -32602, "{refused}");
     let set = json!({
@@ -119,7 +150,9 @@ fn a_mocked_network_manager_is_read_and_nothing_else_unless_allowed() {
     assert_eq!(client.call("set_property", set.clone())["code"], -32602);
     assert_eq!(rig.calls(), before, "nothing reached the service");
     let about = client.value("describe", json!({ "interface": name }));
-    let why = about["interface"]["without_tool"]["DeactivateConnection"].as_str().unwrap();
+    let why = about["interface"]["without_tool"]["DeactivateConnection"]
+        .as_str()
+        .unwrap();
     assert!(why.contains("--allow-write=org.freedesktop.NetworkManager.DeactivateConnection"));
 
     let pattern = "--allow-write=org.freedesktop.NetworkManager.WirelessEnabled";
@@ -134,7 +167,10 @@ fn a_mocked_network_manager_is_read_and_nothing_else_unless_allowed() {
         "object_path": path, "interface": name, "property": "WirelessEnabled", "value": "no",
     });
     let error = client.error("set_property", wrong);
-    assert!(error.contains("/value: \"no\" was given, this must be true or false"), "{error}");
+    assert!(
+        error.contains("/value: \"no\" was given, this must be true or false"),
+        "{error}"
+    );
     assert_eq!(busctl_property(name, path, "WirelessEnabled"), json!(true));
     client.value("set_property", set);
     assert_eq!(busctl_property(name, path, "WirelessEnabled"), json!(false));
@@ -142,11 +178,22 @@ fn a_mocked_network_manager_is_read_and_nothing_else_unless_allowed() {
         "object_path": path, "interface": name, "property": "NetworkingEnabled", "value": false,
     });
     assert!(client.error("set_property", other).starts_with("refused"));
-    assert_eq!(client.call("NetworkManager-Enable", json!({ "enable": false }))["code"], -32602);
+    assert_eq!(
+        client.call("NetworkManager-Enable", json!({ "enable": false }))["code"],
+        -32602
+    );
 }
 
 fn busctl_property(name: &str, path: &str, property: &str) -> Value {
-    let get = [name, path, "org.freedesktop.DBus.Properties", "Get", "ss", name, property];
+    let get = [
+        name,
+        path,
+        "org.freedesktop.DBus.Properties",
+        "Get",
+        "ss",
+        name,
+        property,
+    ];
     plain(&busctl(&get)[0])
 }
 
@@ -162,8 +209,18 @@ fn a_mocked_package_kit_installs_what_it_is_allowed_to() {
         ("InstallPackages", "tas", "", ""),
         ("RemovePackages", "tasbb", "", ""),
     ] {
-        let add = ["call", name, path, "org.freedesktop.DBus.Mock", "AddMethod", "sssss"];
-        lab::run("busctl", &[&["--system"], &add[..], &[name, method, takes, gives, code]].concat());
+        let add = [
+            "call",
+            name,
+            path,
+            "org.freedesktop.DBus.Mock",
+            "AddMethod",
+            "sssss",
+        ];
+        lab::run(
+            "busctl",
+            &[&["--system"], &add[..], &[name, method, takes, gives, code]].concat(),
+        );
     }
     let read = |client: &mut Client| client.value("PackageKit-GetDaemonState", json!({}));
     let mut client = rig.bridge(name, &[]);
@@ -171,17 +228,26 @@ fn a_mocked_package_kit_installs_what_it_is_allowed_to() {
     assert_eq!(read(&mut client), json!({ "out0": "idle" }));
     let before = rig.calls();
     let install = json!({ "arg1": 1_u64, "arg2": ["a;1;x;y"] });
-    assert_eq!(client.call("PackageKit-InstallPackages", install.clone())["code"], -32602);
+    assert_eq!(
+        client.call("PackageKit-InstallPackages", install.clone())["code"],
+        -32602
+    );
     assert_eq!(rig.calls(), before);
 
     let mut client = rig.bridge(name, &["--allow-write=org.freedesktop.PackageKit.*"]);
     let tools = client.tools();
     check_tools(&tools);
     let hints = &tool(&tools, "PackageKit-InstallPackages")["annotations"];
-    assert_eq!((&hints["readOnlyHint"], &hints["destructiveHint"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&hints["readOnlyHint"], &hints["destructiveHint"]),
+        (&json!(false), &json!(true))
+    );
     client.value("PackageKit-InstallPackages", install);
     let calls = rig.calls();
-    assert!(calls[before.len()..].contains("InstallPackages 1 [\"a;1;x;y\"]"), "{calls}");
+    assert!(
+        calls[before.len()..].contains("InstallPackages 1 [\"a;1;x;y\"]"),
+        "{calls}"
+    );
     // What loses something takes a person, and this client cannot ask one.
     let remove = json!({ "arg1": 0, "arg2": ["a;1;x;y"], "arg3": true, "arg4": true });
     let error = client.error("PackageKit-RemovePackages", remove);
@@ -226,7 +292,11 @@ fn systemd_is_bridged_whole() {
     assert_eq!(hints("Manager-ListUnits")["readOnlyHint"], true);
     assert_eq!(hints("Manager-RestartUnit")["destructiveHint"], false);
     assert_eq!(hints("Manager-PowerOff")["destructiveHint"], true);
-    assert!(!tools.iter().any(|tool| tool["name"] == "Manager-DumpByFileDescriptor"));
+    assert!(
+        !tools
+            .iter()
+            .any(|tool| tool["name"] == "Manager-DumpByFileDescriptor")
+    );
 
     let manager = "org.freedesktop.systemd1.Manager";
     let units = client.value("Manager-ListUnitFiles", json!({}));
@@ -245,8 +315,19 @@ fn systemd_is_bridged_whole() {
     let expected = json!({ "Id": "dbus.service", "ActiveState": "active" });
     assert_eq!(got["properties"]["org.freedesktop.systemd1.Unit"], expected);
     // A write that is known to be one that can be changed back needs no more than leave.
-    let job = client.value("Manager-RestartUnit", json!({ "name": "systemd-journald.service", "mode": "replace" }));
-    assert!(job["job"].as_str().unwrap().starts_with("/org/freedesktop/systemd1/job/"));
+    let job = client.value(
+        "Manager-RestartUnit",
+        json!({ "name": "systemd-journald.service", "mode": "replace" }),
+    );
+    assert!(
+        job["job"]
+            .as_str()
+            .unwrap()
+            .starts_with("/org/freedesktop/systemd1/job/")
+    );
     let error = client.error("Manager-GetUnit", json!({ "name": "nothing.service" }));
-    assert!(error.contains("org.freedesktop.systemd1.NoSuchUnit"), "{error}");
+    assert!(
+        error.contains("org.freedesktop.systemd1.NoSuchUnit"),
+        "{error}"
+    );
 }

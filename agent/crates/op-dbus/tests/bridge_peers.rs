@@ -32,7 +32,9 @@ impl Made {
     }
 
     fn get_many(&self, count: u32) -> Vec<(String, u32)> {
-        (0..count).map(|n| (format!("item number {n}"), n)).collect()
+        (0..count)
+            .map(|n| (format!("item number {n}"), n))
+            .collect()
     }
 
     fn get_bytes(&self, count: u32) -> Vec<u8> {
@@ -77,7 +79,11 @@ fn peer() -> (Bus, Arc<AtomicU32>) {
             let made = Made {
                 done: Arc::clone(&done),
             };
-            bus.connection().object_server().at(path, made).await.unwrap();
+            bus.connection()
+                .object_server()
+                .at(path, made)
+                .await
+                .unwrap();
         }
         bus.connection().request_name(NAME).await.unwrap();
     });
@@ -98,10 +104,16 @@ fn calls_ask_people_but_start_nobody() {
     let mut client = rig.bridge(NAME, &[]);
     // NO_AUTO_START is 2, ALLOW_INTERACTIVE_AUTHORIZATION is 4.
     assert_eq!(client.value("Peer-GetFlags", here(json!({})))["out0"], 6);
-    let mut client = rig.bridge(NAME, &["--activate", "--no-interactive", "--path", "/other"]);
+    let mut client = rig.bridge(
+        NAME,
+        &["--activate", "--no-interactive", "--path", "/other"],
+    );
     assert_eq!(client.value("Peer-GetFlags", json!({}))["out0"], 0);
     let error = client.error("Peer-GetFlags", here(json!({})));
-    assert!(error.starts_with("refused: /peer is not at or below /other"), "{error}");
+    assert!(
+        error.starts_with("refused: /peer is not at or below /other"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -158,7 +170,10 @@ fn what_is_lost_for_good_takes_a_person() {
     let Some(rig) = Rig::new() else { return };
     let (_peer, done) = peer();
     let call = |client: &mut Client, name: &str| {
-        client.send("tools/call", json!({ "name": name, "arguments": here(json!({})) }))
+        client.send(
+            "tools/call",
+            json!({ "name": name, "arguments": here(json!({})) }),
+        )
     };
     let mut client = rig.bridge(NAME, &[]);
     let refused = call(&mut client, "Peer-DoIt");
@@ -175,7 +190,10 @@ fn what_is_lost_for_good_takes_a_person() {
         let question = client.note();
         assert_eq!(question["method"], "elicitation/create", "{question}");
         let text = question["params"]["message"].as_str().unwrap();
-        assert!(text.contains("org.example.Peer.DeleteIt of /peer"), "{text}");
+        assert!(
+            text.contains("org.example.Peer.DeleteIt of /peer"),
+            "{text}"
+        );
         let answer = json!({
             "jsonrpc": "2.0", "id": question["id"],
             "result": { "action": "accept", "content": { "apply": apply } },
@@ -193,7 +211,10 @@ fn signals_are_waited_for_and_subscribed_to() {
     let mut client = rig.bridge(NAME, &[]);
     let uri = "dbus://system/org.example.Peer?signal=org.example.Peer.Said";
     let resources = client.listed("resources/list", "resources");
-    assert!(resources.iter().any(|resource| resource["uri"] == uri), "{resources:?}");
+    assert!(
+        resources.iter().any(|resource| resource["uri"] == uri),
+        "{resources:?}"
+    );
     let answer = client.ask("resources/subscribe", json!({ "uri": uri }));
     assert!(answer.get("error").is_none(), "{answer}");
     client.value("Peer-GetSignal", here(json!({ "text": "hello" })));
@@ -209,19 +230,31 @@ fn signals_are_waited_for_and_subscribed_to() {
     // Another connection cannot speak for the service.
     let forger = Bus::system().unwrap();
     let wait = json!({ "interface": NAME, "signal": "Said", "seconds": 2 });
-    let id = client.send("tools/call", json!({ "name": "wait_signal", "arguments": wait }));
+    let id = client.send(
+        "tools/call",
+        json!({ "name": "wait_signal", "arguments": wait }),
+    );
     forger.wait(async {
-        let said = forger.connection().emit_signal(None::<&str>, HERE, NAME, "Said", &("forged", 1_u64));
+        let said =
+            forger
+                .connection()
+                .emit_signal(None::<&str>, HERE, NAME, "Said", &("forged", 1_u64));
         said.await.unwrap();
     });
-    assert_eq!(client.answer(id)["result"]["structuredContent"], json!({ "received": false }));
+    assert_eq!(
+        client.answer(id)["result"]["structuredContent"],
+        json!({ "received": false })
+    );
 
     let properties = "dbus://system/org.example.Peer/peer";
     let read = client.ask("resources/read", json!({ "uri": properties }));
     let text = read["result"]["contents"][0]["text"].as_str().unwrap();
     let read: Value = serde_json::from_str(text).unwrap();
     assert_eq!(read["properties"][NAME]["Colour"], "green");
-    let nothing = client.ask("resources/read", json!({ "uri": "dbus://system/org.example.Other/peer" }));
+    let nothing = client.ask(
+        "resources/read",
+        json!({ "uri": "dbus://system/org.example.Other/peer" }),
+    );
     assert!(nothing.get("error").is_some(), "{nothing}");
 }
 
@@ -232,7 +265,10 @@ fn wrong_arguments_are_named_with_their_paths() {
     let mut client = rig.bridge(NAME, &[]);
     let error = client.error("Peer-GetMany", here(json!({ "count": -1, "more": 1 })));
     assert!(error.contains("/count: -1 was given"), "{error}");
-    assert!(error.contains("/more: there is no such argument"), "{error}");
+    assert!(
+        error.contains("/more: there is no such argument"),
+        "{error}"
+    );
     let error = client.error("Peer-GetMany", json!({ "count": 1 }));
     assert!(error.contains("/object_path: it is missing"), "{error}");
     let error = client.error("get_properties", json!({ "object_path": "/peer/nobody" }));
@@ -272,17 +308,32 @@ fn a_service_that_does_not_run_is_said_and_not_started() {
     fs::write(dir.join("org.example.Sleeper.service"), service).unwrap();
     let config = dir.join("bus.conf");
     let own = format!("<servicedir>{}</servicedir></busconfig>", dir.display());
-    let text = fs::read_to_string(&config).unwrap().replace("</busconfig>", &own);
+    let text = fs::read_to_string(&config)
+        .unwrap()
+        .replace("</busconfig>", &own);
     // Without the system bus's setuid launcher, a service is started as the bus itself.
     fs::write(&config, text.replace("<type>system</type>", "")).unwrap();
-    let bus = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"];
-    lab::run("busctl", &[&["--system", "call"], &bus[..], &["ReloadConfig"]].concat());
+    let bus = [
+        "org.freedesktop.DBus",
+        "/org/freedesktop/DBus",
+        "org.freedesktop.DBus",
+    ];
+    lab::run(
+        "busctl",
+        &[&["--system", "call"], &bus[..], &["ReloadConfig"]].concat(),
+    );
     let output = rig.command("org.example.Sleeper", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("org.example.Sleeper") && text.contains("--activate"), "{text}");
+    assert!(
+        text.contains("org.example.Sleeper") && text.contains("--activate"),
+        "{text}"
+    );
     assert!(!marker.exists());
-    let output = rig.command("org.example.Sleeper", &["--activate", "--timeout", "5s"]).output().unwrap();
+    let output = rig
+        .command("org.example.Sleeper", &["--activate", "--timeout", "5s"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "it takes no name");
     assert!(marker.exists(), "it is started where that is asked for");
     let output = rig.command("not a name", &[]).output().unwrap();

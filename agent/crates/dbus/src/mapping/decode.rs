@@ -35,9 +35,15 @@ pub fn decode(value: &Variant<'_>, mode: Mode) -> Value {
         Variant::Array(array) if *array.element_signature() == zbus::Signature::U8 => {
             bytes(array.inner(), mode)
         }
-        Variant::Array(array) => array.inner().iter().map(|item| decode(item, mode)).collect(),
+        Variant::Array(array) => array
+            .inner()
+            .iter()
+            .map(|item| decode(item, mode))
+            .collect(),
         Variant::Dict(dict) => {
-            let entries = dict.iter().map(|(key, value)| (text_of(key), decode(value, mode)));
+            let entries = dict
+                .iter()
+                .map(|(key, value)| (text_of(key), decode(value, mode)));
             Value::Object(entries.collect::<Map<_, _>>())
         }
         Variant::Structure(structure) => {
@@ -122,7 +128,10 @@ mod tests {
                 Variant::from(Array::from(b"eth0\0".to_vec())),
                 literal!({ "text": "eth0\0" }),
             ),
-            (Variant::from(Array::from(vec![0_u8, 159])), literal!("AJ8=")),
+            (
+                Variant::from(Array::from(vec![0_u8, 159])),
+                literal!("AJ8="),
+            ),
             (
                 Variant::from(Array::from(Vec::<Str<'_>>::new())),
                 literal!([]),
@@ -141,9 +150,6 @@ mod tests {
     #[test]
     fn tagged_variants_name_their_type() {
         let value = Variant::Variant(Box::new(Variant::from(7_u8)));
-        assert_eq!(
-            decode(&value, Mode::Tagged),
-            literal!({ "t": "y", "v": 7 })
-        );
+        assert_eq!(decode(&value, Mode::Tagged), literal!({ "t": "y", "v": 7 }));
     }
 }

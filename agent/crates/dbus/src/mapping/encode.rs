@@ -108,14 +108,17 @@ impl Encoder<'_> {
     ) -> Option<Variant<'static>> {
         let length = self.path.len();
         self.path.push('/');
-        self.path.push_str(&step.replace('~', "~0").replace('/', "~1"));
+        self.path
+            .push_str(&step.replace('~', "~0").replace('/', "~1"));
         let encoded = self.encode(signature, value);
         self.path.truncate(length);
         encoded
     }
 
     fn whole<T: Whole>(&mut self, value: &Value) -> Option<Variant<'static>> {
-        let number = value.as_i64().and_then(|number| T::try_from(number.into()).ok());
+        let number = value
+            .as_i64()
+            .and_then(|number| T::try_from(number.into()).ok());
         match number {
             Some(number) => Some(number.into()),
             None => self.wrong(value, &T::range()),
@@ -272,7 +275,9 @@ impl Encoder<'_> {
                     Some(signature) if !has_descriptor(&signature) => {
                         self.below("v", &signature, value)
                     }
-                    Some(_) => self.problem(format!("`{tag}` holds a file descriptor, which cannot be sent")),
+                    Some(_) => self.problem(format!(
+                        "`{tag}` holds a file descriptor, which cannot be sent"
+                    )),
                     None => self.problem(format!(
                         "`{tag}` is not the signature of one type; s, u, as and a{{sv}} are some"
                     )),
@@ -370,7 +375,10 @@ mod tests {
     fn numbers_are_checked_against_their_range() {
         assert_eq!(encoded("y", json!(255)), Ok(255_u8.into()));
         let error = encoded("y", json!(256)).unwrap_err();
-        assert_eq!(error, "256 was given, this must be a whole number from 0 to 255");
+        assert_eq!(
+            error,
+            "256 was given, this must be a whole number from 0 to 255"
+        );
         for (signature, value) in [
             ("n", json!(-32769)),
             ("q", json!(-1)),
@@ -382,15 +390,24 @@ mod tests {
             ("x", json!(u64::MAX)),
             ("x", json!(1e30)),
         ] {
-            assert!(encoded(signature, value.clone()).is_err(), "{signature} {value}");
+            assert!(
+                encoded(signature, value.clone()).is_err(),
+                "{signature} {value}"
+            );
         }
-        assert_eq!(encoded("t", json!(u64::MAX.to_string())), Ok(u64::MAX.into()));
+        assert_eq!(
+            encoded("t", json!(u64::MAX.to_string())),
+            Ok(u64::MAX.into())
+        );
         assert_eq!(encoded("x", json!(i64::MIN)), Ok(i64::MIN.into()));
     }
 
     #[test]
     fn every_problem_is_named_with_its_path() {
-        let error = encoded("a{s(iau)}", json!({ "a/b": [1, [2, -3]], "c": ["x", []], "d": [1] }));
+        let error = encoded(
+            "a{s(iau)}",
+            json!({ "a/b": [1, [2, -3]], "c": ["x", []], "d": [1] }),
+        );
         assert_eq!(
             error.unwrap_err(),
             "/a~1b/1/1: -3 was given, this must be a whole number from 0 to 4294967295\n\

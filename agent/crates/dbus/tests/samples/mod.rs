@@ -79,7 +79,9 @@ pub(crate) fn tagged(signature: &Signature, depth: u32) -> BoxedStrategy<Value> 
         Signature::Variant => {
             let inner: &[&'static str] = match depth {
                 0 => &["s", "u", "t", "d", "ay", "b"],
-                _ => &["s", "x", "as", "ay", "a{sv}", "v", "(ib)", "a{us}", "aav", "o", "g"],
+                _ => &[
+                    "s", "x", "as", "ay", "a{sv}", "v", "(ib)", "a{us}", "aav", "o", "g",
+                ],
             };
             let inner = proptest::sample::select(inner.to_vec());
             inner

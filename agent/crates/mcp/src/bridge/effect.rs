@@ -27,8 +27,20 @@ const LOOKS: [&str; 10] = [
 
 /// How names of methods begin that lose something.
 const LOSES: [&str; 14] = [
-    "Delete", "Remove", "Destroy", "Purge", "Wipe", "Erase", "Format", "Kill", "Terminate", "PowerOff", "Reboot",
-    "Halt", "KExec", "FactoryReset",
+    "Delete",
+    "Remove",
+    "Destroy",
+    "Purge",
+    "Wipe",
+    "Erase",
+    "Format",
+    "Kill",
+    "Terminate",
+    "PowerOff",
+    "Reboot",
+    "Halt",
+    "KExec",
+    "FactoryReset",
 ];
 
 /// What is known of a method by its annotations and its name. The service may lie; this decides only whether the
@@ -39,9 +51,9 @@ fn guessed(method: &Method) -> Kind {
         let rest = name.strip_prefix(with);
         rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_lowercase()))
     };
-    if LOSES.iter().any(|with| begins(&with)) {
+    if LOSES.iter().any(|with| begins(with)) {
         Kind::Destroy
-    } else if LOOKS.iter().any(|with| begins(&with))
+    } else if LOOKS.iter().any(|with| begins(with))
         && !method.is_privileged()
         && !method.is_no_reply()
     {
@@ -162,9 +174,18 @@ mod tests {
             ("<method name='Issue'/>".to_owned(), Kind::Unknown),
             ("<method name='Do'/>".to_owned(), Kind::Unknown),
             ("<method name='DeleteThing'/>".to_owned(), Kind::Destroy),
-            ("<method name='PowerOffWithFlags'/>".to_owned(), Kind::Destroy),
-            (format!("<method name='GetThing'>{privileged}</method>"), Kind::Unknown),
-            (format!("<method name='GetThing'>{silent}</method>"), Kind::Unknown),
+            (
+                "<method name='PowerOffWithFlags'/>".to_owned(),
+                Kind::Destroy,
+            ),
+            (
+                format!("<method name='GetThing'>{privileged}</method>"),
+                Kind::Unknown,
+            ),
+            (
+                format!("<method name='GetThing'>{silent}</method>"),
+                Kind::Unknown,
+            ),
         ];
         for (method, expected) in cases {
             assert_eq!(kind("org.example.Thing", &method), expected, "{method}");
@@ -177,7 +198,10 @@ mod tests {
         let connection = "org.freedesktop.NetworkManager.Settings.Connection";
         assert_eq!(kind(connection, get_secrets), Kind::Unknown);
         let restart = "<method name='RestartUnit'/>";
-        assert_eq!(kind("org.freedesktop.systemd1.Manager", restart), Kind::Write);
+        assert_eq!(
+            kind("org.freedesktop.systemd1.Manager", restart),
+            Kind::Write
+        );
         assert!("[a]\nb = \"fine\"".parse::<Overrides>().is_err());
         let own: Overrides = "[\"a.b\"]\nDo = \"read\"".parse().unwrap();
         let mut all = Overrides::built_in().unwrap();

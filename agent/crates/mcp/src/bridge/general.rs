@@ -70,7 +70,9 @@ pub(super) struct More {
 /// The arguments of a general tool.
 pub(super) fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Fault> {
     serde_json::from_value(Value::Object(arguments)).map_err(|error| {
-        Fault::Invalid(format!("the arguments do not fit the tool's schema: {error}"))
+        Fault::Invalid(format!(
+            "the arguments do not fit the tool's schema: {error}"
+        ))
     })
 }
 

@@ -140,7 +140,14 @@ impl Bridge {
             start(&connection, &options).await?;
         }
         let limits = limits(&options);
-        let tree = walk(&connection, &options.service, &options.root, &limits, &|_, _| true).await?;
+        let tree = walk(
+            &connection,
+            &options.service,
+            &options.root,
+            &limits,
+            &|_, _| true,
+        )
+        .await?;
         let making = Making {
             service: options.service.as_str(),
             overrides: &options.overrides,
@@ -256,7 +263,10 @@ async fn start(connection: &Connection, options: &Options) -> Result<(), BridgeE
 
 fn why_empty(tree: &Tree) -> String {
     let cuts = tree.truncated.iter().map(|cut| cut.text.clone());
-    let faults = tree.faults.iter().map(|fault| format!("{}: {}", fault.path, fault.text));
+    let faults = tree
+        .faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.path, fault.text));
     let reasons: Vec<_> = cuts.chain(faults).take(5).collect();
     match reasons.is_empty() {
         true => "there is no object with an interface".to_owned(),

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use base64::prelude::BASE64_STANDARD;
 use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use zbus::Signature;
 
@@ -51,18 +51,16 @@ impl Pages {
     /// Cuts the fields of an answer so that it can be given, and says in `_more` what was cut. `None` if that
     /// cannot be.
     pub(super) fn fit(&self, fields: Vec<(String, Value, Shape<'_>)>) -> Option<Value> {
-        let sizes = fields.iter().map(|(name, value, _)| name.len() + 4 + size(value));
+        let sizes = fields
+            .iter()
+            .map(|(name, value, _)| name.len() + 4 + size(value));
         if sizes.sum::<usize>() <= LARGEST {
             let fields = fields.into_iter().map(|(name, value, _)| (name, value));
             return Some(Value::Object(fields.collect()));
         }
         let mut cuts = Vec::new();
         let mut cutter = Cutter { cuts: &mut cuts };
-        let children = fields
-            .into_iter()
-            .map(|(name, value, shape)| (name, value, shape))
-            .collect();
-        let shown = cutter.share("", children, LARGEST)?;
+        let shown = cutter.share("", fields, LARGEST)?;
         let mut shown: Map<String, Value> = shown.into_iter().collect();
         let more = cuts.into_iter().map(|cut| self.keep(cut));
         shown.insert(MORE.to_owned(), more.collect());
@@ -163,7 +161,9 @@ impl Cutter<'_> {
                 let Value::Object(object) = value else {
                     return None;
                 };
-                let fields = object.into_iter().map(|(name, value)| (name, value, Shape::Free));
+                let fields = object
+                    .into_iter()
+                    .map(|(name, value)| (name, value, Shape::Free));
                 let fields = self.share(path, fields.collect(), room)?;
                 Some(Value::Object(fields.into_iter().collect()))
             }
@@ -175,20 +175,24 @@ impl Cutter<'_> {
             }
             (Shape::Typed(Signature::Structure(types)), Value::Array(items)) => {
                 let items = items.into_iter().zip(types.iter()).enumerate();
-                let items = items.map(|(at, (item, one))| (at.to_string(), item, Shape::Typed(one)));
+                let items =
+                    items.map(|(at, (item, one))| (at.to_string(), item, Shape::Typed(one)));
                 let items = self.share(path, items.collect(), room)?;
                 Some(items.into_iter().map(|(_, item)| item).collect())
             }
             (Shape::Typed(Signature::Variant), Value::Object(object))
                 if object.len() == 2 && object.contains_key("t") =>
             {
-                let fields = object.into_iter().map(|(name, value)| (name, value, Shape::Free));
+                let fields = object
+                    .into_iter()
+                    .map(|(name, value)| (name, value, Shape::Free));
                 let fields = self.share(path, fields.collect(), room)?;
                 Some(Value::Object(fields.into_iter().collect()))
             }
-            (Shape::Typed(Signature::Str | Signature::Variant) | Shape::Free, Value::String(text)) => {
-                self.text(path, text, room)
-            }
+            (
+                Shape::Typed(Signature::Str | Signature::Variant) | Shape::Free,
+                Value::String(text),
+            ) => self.text(path, text, room),
             (Shape::Typed(Signature::Variant) | Shape::Free, Value::Array(items)) => {
                 self.list(path, items, Shape::Free, room)
             }
@@ -224,7 +228,11 @@ impl Cutter<'_> {
         for (name, value, shape) in children {
             let below = step(path, &name);
             let own = most.saturating_sub(name.len() + 4);
-            let room = if size(&value) + name.len() + 4 <= most { usize::MAX } else { own };
+            let room = if size(&value) + name.len() + 4 <= most {
+                usize::MAX
+            } else {
+                own
+            };
             shown.push((name, self.cut(&below, value, shape, room)?));
         }
         Some(shown)
@@ -238,9 +246,14 @@ impl Cutter<'_> {
         room: usize,
     ) -> Option<Value> {
         let total = items.len();
-        let fit = fitting(items.iter().map(|item| size(item) + 1), room.checked_sub(2)?);
+        let fit = fitting(
+            items.iter().map(|item| size(item) + 1),
+            room.checked_sub(2)?,
+        );
         let rest = items.split_off(fit.max(1).min(total));
-        if fit == 0 && let Some(first) = items.pop() {
+        if fit == 0
+            && let Some(first) = items.pop()
+        {
             items.push(self.cut(&step(path, "0"), first, shape, room.checked_sub(2)?)?);
         }
         let shown = items.len();
@@ -256,11 +269,15 @@ impl Cutter<'_> {
         room: usize,
     ) -> Option<Value> {
         let total = entries.len();
-        let sizes = entries.iter().map(|(name, value)| size(&json!(name)) + size(value) + 2);
+        let sizes = entries
+            .iter()
+            .map(|(name, value)| size(&json!(name)) + size(value) + 2);
         let fit = fitting(sizes, room.checked_sub(2)?);
         let mut entries = entries.into_iter();
         let mut shown: Map<String, Value> = entries.by_ref().take(fit).collect();
-        if fit == 0 && let Some((name, first)) = entries.next() {
+        if fit == 0
+            && let Some((name, first)) = entries.next()
+        {
             let room = room.checked_sub(size(&json!(name)) + 4)?;
             let first = self.cut(&step(path, &name), first, shape, room)?;
             shown.insert(name, first);
@@ -311,7 +328,12 @@ impl Cutter<'_> {
             return Some(());
         }
         let path = path.to_owned();
-        self.cuts.push(Cut { path, shown, total, rest });
+        self.cuts.push(Cut {
+            path,
+            shown,
+            total,
+            rest,
+        });
         (self.cuts.len() <= MOST_CUTS).then_some(())
     }
 }
@@ -357,7 +379,9 @@ mod tests {
             assert!(size(&page) < 60_000, "{}", size(&page));
             parts += 1;
             let path = more["path"].as_str().unwrap().to_owned();
-            let place = path.strip_prefix("/out").map(|rest| whole.pointer_mut(rest));
+            let place = path
+                .strip_prefix("/out")
+                .map(|rest| whole.pointer_mut(rest));
             if let Some(place) = place.flatten() {
                 join(place, &page["rest"]);
             }
@@ -394,7 +418,11 @@ mod tests {
             ("(sas)", json!(["a", vec!["b"; 50_000]])),
             (
                 "a{su}",
-                Value::Object((0..20_000).map(|n| (format!("key{n:05}"), json!(n))).collect()),
+                Value::Object(
+                    (0..20_000)
+                        .map(|n| (format!("key{n:05}"), json!(n)))
+                        .collect(),
+                ),
             ),
         ];
         for (signature, value) in cases {
@@ -418,7 +446,9 @@ mod tests {
         assert!(pages.next("rest-1").is_none());
         for _ in 0..=MOST_RESTS {
             let value = json!(vec!["x"; 20_000]);
-            pages.fit(vec![("a".to_owned(), value, Shape::Free)]).unwrap();
+            pages
+                .fit(vec![("a".to_owned(), value, Shape::Free)])
+                .unwrap();
         }
         assert!(pages.next("rest-1").is_none());
         assert!(pages.next("rest-2").is_some());

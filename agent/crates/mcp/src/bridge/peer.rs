@@ -92,7 +92,9 @@ impl Peer {
                 _ => {}
             }
         }
-        Err(Fault::Unavailable("the bus closed the connection".to_owned()))
+        Err(Fault::Unavailable(
+            "the bus closed the connection".to_owned(),
+        ))
     }
 
     fn message(

@@ -146,7 +146,10 @@ impl Bridge {
                 let root = self.options.root.as_str();
                 let inside = root == "/" || path == root || path.starts_with(&format!("{root}/"));
                 let valid = ObjectPath::try_from(path).is_ok();
-                (inside && valid).then(|| path.to_owned()).ok_or_else(unknown)?.into()
+                (inside && valid)
+                    .then(|| path.to_owned())
+                    .ok_or_else(unknown)?
+                    .into()
             }
         };
         match (path, query) {
@@ -164,4 +167,3 @@ impl Bridge {
         }
     }
 }
-

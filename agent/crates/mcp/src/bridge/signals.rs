@@ -37,7 +37,9 @@ impl Heard {
     /// What was heard, the oldest first; `None` if nobody ever watched it.
     pub(super) fn of(&self, uri: &str) -> Option<Vec<Value>> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.get(uri).map(|signals| signals.iter().cloned().collect())
+        heard
+            .get(uri)
+            .map(|signals| signals.iter().cloned().collect())
     }
 
     fn begin(&self, uri: &str) {
@@ -157,7 +159,10 @@ pub(super) fn shown(message: &Message, args: &[Arg], mode: Mode) -> Value {
     for (at, value) in values.iter().enumerate() {
         let name = args.get(at).and_then(|arg| arg.name.clone());
         let name = name.filter(|name| !arguments.contains_key(name));
-        arguments.insert(name.unwrap_or_else(|| format!("arg{at}")), decode(value, mode));
+        arguments.insert(
+            name.unwrap_or_else(|| format!("arg{at}")),
+            decode(value, mode),
+        );
     }
     json!({ "object_path": path, "arguments": arguments })
 }

@@ -76,8 +76,15 @@ impl Bridge {
             self.peer.tell(callee, arguments).await?;
             return Ok(json!({}));
         }
-        let types: Vec<_> = operation.gives.iter().map(|field| &field.signature).collect();
-        let values = self.peer.call(callee, arguments, &types, &request.cancel).await?;
+        let types: Vec<_> = operation
+            .gives
+            .iter()
+            .map(|field| &field.signature)
+            .collect();
+        let values = self
+            .peer
+            .call(callee, arguments, &types, &request.cancel)
+            .await?;
         let fields = operation.gives.iter().zip(&values).map(|(field, value)| {
             let json = decode(value, self.options.mode);
             (field.name.clone(), json, Shape::Typed(&field.signature))
@@ -124,7 +131,8 @@ impl Bridge {
         })?;
         let root = self.options.root.as_str();
         let below = path.strip_prefix(root);
-        let inside = root == "/" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside =
+            root == "/" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         match inside {
             true => Ok(valid),
             false => Err(Fault::Refused(format!(
@@ -146,7 +154,11 @@ impl Bridge {
                 (name.clone(), about)
             });
             let interfaces = interfaces.collect::<Map<_, _>>();
-            return self.fit(vec![("interfaces".to_owned(), interfaces.into(), Shape::Free)]);
+            return self.fit(vec![(
+                "interfaces".to_owned(),
+                interfaces.into(),
+                Shape::Free,
+            )]);
         };
         let known = self.known(&name)?;
         let tools = self.catalog.operations.iter();
@@ -155,7 +167,9 @@ impl Bridge {
             .map(|(tool, operation)| (operation.member.clone(), json!({ "tool": tool })))
             .collect();
         let left_out = known.left_out.iter();
-        let left_out: Map<_, _> = left_out.map(|(name, why)| (name.clone(), json!(why))).collect();
+        let left_out: Map<_, _> = left_out
+            .map(|(name, why)| (name.clone(), json!(why)))
+            .collect();
         let properties = known.definition.properties.iter().map(|property| {
             let about = json!({
                 "type": property.signature.to_string(),
@@ -213,7 +227,11 @@ impl Bridge {
         let left_out = tree.truncated.iter().map(|cut| cut.text.as_str());
         let left_out: Vec<_> = left_out.collect();
         self.fit(vec![
-            ("objects".to_owned(), Value::Object(objects.collect()), Shape::Free),
+            (
+                "objects".to_owned(),
+                Value::Object(objects.collect()),
+                Shape::Free,
+            ),
             ("left_out".to_owned(), json!(left_out), Shape::Free),
         ])
     }
@@ -251,7 +269,10 @@ impl Bridge {
     }
 
     /// The interfaces of an object that have properties, as it says now.
-    async fn interfaces_with_properties(&self, path: &ObjectPath<'_>) -> Result<Vec<String>, Fault> {
+    async fn interfaces_with_properties(
+        &self,
+        path: &ObjectPath<'_>,
+    ) -> Result<Vec<String>, Fault> {
         let limits = Limits {
             objects: 1,
             depth: 0,
@@ -261,11 +282,21 @@ impl Bridge {
         let tree = walk(&self.peer.connection, service, path, &limits, &|_, _| true)
             .await
             .map_err(|error| Fault::Unavailable(error.to_string()))?;
-        let Some(object) = tree.objects.first().filter(|object| !object.interfaces.is_empty()) else {
-            let why = tree.faults.first().map_or("it shows no interfaces", |fault| fault.text.as_str());
+        let Some(object) = tree
+            .objects
+            .first()
+            .filter(|object| !object.interfaces.is_empty())
+        else {
+            let why = tree
+                .faults
+                .first()
+                .map_or("it shows no interfaces", |fault| fault.text.as_str());
             return Err(Fault::NotFound(format!("{path}: {why}")));
         };
-        let with = object.interfaces.iter().filter(|one| !one.properties.is_empty());
+        let with = object
+            .interfaces
+            .iter()
+            .filter(|one| !one.properties.is_empty());
         Ok(with.map(|one| one.name.to_string()).collect())
     }
 
@@ -283,7 +314,9 @@ impl Bridge {
         let gives = Signature::dict(Signature::Str, Signature::Variant);
         let arguments = vec![Variant::from(interface.to_owned())];
         let values = self.peer.call(callee, arguments, &[&gives], cancel).await?;
-        Ok(values.first().map_or_else(|| json!({}), |value| decode(value, self.options.mode)))
+        Ok(values
+            .first()
+            .map_or_else(|| json!({}), |value| decode(value, self.options.mode)))
     }
 
     async fn property(
@@ -304,14 +337,18 @@ impl Bridge {
         ];
         let gives = [&Signature::Variant];
         let values = self.peer.call(callee, arguments, &gives, cancel).await?;
-        Ok(values.first().map_or(Value::Null, |value| decode(value, self.options.mode)))
+        Ok(values
+            .first()
+            .map_or(Value::Null, |value| decode(value, self.options.mode)))
     }
 
     async fn set(&self, request: Request<'_>) -> Result<Value, Fault> {
         let given = Value::Object(request.arguments.clone());
         let asked: general::Set = general::read(request.arguments)?;
         let general::Set {
-            interface, property, ..
+            interface,
+            property,
+            ..
         } = &asked;
         if !self.options.allow.allows(interface, property) {
             return Err(Fault::Refused(not_allowed(interface, property)));
@@ -336,7 +373,9 @@ impl Bridge {
             Variant::from(property.clone()),
             Variant::Variant(Box::new(value)),
         ];
-        self.peer.call(callee, arguments, &[], &request.cancel).await?;
+        self.peer
+            .call(callee, arguments, &[], &request.cancel)
+            .await?;
         Ok(json!({}))
     }
 
@@ -345,7 +384,9 @@ impl Bridge {
         let mut properties = known.definition.properties.iter();
         match properties.find(|one| one.name.as_str() == property) {
             Some(found) if found.access.writes() => Ok(found),
-            Some(_) => Err(Fault::Invalid(format!("/property: {property} can only be read"))),
+            Some(_) => Err(Fault::Invalid(format!(
+                "/property: {property} can only be read"
+            ))),
             None => Err(Fault::NotFound(format!(
                 "{interface} has no property {property}; `describe` lists those it has"
             ))),
@@ -358,7 +399,9 @@ impl Bridge {
         let seconds = asked.seconds.unwrap_or(30);
         if !(1..=general::LONGEST_WAIT).contains(&seconds) {
             let most = general::LONGEST_WAIT;
-            return Err(Fault::Invalid(format!("/seconds: it must be from 1 to {most}")));
+            return Err(Fault::Invalid(format!(
+                "/seconds: it must be from 1 to {most}"
+            )));
         }
         let wanted = Wanted {
             interface: asked.interface,
@@ -380,18 +423,22 @@ impl Bridge {
                 let Value::Object(answer) = answer else {
                     return Ok(json!({ "received": true }));
                 };
-                self.fit(answer.into_iter().map(|(name, value)| (name, value, Shape::Free)).collect())
+                self.fit(
+                    answer
+                        .into_iter()
+                        .map(|(name, value)| (name, value, Shape::Free))
+                        .collect(),
+                )
             }
-            Ok(None) => Err(Fault::Unavailable("the bus closed the connection".to_owned())),
+            Ok(None) => Err(Fault::Unavailable(
+                "the bus closed the connection".to_owned(),
+            )),
             Err(_) => Ok(json!({ "received": false })),
         }
     }
 
     /// What comes with a signal that the service has.
-    pub(super) fn signal_args(
-        &self,
-        wanted: &Wanted,
-    ) -> Result<Vec<introspect::dbus::Arg>, Fault> {
+    pub(super) fn signal_args(&self, wanted: &Wanted) -> Result<Vec<introspect::dbus::Arg>, Fault> {
         let known = self.known(&wanted.interface)?;
         let mut signals = known.definition.signals.iter();
         match signals.find(|signal| signal.name.as_str() == wanted.member) {
@@ -414,7 +461,9 @@ fn encode_all(
     for field in &operation.takes {
         let path = format!("/{}", field.name);
         match arguments.remove(&field.name) {
-            Some(value) => encoded.extend(encode_at(&path, &field.signature, &value, &mut problems)),
+            Some(value) => {
+                encoded.extend(encode_at(&path, &field.signature, &value, &mut problems))
+            }
             None => problems.push(dbus::mapping::Problem {
                 path,
                 text: format!("it is missing, a value of D-Bus type {}", field.signature),

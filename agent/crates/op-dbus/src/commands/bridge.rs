@@ -86,12 +86,17 @@ impl Bridge {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
             let own = text.parse::<Overrides>();
-            let own = own.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+            let own =
+                own.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
             overrides.extend(own);
         }
         Ok(Options {
             service: self.service.clone(),
-            bus: if self.session { Which::Session } else { Which::System },
+            bus: if self.session {
+                Which::Session
+            } else {
+                Which::System
+            },
             root: self.path.clone(),
             allow: Allow::new(self.allow_write.iter().cloned()),
             mode: if self.raw { Mode::Tagged } else { Mode::Plain },
@@ -114,7 +119,8 @@ pub(crate) fn run(bridge: &Bridge) -> Result<u8, Failure> {
     runtime.block_on(async {
         let bridged = Bridged::connect(options).await.map_err(advised)?;
         let title = format!("D-Bus service {}", bridged.service());
-        let options = ServerOptions::new("dbus-mcp-bridge", title).instructions(bridged.instructions());
+        let options =
+            ServerOptions::new("dbus-mcp-bridge", title).instructions(bridged.instructions());
         let server = Server::new(Arc::new(bridged), options).context("cannot serve")?;
         let served = mcp::stdio::serve(server, CancellationToken::new()).await;
         served.context("the connection to the client ended")?;

@@ -104,8 +104,14 @@ impl Rig {
 
 pub fn owned(name: &str) -> bool {
     let call = [
-        "--system", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
-        "s", name,
+        "--system",
+        "call",
+        "org.freedesktop.DBus",
+        "/org/freedesktop/DBus",
+        "org.freedesktop.DBus",
+        "NameHasOwner",
+        "s",
+        name,
     ];
     output("busctl", &call).stdout.starts_with(b"b true")
 }
@@ -125,7 +131,9 @@ pub fn plain(value: &Value) -> Value {
             plain(&object["data"])
         }
         Value::Object(object) => {
-            let entries = object.iter().map(|(key, value)| (key.clone(), plain(value)));
+            let entries = object
+                .iter()
+                .map(|(key, value)| (key.clone(), plain(value)));
             Value::Object(entries.collect())
         }
         Value::Array(items) => items.iter().map(plain).collect(),

@@ -32,7 +32,10 @@ impl Client {
                 "clientInfo": { "name": "test", "version": "1" },
             }),
         );
-        assert_eq!(answer["result"]["protocolVersion"], "2025-11-25", "{answer}");
+        assert_eq!(
+            answer["result"]["protocolVersion"], "2025-11-25",
+            "{answer}"
+        );
         client.line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         client
     }
@@ -108,7 +111,10 @@ impl Client {
 
     /// Calls a tool: its result, or the error of the protocol.
     pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
-        let answer = self.ask("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let answer = self.ask(
+            "tools/call",
+            json!({ "name": tool, "arguments": arguments }),
+        );
         match answer.get("result") {
             Some(result) => result.clone(),
             None => answer["error"].clone(),
