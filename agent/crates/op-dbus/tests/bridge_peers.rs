@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bridge_rig::Rig;
 use dbus::Bus;
+use futures_util::StreamExt;
 use mcp_client::Client;
 use serde_json::{Value, json};
-use zbus::message::Header;
+use zbus::message::{Header, Type};
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, interface};
+use zbus::{Connection, MessageStream, Structure, interface};
 
 const NAME: &str = "org.example.Peer";
 
@@ -88,6 +89,27 @@ fn peer() -> (Bus, Arc<AtomicU32>) {
         bus.connection().request_name(NAME).await.unwrap();
     });
     (bus, done)
+}
+
+/// A peer that answers every call with what `answer` makes of it.
+fn raw(answer: fn(&zbus::Message) -> Structure<'static>) -> Bus {
+    let bus = Bus::system().unwrap();
+    let connection = bus.connection().clone();
+    bus.wait(async {
+        let mut calls = MessageStream::from(connection.clone());
+        connection.request_name(NAME).await.unwrap();
+        tokio::spawn(async move {
+            while let Some(Ok(call)) = calls.next().await {
+                if call.message_type() == Type::MethodCall {
+                    connection
+                        .reply(&call.header(), &answer(&call))
+                        .await
+                        .unwrap();
+                }
+            }
+        });
+    });
+    bus
 }
 
 const HERE: &str = "/peer";
@@ -338,4 +360,33 @@ fn a_service_that_does_not_run_is_said_and_not_started() {
     assert!(marker.exists(), "it is started where that is asked for");
     let output = rig.command("not a name", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// Each object has a child, which has a child.
+const ENDLESS: &str = "<node><interface name='org.example.Peer'><method name='GetIt'>\
+    <arg type='u' direction='out'/></method></interface><node name='a'/></node>";
+
+#[test]
+fn a_peer_without_end_is_bounded_and_one_that_lies_is_found_out() {
+    let Some(rig) = Rig::new() else { return };
+    let _peer = raw(|call| match call.header().member().unwrap().as_str() {
+        "Introspect" => Structure::from((ENDLESS,)),
+        _ => Structure::from(("text, where a number was declared",)),
+    });
+    let mut client = rig.bridge(NAME, &["--objects", "50"]);
+    let error = client.error("Peer-GetIt", json!({ "object_path": "/a" }));
+    assert!(error.starts_with("bad-answer"), "{error}");
+    let objects = client.value("objects", json!({}));
+    assert!(objects["objects"].as_object().unwrap().len() <= 50);
+    assert!(objects["left_out"][0].is_string(), "{objects}");
+}
+
+#[test]
+fn a_peer_with_nothing_to_show_is_no_bridge() {
+    let Some(rig) = Rig::new() else { return };
+    let _peer = raw(|_| Structure::from(("<node><interface",)));
+    let output = rig.command(NAME, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("shows nothing at or below /"), "{text}");
 }

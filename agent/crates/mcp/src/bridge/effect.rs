@@ -51,12 +51,9 @@ fn guessed(method: &Method) -> Kind {
         let rest = name.strip_prefix(with);
         rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_lowercase()))
     };
-    if LOSES.iter().any(|with| begins(with)) {
+    if LOSES.iter().any(begins) {
         Kind::Destroy
-    } else if LOOKS.iter().any(|with| begins(with))
-        && !method.is_privileged()
-        && !method.is_no_reply()
-    {
+    } else if LOOKS.iter().any(begins) && !method.is_privileged() && !method.is_no_reply() {
         Kind::Read
     } else {
         Kind::Unknown

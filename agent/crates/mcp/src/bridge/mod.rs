@@ -7,9 +7,11 @@
 mod catalog;
 mod effect;
 mod general;
+mod look;
 mod names;
 mod page;
 mod peer;
+mod properties;
 mod serve;
 mod signals;
 mod work;

@@ -19,6 +19,8 @@ use crate::backend::Fault;
 /// How many signals are kept of each that is watched, and how many bytes of one.
 const KEPT: usize = 20;
 const LONGEST: usize = 16 << 10;
+/// How many resources are remembered.
+const MOST: usize = 256;
 
 /// Which signals are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,9 @@ impl Heard {
 
     fn begin(&self, uri: &str) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.len() >= MOST && !heard.contains_key(uri) {
+            heard.pop_first();
+        }
         heard.entry(uri.to_owned()).or_default();
     }
 
