@@ -36,6 +36,8 @@ let
     doCheck = false;
 
     postInstall = ''
+      ln -s op-dbus "$out/bin/dbus-mcp-bridge"
+
       "$out/bin/op-dbus" man >op-dbus.1
       installManPage op-dbus.1
       installShellCompletion --cmd op-dbus \

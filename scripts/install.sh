@@ -8,6 +8,7 @@ root=${root%/}
 cd "$(dirname "$0")/../agent"
 
 binary=$prefix/bin/op-dbus
+bridge=$prefix/bin/dbus-mcp-bridge
 manual=$prefix/share/man/man1/op-dbus.1
 bash=$prefix/share/bash-completion/completions/op-dbus
 zsh=$prefix/share/zsh/site-functions/_op-dbus
@@ -21,13 +22,14 @@ actions=$root/usr/share/polkit-1/actions/org.opdbus1.policy
 unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.service)
 
 if [[ ${1:-} == --remove ]]; then
-    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
+    rm -fv "$binary" "$bridge" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
         "$bus" "$actions"
     exit
 fi
 
 built=${CARGO_TARGET_DIR:-target}/release/op-dbus
 install -D --mode=0755 "$built" "$binary"
+ln -sf op-dbus "$bridge"
 generate() {
     local file=$1
     shift

@@ -3,6 +3,7 @@
 mod backend;
 pub mod host;
 pub mod profile;
+pub mod bridge;
 pub mod server;
 pub mod stdio;
 

@@ -94,6 +94,8 @@ pub(crate) enum Command {
     /// List, show and call the tools that every door serves
     #[command(subcommand)]
     Tool(Tool),
+    /// Serve any D-Bus service by MCP on standard input and output, as dbus-mcp-bridge does
+    Bridge(crate::commands::bridge::Bridge),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
     /// Serve the tools to AI clients: MCP on standard input and output
@@ -450,7 +452,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Reads `60s`, `5m`, `1h`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time: write 60s, 5m or 1h");
     let digits = text.trim_end_matches(['s', 'm', 'h']);
     let number: u64 = digits.parse().map_err(|_| wrong())?;

@@ -1,14 +1,16 @@
-//! Values of the bus as plain JSON.
+//! JSON from values of the bus.
 
-use serde_json::{Map, Number, Value};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Number, Value, json};
 use zbus::Variant;
 
-/// The largest number that every reader of JSON takes in exactly (RFC 8259 §6).
-const EXACT: u64 = (1 << 53) - 1;
+use super::{EXACT, Mode};
 
-/// A value as plain JSON: maps with text keys are objects, structures and arrays are lists, bytes that are
-/// text are a string, and numbers that JSON readers would round are strings of digits.
-pub fn json(value: &Variant<'_>) -> Value {
+/// A value as JSON. It fits [`super::output`] of the value's type in the same mode.
+///
+/// A file descriptor inside a variant is `null`: it means nothing to whoever reads the text.
+pub fn decode(value: &Variant<'_>, mode: Mode) -> Value {
     match value {
         Variant::U8(number) => (*number).into(),
         Variant::Bool(flag) => (*flag).into(),
@@ -20,45 +22,73 @@ pub fn json(value: &Variant<'_>) -> Value {
         Variant::I64(number) => (*number).into(),
         Variant::U64(number) if *number > EXACT => number.to_string().into(),
         Variant::U64(number) => (*number).into(),
-        Variant::F64(number) => match Number::from_f64(*number) {
-            Some(number) => number.into(),
-            None => number.to_string().into(),
-        },
+        Variant::F64(number) => double(*number),
         Variant::Str(text) => text.as_str().into(),
         Variant::Signature(signature) => signature.to_string().into(),
         Variant::ObjectPath(path) => path.as_str().into(),
-        Variant::Variant(inner) => json(inner),
-        Variant::Array(array) => {
-            bytes(array.inner()).unwrap_or_else(|| array.inner().iter().map(json).collect())
+        Variant::Variant(inner) => match mode {
+            Mode::Plain => decode(inner, mode),
+            Mode::Tagged => {
+                json!({ "t": inner.value_signature().to_string(), "v": decode(inner, mode) })
+            }
+        },
+        Variant::Array(array) if *array.element_signature() == zbus::Signature::U8 => {
+            bytes(array.inner(), mode)
         }
+        Variant::Array(array) => array
+            .inner()
+            .iter()
+            .map(|item| decode(item, mode))
+            .collect(),
         Variant::Dict(dict) => {
-            let entries = dict.iter().map(|(key, value)| (key_text(key), json(value)));
+            let entries = dict
+                .iter()
+                .map(|(key, value)| (text_of(key), decode(value, mode)));
             Value::Object(entries.collect::<Map<_, _>>())
         }
-        Variant::Structure(structure) => structure.fields().iter().map(json).collect(),
-        // A descriptor means nothing to whoever reads the text.
+        Variant::Structure(structure) => {
+            let fields = structure.fields().iter();
+            fields.map(|field| decode(field, mode)).collect()
+        }
         Variant::Fd(_) => Value::Null,
     }
 }
 
-fn key_text(key: &Variant<'_>) -> String {
-    match json(key) {
+fn double(number: f64) -> Value {
+    match Number::from_f64(number) {
+        Some(number) => number.into(),
+        None if number.is_nan() => "NaN".into(),
+        None if number > 0.0 => "Infinity".into(),
+        None => "-Infinity".into(),
+    }
+}
+
+/// A key, which is always of a basic type.
+fn text_of(key: &Variant<'_>) -> String {
+    match decode(key, Mode::Plain) {
         Value::String(text) => text,
         other => other.to_string(),
     }
 }
 
-/// Bytes that are text.
-fn bytes(list: &[Variant<'_>]) -> Option<Value> {
-    let bytes = list.iter().map(|item| match item {
-        Variant::U8(byte) => Some(*byte),
-        _ => None,
-    });
-    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let text = text.strip_suffix('\0').unwrap_or(&text);
-    let plain = !text.is_empty() && !text.chars().any(char::is_control);
-    plain.then(|| text.into())
+fn bytes(list: &[Variant<'_>], mode: Mode) -> Value {
+    let bytes: Vec<u8> = list
+        .iter()
+        .filter_map(|item| match item {
+            Variant::U8(byte) => Some(*byte),
+            _ => None,
+        })
+        .collect();
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if mode == Mode::Plain && is_readable(text) => json!({ "text": text }),
+        _ => BASE64_STANDARD.encode(&bytes).into(),
+    }
+}
+
+/// Whether people would call it a text; many peers end theirs with a NUL as C does.
+fn is_readable(text: &str) -> bool {
+    let text = text.strip_suffix('\0').unwrap_or(text);
+    !text.is_empty() && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -84,6 +114,7 @@ mod tests {
             (Variant::from(i64::MIN), literal!("-9223372036854775808")),
             (Variant::from(0.5), literal!(0.5)),
             (Variant::from(f64::NAN), literal!("NaN")),
+            (Variant::from(f64::NEG_INFINITY), literal!("-Infinity")),
             (Variant::from("text"), literal!("text")),
             (
                 Variant::from(ObjectPath::try_from("/a").unwrap()),
@@ -95,11 +126,11 @@ mod tests {
             ),
             (
                 Variant::from(Array::from(b"eth0\0".to_vec())),
-                literal!("eth0"),
+                literal!({ "text": "eth0\0" }),
             ),
             (
                 Variant::from(Array::from(vec![0_u8, 159])),
-                literal!([0, 159]),
+                literal!("AJ8="),
             ),
             (
                 Variant::from(Array::from(Vec::<Str<'_>>::new())),
@@ -112,7 +143,13 @@ mod tests {
             (Variant::Dict(dict), literal!({ "7": "x" })),
         ];
         for (value, expected) in cases {
-            assert_eq!(json(&value), expected, "{value:?}");
+            assert_eq!(decode(&value, Mode::Plain), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn tagged_variants_name_their_type() {
+        let value = Variant::Variant(Box::new(Variant::from(7_u8)));
+        assert_eq!(decode(&value, Mode::Tagged), literal!({ "t": "y", "v": 7 }));
     }
 }
