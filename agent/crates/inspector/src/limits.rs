@@ -67,6 +67,11 @@ impl Budget {
         }
     }
 
+    /// Begins to count anew, for another attempt at the same bytes; the clock goes on.
+    pub(crate) fn again(&mut self) {
+        self.nodes = 0;
+    }
+
     /// Whether there is time left.
     pub fn in_time(&self) -> Result<(), Error> {
         match self.begun.elapsed() > self.limits.time {
