@@ -48,8 +48,9 @@ const SAME: [&str; 9] = [
     "then",
 ];
 
-/// Refuses a schema that refers to the outside, or that could take time without bound.
-pub(crate) fn check(schema: &Value, budget: &mut Budget) -> Result<(), Error> {
+/// Refuses a schema that refers to the outside, or that could take time without bound. The number of its parts
+/// once each reference is replaced by what it stands for.
+pub(crate) fn check(schema: &Value, budget: &mut Budget) -> Result<u64, Error> {
     if !matches!(schema, Value::Object(_) | Value::Bool(_)) {
         return Err(Error::Schema("it is neither an object nor true or false".to_owned()));
     }
@@ -59,7 +60,7 @@ pub(crate) fn check(schema: &Value, budget: &mut Budget) -> Result<(), Error> {
         known: HashMap::new(),
         open: Vec::new(),
     };
-    walk.visit(schema, false, 0).map(drop)
+    walk.visit(schema, false, 0).map(|extent| extent.parts)
 }
 
 /// Size, depth, and keywords that change what references mean.
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
 
-    fn checked(schema: &Value) -> Result<(), Error> {
+    fn checked(schema: &Value) -> Result<u64, Error> {
         check(schema, &mut Budget::new(Limits::default()))
     }
 
@@ -216,7 +217,7 @@ mod tests {
             json!({ "additionalProperties": { "$ref": "#" } }),
             json!({ "$defs": { "a": { "type": "text" } }, "allOf": [{ "$ref": "#/$defs/a" }, { "$ref": "#/$defs/a" }] }),
         ] {
-            assert_eq!(checked(&schema), Ok(()), "{schema}");
+            assert!(checked(&schema).is_ok(), "{schema}");
         }
     }
 
