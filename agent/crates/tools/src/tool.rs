@@ -80,6 +80,8 @@ pub enum Domain {
     Packages,
     /// The machine itself.
     Host,
+    /// Data of any form, and what was learned of it.
+    Inspection,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

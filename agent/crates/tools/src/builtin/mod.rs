@@ -4,6 +4,7 @@ mod command;
 mod container;
 mod file;
 mod host;
+mod inspect;
 mod journal;
 mod ledger;
 mod network;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Tool> {
         file::tools(),
         command::tools(),
         host::tools(),
+        inspect::tools(),
         journal::tools(),
         package::tools(),
         systemd::tools(),
