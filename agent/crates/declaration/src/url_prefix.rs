@@ -44,6 +44,9 @@ impl UrlPrefix {
     }
 }
 
+/// What URLs consist of besides letters and digits (RFC 3986 §3.2.2, §3.3), without percent-encoding.
+const PLAIN: &[u8] = b"-._~!$&'()*+,;=:/[]";
+
 impl fmt::Display for UrlPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str())
@@ -52,8 +55,8 @@ impl fmt::Display for UrlPrefix {
 
 impl Text<UrlPrefix> for UrlPrefix {
     const ACCEPTED: &'static str =
-        "an http or https URL without user, query and fragment, such as https://example.org/schemas/";
-    const PATTERN: &'static str = r"^https?://[^\s?#@\\%]+$";
+        "an http or https URL without user, query, fragment and `%`, such as https://example.org/schemas/";
+    const PATTERN: &'static str = r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:/-]*)?$";
 
     fn read(text: &str) -> Result<UrlPrefix, Rejected> {
         let url = Url::parse(text).map_err(|error| Rejected::because(error.to_string()))?;
@@ -67,8 +70,8 @@ impl Text<UrlPrefix> for UrlPrefix {
             });
         } else if url.query().is_some() || url.fragment().is_some() {
             Some("it has a query or fragment")
-        } else if text.chars().any(|char| char.is_whitespace() || char.is_control() || "@\\%".contains(char)) {
-            Some("it contains white space, or one of `@`, `\\` and `%`")
+        } else if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte)) {
+            Some("it contains a character that is none of letters, digits and -._~!$&'()*+,;=:/[]")
         } else {
             None
         };

@@ -4,6 +4,7 @@ mod apply;
 mod container;
 mod doctor;
 mod document;
+mod inspect;
 mod look;
 mod record;
 mod template;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Template(command) => template::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
+        Command::Inspect(options) => inspect::run(cli, screen, options),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {
