@@ -53,5 +53,5 @@ pub use schema::schema;
 pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};
-pub use url_prefix::UrlPrefix;
 pub use template::{Bootstrap, Recipe, Template};
+pub use url_prefix::UrlPrefix;

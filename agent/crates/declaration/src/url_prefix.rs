@@ -20,7 +20,9 @@ impl UrlPrefix {
         let path = url.path();
         // A server may take `%2f..%2f` for steps in its path.
         let lower = path.to_ascii_lowercase();
-        let plain = !["%2f", "%5c", "%2e", "%00"].iter().any(|part| lower.contains(part));
+        let plain = !["%2f", "%5c", "%2e", "%00"]
+            .iter()
+            .any(|part| lower.contains(part));
         let below = match self.0.path().ends_with('/') {
             true => path.starts_with(self.0.path()),
             false => path == self.0.path(),
@@ -54,8 +56,7 @@ impl fmt::Display for UrlPrefix {
 }
 
 impl Text<UrlPrefix> for UrlPrefix {
-    const ACCEPTED: &'static str =
-        "an http or https URL without user, query, fragment and `%`, such as https://example.org/schemas/";
+    const ACCEPTED: &'static str = "an http or https URL without user, query, fragment and `%`, such as https://example.org/schemas/";
     const PATTERN: &'static str = r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:/-]*)?$";
 
     fn read(text: &str) -> Result<UrlPrefix, Rejected> {
@@ -70,7 +71,10 @@ impl Text<UrlPrefix> for UrlPrefix {
             });
         } else if url.query().is_some() || url.fragment().is_some() {
             Some("it has a query or fragment")
-        } else if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte)) {
+        } else if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte))
+        {
             Some("it contains a character that is none of letters, digits and -._~!$&'()*+,;=:/[]")
         } else {
             None
@@ -91,7 +95,9 @@ mod tests {
     use super::*;
 
     fn covers(prefix: &str, url: &str) -> bool {
-        UrlPrefix::read(prefix).unwrap().covers(&Url::parse(url).unwrap())
+        UrlPrefix::read(prefix)
+            .unwrap()
+            .covers(&Url::parse(url).unwrap())
     }
 
     #[test]
@@ -131,7 +137,15 @@ mod tests {
         let address = |text: &str| UrlPrefix::read(text).unwrap().address();
         assert_eq!(address("http://127.1/"), "127.0.0.1".parse().ok());
         assert_eq!(address("http://a.example/"), None);
-        for bad in ["ftp://a/", "a.example", "https://u:p@a/", "https://a/?x", "https://a/#x", "https://a/ b", "file:///x"] {
+        for bad in [
+            "ftp://a/",
+            "a.example",
+            "https://u:p@a/",
+            "https://a/?x",
+            "https://a/#x",
+            "https://a/ b",
+            "file:///x",
+        ] {
             assert!(UrlPrefix::read(bad).is_err(), "{bad}");
         }
     }

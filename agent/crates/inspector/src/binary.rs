@@ -14,7 +14,10 @@ pub(crate) fn elf(bytes: &[u8]) -> Result<Value, Error> {
     match bytes.get(4) {
         Some(1) => described::<elf::FileHeader32<Endianness>>(bytes),
         Some(2) => described::<elf::FileHeader64<Endianness>>(bytes),
-        _ => Err(Error::syntax("ELF file", "its class is neither 32 nor 64 bits")),
+        _ => Err(Error::syntax(
+            "ELF file",
+            "its class is neither 32 nor 64 bits",
+        )),
     }
 }
 
@@ -23,7 +26,10 @@ fn described<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Value, 
     let header = H::parse(bytes).map_err(wrong)?;
     let endian = header.endian().map_err(wrong)?;
     let mut told = Map::new();
-    told.insert("class".to_owned(), json!(if header.is_class_64() { 64 } else { 32 }));
+    told.insert(
+        "class".to_owned(),
+        json!(if header.is_class_64() { 64 } else { 32 }),
+    );
     told.insert(
         "byte_order".to_owned(),
         json!(match endian {
@@ -75,7 +81,9 @@ fn sections<H: FileHeader<Endian = Endianness>>(
     let stripped = table.section_by_name(endian, b".symtab").is_none();
     match list.is_empty() {
         true => Ok(Value::Null),
-        false => Ok(json!({ "count": table.len().saturating_sub(1), "stripped": stripped, "first": list })),
+        false => Ok(
+            json!({ "count": table.len().saturating_sub(1), "stripped": stripped, "first": list }),
+        ),
     }
 }
 
@@ -125,8 +133,15 @@ fn build_id<H: FileHeader<Endian = Endianness>>(
             continue;
         };
         while let Some(note) = notes.next()? {
-            if note.name() == b"GNU" && note.desc().len() <= 64 && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
-                let digits: String = note.desc().iter().map(|byte| format!("{byte:02x}")).collect();
+            if note.name() == b"GNU"
+                && note.desc().len() <= 64
+                && note.n_type(endian) == elf::NT_GNU_BUILD_ID
+            {
+                let digits: String = note
+                    .desc()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
                 return Ok(json!(digits));
             }
         }
@@ -224,7 +239,9 @@ pub(crate) fn tar(bytes: &[u8], budget: &mut crate::Budget) -> Result<Value, Err
         total = total.saturating_add(member.size());
         if first.len() < NAMED {
             let kind = format!("{:?}", member.header().entry_type()).to_ascii_lowercase();
-            first.push(json!({ "name": text(&member.path_bytes()), "bytes": member.size(), "kind": kind }));
+            first.push(
+                json!({ "name": text(&member.path_bytes()), "bytes": member.size(), "kind": kind }),
+            );
         }
     }
     let mut told = json!({ "members": members, "unpacked_bytes": total, "first": first });
@@ -246,7 +263,14 @@ mod tests {
         let bytes = std::fs::read("/proc/self/exe").unwrap();
         let told = elf(&bytes).unwrap();
         assert_eq!(told["class"], 64);
-        assert!(told["needed"].as_array().unwrap().iter().any(|name| name == "libc.so.6"), "{told}");
+        assert!(
+            told["needed"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|name| name == "libc.so.6"),
+            "{told}"
+        );
         assert!(told["interpreter"].as_str().unwrap().contains("ld-linux"));
         assert!(told["build_id"].as_str().unwrap().len() >= 16);
         assert_eq!(told.get("faults"), None);

@@ -45,7 +45,10 @@ pub fn inspect(source: &Source, limits: &Limits) -> Result<Inspection, Error> {
         true => {
             unpacked = gunzip(source.bytes.as_slice(), &budget)?;
             let name = source.name.as_str();
-            (unpacked.as_slice(), name.strip_suffix(".gz").unwrap_or(name))
+            (
+                unpacked.as_slice(),
+                name.strip_suffix(".gz").unwrap_or(name),
+            )
         }
     };
     let found = recognise(bytes, name, &mut budget)?;
@@ -104,10 +107,12 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Unpacks gzip (RFC 1952) within the bounds.
 pub(crate) fn gunzip(bytes: impl Read, budget: &Budget) -> Result<Vec<u8>, Error> {
-    budget.read(MultiGzDecoder::new(bytes)).map_err(|error| match error {
-        Error::Syntax { reason, .. } => Error::syntax("gzip file", reason),
-        limit => limit,
-    })
+    budget
+        .read(MultiGzDecoder::new(bytes))
+        .map_err(|error| match error {
+            Error::Syntax { reason, .. } => Error::syntax("gzip file", reason),
+            limit => limit,
+        })
 }
 
 fn describe(bytes: &[u8], found: &Recognised, budget: &mut Budget) -> Result<Value, Error> {
@@ -207,7 +212,14 @@ fn outline(shape: &Shape, room: &mut Room) -> Value {
     kind("null", shape.nulls);
     kind("boolean", shape.booleans);
     if let Some(numbers) = &shape.numbers {
-        kind(if numbers.integers { "integer" } else { "number" }, numbers.count);
+        kind(
+            if numbers.integers {
+                "integer"
+            } else {
+                "number"
+            },
+            numbers.count,
+        );
         let range = match numbers.integers && numbers.min.abs().max(numbers.max.abs()) < 9e15 {
             true => json!([numbers.min as i64, numbers.max as i64]),
             false => json!([numbers.min, numbers.max]),
@@ -220,7 +232,11 @@ fn outline(shape: &Shape, room: &mut Room) -> Value {
         if let Some(name) = texts.formats.name() {
             told.insert("text_format".to_owned(), json!(name));
         }
-        let samples = texts.values.iter().flatten().filter(|text| !text.is_empty());
+        let samples = texts
+            .values
+            .iter()
+            .flatten()
+            .filter(|text| !text.is_empty());
         let samples: Vec<_> = samples.take(SAMPLES).collect();
         if !samples.is_empty() {
             told.insert("samples".to_owned(), json!(samples));
@@ -252,7 +268,10 @@ fn outline(shape: &Shape, room: &mut Room) -> Value {
                 told.insert("keys".to_owned(), Value::Object(shown));
             }
             (Keys::Named(keys), None) => {
-                told.insert("any_key".to_owned(), outline(&crate::shape::all(keys.clone()), room));
+                told.insert(
+                    "any_key".to_owned(),
+                    outline(&crate::shape::all(keys.clone()), room),
+                );
             }
             (Keys::Many(values), None) => {
                 told.insert("any_key".to_owned(), outline(values, room));

@@ -11,7 +11,16 @@ use serde_json::{Value, json};
 pub struct Formats(u8);
 
 /// Those that are looked for. A text that has one has hardly another; what is named first counts.
-const NAMES: [&str; 8] = ["uuid", "date-time", "date", "time", "ipv4", "ipv6", "email", "uri"];
+const NAMES: [&str; 8] = [
+    "uuid",
+    "date-time",
+    "date",
+    "time",
+    "ipv4",
+    "ipv6",
+    "email",
+    "uri",
+];
 
 /// The checks of the library that validates, so that what is named here is what will be accepted.
 static CHECKS: LazyLock<Vec<Option<Validator>>> = LazyLock::new(|| {

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -64,7 +66,10 @@ impl std::str::FromStr for Name {
     type Err = KnowledgeError;
 
     fn from_str(text: &str) -> Result<Self, KnowledgeError> {
-        let first = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+        let first = text
+            .as_bytes()
+            .first()
+            .is_some_and(u8::is_ascii_alphanumeric);
         let all = text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
@@ -192,7 +197,8 @@ impl Knowledge {
     }
 
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self, KnowledgeError> {
-        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection =
+            Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
@@ -208,7 +214,9 @@ impl Knowledge {
     }
 
     fn prepare(mut self, path: &Path) -> Result<Self, KnowledgeError> {
-        let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .0
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tables: i64 =
             transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
@@ -232,13 +240,22 @@ impl Knowledge {
 
     /// Keeps what was learned under a name: merged with what is known. The version there is now, and whether it is
     /// a new one.
-    pub fn learn(&mut self, name: &Name, lesson: &Lesson, now: &str) -> Result<(i64, bool), KnowledgeError> {
+    pub fn learn(
+        &mut self,
+        name: &Name,
+        lesson: &Lesson,
+        now: &str,
+    ) -> Result<(i64, bool), KnowledgeError> {
         fits(lesson)?;
-        let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .0
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = latest(&transaction, name)?;
         if before.is_none() {
             let count: i64 =
-                transaction.query_row("SELECT count(DISTINCT name) FROM known", [], |row| row.get(0))?;
+                transaction.query_row("SELECT count(DISTINCT name) FROM known", [], |row| {
+                    row.get(0)
+                })?;
             if count >= MOST_NAMES {
                 return Err(KnowledgeError::Invalid(format!(
                     "{MOST_NAMES} names are known, which is the most: forget one first"
@@ -268,9 +285,9 @@ impl Knowledge {
             Some(version) => stored(&self.0, name, Some(version))?,
         };
         let row = row.ok_or_else(unknown)?;
-        let mut statement = self
-            .0
-            .prepare("SELECT source, sha256, bytes FROM example WHERE name = ?1 ORDER BY place DESC, sha256")?;
+        let mut statement = self.0.prepare(
+            "SELECT source, sha256, bytes FROM example WHERE name = ?1 ORDER BY place DESC, sha256",
+        )?;
         let examples = statement.query_map([&name.0], |row| {
             Ok(Example {
                 source: row.get(0)?,
@@ -326,7 +343,9 @@ impl Knowledge {
 
     /// Forgets a name with all its versions.
     pub fn forget(&mut self, name: &Name) -> Result<(), KnowledgeError> {
-        let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .0
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let gone = transaction.execute("DELETE FROM known WHERE name = ?1", [&name.0])?;
         transaction.execute("DELETE FROM example WHERE name = ?1", [&name.0])?;
         transaction.execute("DELETE FROM words WHERE name = ?1", [&name.0])?;
@@ -397,7 +416,11 @@ fn latest(connection: &Connection, name: &Name) -> Result<Option<Row>, Knowledge
     stored(connection, name, None)
 }
 
-fn stored(connection: &Connection, name: &Name, version: Option<i64>) -> Result<Option<Row>, KnowledgeError> {
+fn stored(
+    connection: &Connection,
+    name: &Name,
+    version: Option<i64>,
+) -> Result<Option<Row>, KnowledgeError> {
     type Texts = (i64, String, String, String, String, String, String);
     let found: Option<Texts> = connection
         .query_row(
@@ -449,9 +472,16 @@ fn fits(lesson: &Lesson) -> Result<(), KnowledgeError> {
             || !example.sha256.bytes().all(|byte| byte.is_ascii_hexdigit())
             || i64::try_from(example.bytes).is_err()
     }) {
-        return invalid(format!("the example {:?} is not described as one", example.source));
+        return invalid(format!(
+            "the example {:?} is not described as one",
+            example.source
+        ));
     }
-    if lesson.note.as_ref().is_some_and(|note| note.len() > LONGEST_NOTE) {
+    if lesson
+        .note
+        .as_ref()
+        .is_some_and(|note| note.len() > LONGEST_NOTE)
+    {
         return invalid(format!("the note has more than {LONGEST_NOTE} bytes"));
     }
     if let Some(rules) = &lesson.rules {
@@ -478,9 +508,13 @@ fn merged(
         version: 0,
         learned: String::new(),
         format: lesson.format,
-        note: note.or_else(|| before.map(|row| row.note.clone())).unwrap_or_default(),
+        note: note
+            .or_else(|| before.map(|row| row.note.clone()))
+            .unwrap_or_default(),
         schema: shape.schema(),
-        rules: rules.or_else(|| before.map(|row| row.rules.clone())).unwrap_or_default(),
+        rules: rules
+            .or_else(|| before.map(|row| row.rules.clone()))
+            .unwrap_or_default(),
         shape,
     };
     for part in [&json!(row.shape), &row.schema, &row.rules] {
@@ -498,7 +532,8 @@ fn unseen<'l>(
     name: &Name,
     examples: &'l [Taught],
 ) -> Result<Vec<&'l Taught>, KnowledgeError> {
-    let mut statement = transaction.prepare("SELECT 1 FROM example WHERE name = ?1 AND sha256 = ?2")?;
+    let mut statement =
+        transaction.prepare("SELECT 1 FROM example WHERE name = ?1 AND sha256 = ?2")?;
     let mut new: Vec<&Taught> = Vec::new();
     for taught in examples {
         let sha256 = &taught.example.sha256;
@@ -537,7 +572,12 @@ fn collect_keys<'s>(schema: &'s Value, keys: &mut Vec<&'s str>) {
     match schema {
         Value::Object(map) => {
             if let Some(Value::Object(properties)) = map.get("properties") {
-                keys.extend(properties.keys().map(String::as_str).take(MOST - keys.len().min(MOST)));
+                keys.extend(
+                    properties
+                        .keys()
+                        .map(String::as_str)
+                        .take(MOST - keys.len().min(MOST)),
+                );
             }
             map.values().for_each(|value| collect_keys(value, keys));
         }

@@ -51,14 +51,18 @@ impl FromStr for Place {
             Some(("dbus", rest)) => {
                 let mut parts = rest.splitn(3, ':');
                 match (parts.next(), parts.next(), parts.next()) {
-                    (Some(name), Some(path), interface) if !name.is_empty() && path.starts_with('/') => {
+                    (Some(name), Some(path), interface)
+                        if !name.is_empty() && path.starts_with('/') =>
+                    {
                         Ok(Self::Dbus {
                             name: name.to_owned(),
                             path: path.to_owned(),
                             interface: interface.map(str::to_owned),
                         })
                     }
-                    _ => wrong("an object on the bus is written dbus:NAME:/path or dbus:NAME:/path:interface"),
+                    _ => wrong(
+                        "an object on the bus is written dbus:NAME:/path or dbus:NAME:/path:interface",
+                    ),
                 }
             }
             _ => Ok(Self::File(PathBuf::from(text))),
@@ -85,7 +89,10 @@ mod tests {
             interface: interface.map(str::to_owned),
         };
         assert_eq!(place("dbus:org.a.B:/org/a"), object(None));
-        assert_eq!(place("dbus:org.a.B:/org/a:org.a.I"), object(Some("org.a.I")));
+        assert_eq!(
+            place("dbus:org.a.B:/org/a:org.a.I"),
+            object(Some("org.a.I"))
+        );
         for bad in ["", "dbus:org.a.B", "dbus::/a", "dbus:a:b"] {
             assert!(bad.parse::<Place>().is_err(), "{bad}");
         }

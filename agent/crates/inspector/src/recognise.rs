@@ -216,8 +216,8 @@ fn by_name(name: &str) -> Option<Format> {
         "xml" | "xsd" | "svg" | "xhtml" | "rss" | "atom" | "plist" => Some(Format::Xml),
         "yaml" | "yml" => Some(Format::Yaml),
         "toml" => Some(Format::Toml),
-        "ini" | "service" | "socket" | "timer" | "mount" | "target" | "network" | "netdev" | "link"
-        | "desktop" | "nmconnection" => Some(Format::Ini),
+        "ini" | "service" | "socket" | "timer" | "mount" | "target" | "network" | "netdev"
+        | "link" | "desktop" | "nmconnection" => Some(Format::Ini),
         _ => None,
     }
 }
@@ -232,12 +232,17 @@ fn may_be(format: Format, text: &str) -> bool {
             let value = |line: Option<&str>| line.is_some_and(|line| line.starts_with(['{', '[']));
             value(lines.next()) && value(lines.next())
         }
-        Format::Toml => lines.filter(counts).any(|line| line.contains('=') || line.starts_with('[')),
+        Format::Toml => lines
+            .filter(counts)
+            .any(|line| line.contains('=') || line.starts_with('[')),
         Format::Ini => {
             let section = |line: &str| line.starts_with('[') && line.ends_with(']');
             let mut lines = lines.filter(counts).peekable();
             lines.peek().is_some_and(|line| section(line))
-                || lines.all(|line| line.split_once('=').is_some_and(|(key, _)| is_word(key.trim())))
+                || lines.all(|line| {
+                    line.split_once('=')
+                        .is_some_and(|(key, _)| is_word(key.trim()))
+                })
         }
         Format::Yaml => {
             let first = lines.find(counts);
@@ -246,7 +251,8 @@ fn may_be(format: Format, text: &str) -> bool {
                     || line.starts_with("%YAML")
                     || line.starts_with("- ")
                     || line.split_once(':').is_some_and(|(key, rest)| {
-                        is_word(key.trim_matches(['"', '\''])) && (rest.is_empty() || rest.starts_with(' '))
+                        is_word(key.trim_matches(['"', '\'']))
+                            && (rest.is_empty() || rest.starts_with(' '))
                     })
             })
         }
@@ -263,7 +269,9 @@ fn is_word(key: &str) -> bool {
 fn begun_as(format: Format, text: &str) -> bool {
     let text = text.trim_start();
     match format {
-        Format::Json => text.starts_with("{\"") || text.starts_with("{\n") || text.starts_with("[{"),
+        Format::Json => {
+            text.starts_with("{\"") || text.starts_with("{\n") || text.starts_with("[{")
+        }
         Format::Xml => text.starts_with("<?xml"),
         _ => false,
     }
@@ -303,8 +311,14 @@ mod tests {
             ("a: 1\nb: [x]\n", Format::Yaml),
             ("---\n- a\n- b\n", Format::Yaml),
             ("a = 1\n[b]\nc = \"x\"\n", Format::Toml),
-            ("[Unit]\nDescription=A thing\n[Service]\nExecStart=/bin/true\n", Format::Ini),
-            ("NAME=\"NixOS\"\nID=nixos\nHOME_URL=https://nixos.org/\n", Format::Ini),
+            (
+                "[Unit]\nDescription=A thing\n[Service]\nExecStart=/bin/true\n",
+                Format::Ini,
+            ),
+            (
+                "NAME=\"NixOS\"\nID=nixos\nHOME_URL=https://nixos.org/\n",
+                Format::Ini,
+            ),
             ("Dear reader,\nthis is text: nothing else.\n", Format::Text),
             ("Nov 21 14:42:16 host sshd[1]: x\n", Format::Text),
             ("<p>no <b>end\n", Format::Text),
@@ -327,7 +341,10 @@ mod tests {
     #[test]
     fn text_is_known_by_its_bytes() {
         assert_eq!(found("Grüße".as_bytes(), "-").encoding, Some("utf-8"));
-        assert_eq!(found(b"Gr\xfc\xdfe", "-").encoding, Some("iso-8859-1, probably"));
+        assert_eq!(
+            found(b"Gr\xfc\xdfe", "-").encoding,
+            Some("iso-8859-1, probably")
+        );
         assert_eq!(found(b"\xff\xfe{\0}\0", "-").format, Format::Json);
         assert_eq!(found(b"a\0b", "-").format, Format::Binary);
     }

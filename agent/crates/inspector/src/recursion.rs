@@ -52,7 +52,9 @@ const SAME: [&str; 9] = [
 /// once each reference is replaced by what it stands for.
 pub(crate) fn check(schema: &Value, budget: &mut Budget) -> Result<u64, Error> {
     if !matches!(schema, Value::Object(_) | Value::Bool(_)) {
-        return Err(Error::Schema("it is neither an object nor true or false".to_owned()));
+        return Err(Error::Schema(
+            "it is neither an object nor true or false".to_owned(),
+        ));
     }
     bounded(schema, 0, budget)?;
     let mut walk = Walk {
@@ -68,7 +70,9 @@ fn bounded(value: &Value, depth: usize, budget: &mut Budget) -> Result<(), Error
     budget.take(1)?;
     budget.deep(depth)?;
     match value {
-        Value::Array(values) => values.iter().try_for_each(|value| bounded(value, depth + 1, budget)),
+        Value::Array(values) => values
+            .iter()
+            .try_for_each(|value| bounded(value, depth + 1, budget)),
         Value::Object(map) => {
             for key in ["$dynamicRef", "$recursiveRef"] {
                 if map.get(key).is_some_and(Value::is_string) {
@@ -76,9 +80,12 @@ fn bounded(value: &Value, depth: usize, budget: &mut Budget) -> Result<(), Error
                 }
             }
             if depth > 0 && map.get("$id").is_some_and(Value::is_string) {
-                return Err(Error::Schema("`$id` below the root is not supported".to_owned()));
+                return Err(Error::Schema(
+                    "`$id` below the root is not supported".to_owned(),
+                ));
             }
-            map.values().try_for_each(|value| bounded(value, depth + 1, budget))
+            map.values()
+                .try_for_each(|value| bounded(value, depth + 1, budget))
         }
         _ => Ok(()),
     }
@@ -125,7 +132,9 @@ impl<'s> Walk<'s> {
             return Ok(*known);
         }
         if depth > DEEPEST {
-            return Err(Error::Schema(format!("more than {DEEPEST} schemas within each other")));
+            return Err(Error::Schema(format!(
+                "more than {DEEPEST} schemas within each other"
+            )));
         }
         let Value::Object(map) = part else {
             return Ok(Extent {
@@ -171,11 +180,14 @@ impl<'s> Walk<'s> {
             };
         }
         if parts > MOST {
-            return Err(Error::Schema(format!("more than {MOST} parts once references are replaced")));
+            return Err(Error::Schema(format!(
+                "more than {MOST} parts once references are replaced"
+            )));
         }
         if ways > 1 {
             return Err(Error::Schema(
-                "it leads back to itself by several ways at once, which could take forever".to_owned(),
+                "it leads back to itself by several ways at once, which could take forever"
+                    .to_owned(),
             ));
         }
         Ok(Extent {
@@ -186,7 +198,9 @@ impl<'s> Walk<'s> {
 
     fn target(&self, reference: &str) -> Result<&'s Value, Error> {
         let outside = || {
-            Error::Schema("a `$ref` leads elsewhere than to `#` or `#/…` within the schema".to_owned())
+            Error::Schema(
+                "a `$ref` leads elsewhere than to `#` or `#/…` within the schema".to_owned(),
+            )
         };
         let pointer = reference.strip_prefix('#').ok_or_else(outside)?;
         if !(pointer.is_empty() || pointer.starts_with('/')) || pointer.contains('%') {

@@ -38,7 +38,11 @@ impl Shape {
             types.push("boolean");
         }
         if let Some(numbers) = &self.numbers {
-            types.push(if numbers.integers { "integer" } else { "number" });
+            types.push(if numbers.integers {
+                "integer"
+            } else {
+                "number"
+            });
         }
         if let Some(texts) = &self.texts {
             types.push("string");
@@ -76,7 +80,9 @@ impl Shape {
                 ..
             } => match objects.named() {
                 Some(keys) => {
-                    let needed = keys.iter().filter(|(_, shape)| shape.count >= objects.count);
+                    let needed = keys
+                        .iter()
+                        .filter(|(_, shape)| shape.count >= objects.count);
                     let entries = needed.map(|(key, shape)| (key.clone(), shape.template()));
                     Value::Object(entries.collect())
                 }
@@ -177,7 +183,9 @@ fn is_data(key: &str) -> bool {
     let hexadecimal = key.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mac = key.len() == 17
         && key.split(':').count() == 6
-        && key.bytes().all(|byte| byte == b':' || byte.is_ascii_hexdigit());
+        && key
+            .bytes()
+            .all(|byte| byte == b':' || byte.is_ascii_hexdigit());
     !key.is_empty()
         && (digits
             || (hexadecimal && key.len() >= 12)
@@ -203,8 +211,19 @@ mod tests {
             any::<u64>().prop_map(Value::from),
             (-1e300..1e300).prop_map(Value::from),
             prop::sample::select(vec![
-                "", "a", "b", "on", "off", "10.0.0.1", "fd00::1", "2026-01-01", "2026-01-01T00:00:00Z", "x@y.org",
-                "https://a.example/b", "7d444840-9dc0-11d1-b245-5ffdce74fad2", "12:00:00Z",
+                "",
+                "a",
+                "b",
+                "on",
+                "off",
+                "10.0.0.1",
+                "fd00::1",
+                "2026-01-01",
+                "2026-01-01T00:00:00Z",
+                "x@y.org",
+                "https://a.example/b",
+                "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+                "12:00:00Z",
             ])
             .prop_map(Value::from),
             "\\PC{0,12}".prop_map(Value::from),
@@ -267,13 +286,19 @@ mod tests {
     fn too_many_keys_are_one_shape_in_any_order() {
         let part = |from: usize| -> Value {
             let keys = from..from + 200;
-            Value::Object(keys.map(|key| (format!("key-{key}"), json!({ "n": key }))).collect())
+            Value::Object(
+                keys.map(|key| (format!("key-{key}"), json!({ "n": key })))
+                    .collect(),
+            )
         };
         let [a, b, c] = [0, 150, 300].map(|from| Shape::of(&part(from)));
         let one = merged(merged(a.clone(), b.clone()), c.clone());
         let other = merged(merged(c, a), b);
         assert_eq!(one, other);
-        assert_eq!(one.schema()["additionalProperties"]["properties"]["n"]["type"], "integer");
+        assert_eq!(
+            one.schema()["additionalProperties"]["properties"]["n"]["type"],
+            "integer"
+        );
     }
 
     #[test]

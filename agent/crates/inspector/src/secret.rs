@@ -24,7 +24,10 @@ pub const MASK: &str = "…";
 /// Whether a name sounds like that of a secret. Dashes and underscores are alike.
 pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', '.', ' '], "_");
-    PARTS.iter().any(|part| name.contains(part)) || name == "key" || name.ends_with("_key") || name == "auth"
+    PARTS.iter().any(|part| name.contains(part))
+        || name == "key"
+        || name.ends_with("_key")
+        || name == "auth"
 }
 
 /// A value without what stands under names that sound secret.
@@ -33,10 +36,12 @@ pub fn masked(value: serde_json::Value) -> serde_json::Value {
     match value {
         Value::Object(map) => map
             .into_iter()
-            .map(|(key, value)| match sounds_secret(&key) && !matches!(value, Value::Object(_)) {
-                true => (key, MASK.into()),
-                false => (key, masked(value)),
-            })
+            .map(
+                |(key, value)| match sounds_secret(&key) && !matches!(value, Value::Object(_)) {
+                    true => (key, MASK.into()),
+                    false => (key, masked(value)),
+                },
+            )
             .collect(),
         Value::Array(values) => values.into_iter().map(masked).collect(),
         other => other,
@@ -49,7 +54,14 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names() {
-        for name in ["DB_PASSWORD", "api-key", "X-Auth-Token", "AWS_SECRET_ACCESS_KEY", "psk", "key"] {
+        for name in [
+            "DB_PASSWORD",
+            "api-key",
+            "X-Auth-Token",
+            "AWS_SECRET_ACCESS_KEY",
+            "psk",
+            "key",
+        ] {
             assert!(sounds_secret(name), "{name}");
         }
         for name in ["name", "keyboard", "author", "monkey", "path"] {

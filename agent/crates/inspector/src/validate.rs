@@ -48,7 +48,11 @@ impl Checker {
         let parts = recursion::check(schema, &mut Budget::new(bounds))?;
         let options = jsonschema::draft202012::options()
             .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(4 << 20))
+            .with_pattern_options(
+                PatternOptions::regex()
+                    .size_limit(1 << 20)
+                    .dfa_size_limit(4 << 20),
+            )
             .offline();
         let validator = options
             .build(schema)
@@ -103,7 +107,10 @@ mod tests {
             "properties": { "ports": { "items": { "type": "integer", "maximum": 65535 } } },
         }))
         .unwrap();
-        assert_eq!(checker.faults(&json!({ "name": "a", "ports": [1] })), Ok(Vec::new()));
+        assert_eq!(
+            checker.faults(&json!({ "name": "a", "ports": [1] })),
+            Ok(Vec::new())
+        );
         let faults = checker.faults(&json!({ "ports": [1, 70000] })).unwrap();
         let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
         assert_eq!(places, ["", "/ports/1"]);
@@ -128,7 +135,10 @@ mod tests {
             json!({ "$dynamicRef": "#x" }),
             json!("text"),
         ] {
-            assert!(matches!(Checker::new(&schema), Err(Error::Schema(_))), "{schema}");
+            assert!(
+                matches!(Checker::new(&schema), Err(Error::Schema(_))),
+                "{schema}"
+            );
         }
     }
 

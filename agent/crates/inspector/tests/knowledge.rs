@@ -1,7 +1,9 @@
 //! What is learned, found again, and forgotten.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use inspector::{Checker, Example, Format, Knowledge, KnowledgeError, Lesson, Name, Shape, Taught, sha256};
+use inspector::{
+    Checker, Example, Format, Knowledge, KnowledgeError, Lesson, Name, Shape, Taught, sha256,
+};
 use serde_json::{Value, json};
 
 const NOW: &str = "2026-11-21T14:42:16Z";
@@ -42,17 +44,40 @@ fn what_is_learned_grows_and_what_is_known_is_not_learned_again() {
     let app = name("app");
     let first = json!({ "name": "a", "port": 1 });
     let second = json!({ "name": "b" });
-    assert_eq!(knowledge.learn(&app, &lesson(&[first.clone()]), NOW).unwrap(), (1, true));
-    assert_eq!(knowledge.learn(&app, &lesson(&[first.clone()]), NOW).unwrap(), (1, false));
-    assert_eq!(knowledge.learn(&app, &lesson(&[first.clone(), second]), NOW).unwrap(), (2, true));
+    assert_eq!(
+        knowledge
+            .learn(&app, &lesson(&[first.clone()]), NOW)
+            .unwrap(),
+        (1, true)
+    );
+    assert_eq!(
+        knowledge
+            .learn(&app, &lesson(&[first.clone()]), NOW)
+            .unwrap(),
+        (1, false)
+    );
+    assert_eq!(
+        knowledge
+            .learn(&app, &lesson(&[first.clone(), second]), NOW)
+            .unwrap(),
+        (2, true)
+    );
     drop(knowledge);
-    let knowledge = Knowledge::read_only(&dir.path().join("knowledge.db")).unwrap().unwrap();
+    let knowledge = Knowledge::read_only(&dir.path().join("knowledge.db"))
+        .unwrap()
+        .unwrap();
     let known = knowledge.show(&app, None).unwrap();
     assert_eq!(known.schema["required"], json!(["name"]));
     assert_eq!(known.template, json!({ "name": "a" }));
     assert_eq!((known.version, known.examples.len()), (2, 2));
-    assert_eq!(knowledge.show(&app, Some(1)).unwrap().schema["required"], json!(["name", "port"]));
-    assert!(matches!(knowledge.show(&app, Some(9)), Err(KnowledgeError::Unknown(_))));
+    assert_eq!(
+        knowledge.show(&app, Some(1)).unwrap().schema["required"],
+        json!(["name", "port"])
+    );
+    assert!(matches!(
+        knowledge.show(&app, Some(9)),
+        Err(KnowledgeError::Unknown(_))
+    ));
 }
 
 #[test]
@@ -63,18 +88,28 @@ fn rules_and_notes_stay_until_others_come() {
     with_rules.rules = Some(json!({ "properties": { "port": { "maximum": 65535 } } }));
     with_rules.note = Some("The service that answers".to_owned());
     knowledge.learn(&app, &with_rules, NOW).unwrap();
-    knowledge.learn(&app, &lesson(&[json!({ "port": 2 })]), NOW).unwrap();
+    knowledge
+        .learn(&app, &lesson(&[json!({ "port": 2 })]), NOW)
+        .unwrap();
     let known = knowledge.show(&app, None).unwrap();
     assert_eq!(known.note, "The service that answers");
     let faults: Vec<_> = known
         .schemas()
-        .flat_map(|schema| Checker::new(schema).unwrap().faults(&json!({ "port": 70000 })).unwrap())
+        .flat_map(|schema| {
+            Checker::new(schema)
+                .unwrap()
+                .faults(&json!({ "port": 70000 }))
+                .unwrap()
+        })
         .collect();
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].place, "/port");
     let mut bad = lesson(&[json!(1)]);
     bad.rules = Some(json!({ "$ref": "#" }));
-    assert!(matches!(knowledge.learn(&app, &bad, NOW), Err(KnowledgeError::Invalid(_))));
+    assert!(matches!(
+        knowledge.learn(&app, &bad, NOW),
+        Err(KnowledgeError::Invalid(_))
+    ));
 }
 
 #[test]
@@ -83,7 +118,13 @@ fn words_find_names_notes_and_keys() {
     let mut unit = lesson(&[json!({ "Service": { "ExecStart": "/bin/true" } })]);
     unit.note = Some("Units of systemd".to_owned());
     knowledge.learn(&name("unit"), &unit, NOW).unwrap();
-    knowledge.learn(&name("release"), &lesson(&[json!({ "VERSION_ID": "13" })]), NOW).unwrap();
+    knowledge
+        .learn(
+            &name("release"),
+            &lesson(&[json!({ "VERSION_ID": "13" })]),
+            NOW,
+        )
+        .unwrap();
     let found = |words: &str| -> Vec<String> {
         let hits = knowledge.search(words, 10).unwrap();
         hits.into_iter().map(|hit| hit.name).collect()
@@ -93,7 +134,15 @@ fn words_find_names_notes_and_keys() {
     assert_eq!(found("execst"), ["unit"]);
     assert_eq!(found("version"), ["release"]);
     assert_eq!(found(""), ["release", "unit"]);
-    for odd in ["\"", "a OR b", "name:*", "'; DROP TABLE known", "(", "^x", "-"] {
+    for odd in [
+        "\"",
+        "a OR b",
+        "name:*",
+        "'; DROP TABLE known",
+        "(",
+        "^x",
+        "-",
+    ] {
         found(odd);
     }
 }
@@ -102,12 +151,25 @@ fn words_find_names_notes_and_keys() {
 fn what_is_forgotten_is_gone() {
     let (_dir, mut knowledge) = fresh();
     let app = name("app");
-    knowledge.learn(&app, &lesson(&[json!({ "a": 1 })]), NOW).unwrap();
+    knowledge
+        .learn(&app, &lesson(&[json!({ "a": 1 })]), NOW)
+        .unwrap();
     knowledge.forget(&app).unwrap();
-    assert!(matches!(knowledge.show(&app, None), Err(KnowledgeError::Unknown(_))));
-    assert!(matches!(knowledge.forget(&app), Err(KnowledgeError::Unknown(_))));
+    assert!(matches!(
+        knowledge.show(&app, None),
+        Err(KnowledgeError::Unknown(_))
+    ));
+    assert!(matches!(
+        knowledge.forget(&app),
+        Err(KnowledgeError::Unknown(_))
+    ));
     assert_eq!(knowledge.search("", 10).unwrap(), []);
-    assert_eq!(knowledge.learn(&app, &lesson(&[json!({ "a": 1 })]), NOW).unwrap(), (1, true));
+    assert_eq!(
+        knowledge
+            .learn(&app, &lesson(&[json!({ "a": 1 })]), NOW)
+            .unwrap(),
+        (1, true)
+    );
 }
 
 #[test]
@@ -127,14 +189,28 @@ fn versions_are_bounded() {
 fn other_files_are_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("text");
-    std::fs::write(&text, "no database at all, but a text that is long enough".repeat(20)).unwrap();
+    std::fs::write(
+        &text,
+        "no database at all, but a text that is long enough".repeat(20),
+    )
+    .unwrap();
     assert!(Knowledge::open(&text).is_err());
     let other = dir.path().join("other.db");
     let connection = rusqlite::Connection::open(&other).unwrap();
     connection.execute_batch("CREATE TABLE t (a)").unwrap();
-    assert!(matches!(Knowledge::open(&other), Err(KnowledgeError::Foreign(_))));
-    assert!(matches!(Knowledge::read_only(&other), Err(KnowledgeError::Foreign(_))));
-    assert!(Knowledge::read_only(&dir.path().join("none")).unwrap().is_none());
+    assert!(matches!(
+        Knowledge::open(&other),
+        Err(KnowledgeError::Foreign(_))
+    ));
+    assert!(matches!(
+        Knowledge::read_only(&other),
+        Err(KnowledgeError::Foreign(_))
+    ));
+    assert!(
+        Knowledge::read_only(&dir.path().join("none"))
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]

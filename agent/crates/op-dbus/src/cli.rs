@@ -149,7 +149,12 @@ pub(crate) struct Inspect {
     #[arg(long, requires = "source", conflicts_with_all = ["validate", "learn"])]
     pub(crate) schema: bool,
     /// Check it against what was learned under a name, or a JSON Schema in a file; exit with 1 if it does not fit
-    #[arg(long, value_name = "NAME|FILE", requires = "source", conflicts_with = "learn")]
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        requires = "source",
+        conflicts_with = "learn"
+    )]
     pub(crate) validate: Option<String>,
     /// Keep what it looks like under this name
     #[arg(long, value_name = "NAME", requires = "source")]

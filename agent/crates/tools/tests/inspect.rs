@@ -49,7 +49,9 @@ impl Host {
     }
 
     fn entries(&self) -> Vec<String> {
-        let ledger = ledger::Ledger::open_read_only(self.dir.path().join("base/@timing/blockchain.db")).unwrap();
+        let ledger =
+            ledger::Ledger::open_read_only(self.dir.path().join("base/@timing/blockchain.db"))
+                .unwrap();
         let entries = ledger.query(&ledger::Filter::default()).unwrap();
         entries.into_iter().map(|entry| entry.operation).collect()
     }
@@ -64,7 +66,13 @@ fn files_are_described_and_give_a_schema() {
     let host = Host::new(&[]);
     let one = host.write("one.json", r#"{ "name": "a", "port": 80 }"#);
     let two = host.write("two.yaml", "name: b\n");
-    let told = host.ask(Role::Viewer, "inspect", json!({ "source": one, "examples": [two] })).unwrap();
+    let told = host
+        .ask(
+            Role::Viewer,
+            "inspect",
+            json!({ "source": one, "examples": [two] }),
+        )
+        .unwrap();
     assert_eq!(told["format"], "json");
     assert_eq!(told["schema"]["required"], json!(["name"]));
     assert_eq!(told["schema"]["properties"]["port"]["type"], "integer");
@@ -78,20 +86,39 @@ fn what_a_caller_may_not_read_is_not_inspected() {
     mode(Path::new(&hidden), 0o600);
     let refused = host.ask(Role::Operator, "inspect", json!({ "source": hidden }));
     assert!(matches!(refused, Err(ToolError::Refused(_))), "{refused:?}");
-    assert!(host.ask(Role::Admin, "inspect", json!({ "source": hidden })).is_ok());
+    assert!(
+        host.ask(Role::Admin, "inspect", json!({ "source": hidden }))
+            .is_ok()
+    );
     let link = host.dir.path().join("root/link");
     symlink("/etc/passwd", &link).unwrap();
     for path in ["/etc/passwd", link.to_str().unwrap(), "oci:/etc"] {
         let refused = host.ask(Role::Admin, "inspect", json!({ "source": path }));
-        assert!(matches!(refused, Err(ToolError::Refused(_))), "{path}: {refused:?}");
+        assert!(
+            matches!(refused, Err(ToolError::Refused(_))),
+            "{path}: {refused:?}"
+        );
     }
     let key = host.write("text", "x\n-----BEGIN PRIVATE KEY-----\n");
-    assert!(matches!(host.ask(Role::Admin, "inspect", json!({ "source": key })), Err(ToolError::Refused(_))));
-    for source in ["https://example.org/", "dbus:org.freedesktop.DBus:/", "lxc:web"] {
+    assert!(matches!(
+        host.ask(Role::Admin, "inspect", json!({ "source": key })),
+        Err(ToolError::Refused(_))
+    ));
+    for source in [
+        "https://example.org/",
+        "dbus:org.freedesktop.DBus:/",
+        "lxc:web",
+    ] {
         let refused = host.ask(Role::Viewer, "inspect", json!({ "source": source }));
-        assert!(matches!(&refused, Err(ToolError::Refused(why)) if why.contains("operator")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(ToolError::Refused(why)) if why.contains("operator")),
+            "{refused:?}"
+        );
     }
-    assert!(matches!(host.ask(Role::Admin, "inspect", json!({ "source": "-" })), Err(ToolError::Invalid(_))));
+    assert!(matches!(
+        host.ask(Role::Admin, "inspect", json!({ "source": "-" })),
+        Err(ToolError::Invalid(_))
+    ));
 }
 
 #[test]
@@ -104,7 +131,10 @@ fn bounds_are_told() {
     let bomb = host.write("bomb.gz", packed.finish().unwrap());
     for source in [deep, large, bomb] {
         let failed = host.ask(Role::Admin, "inspect", json!({ "source": source }));
-        assert!(matches!(&failed, Err(ToolError::Failed(why)) if why.contains("the most")), "{failed:?}");
+        assert!(
+            matches!(&failed, Err(ToolError::Failed(why)) if why.contains("the most")),
+            "{failed:?}"
+        );
     }
 }
 
@@ -120,30 +150,78 @@ fn what_is_learned_is_recorded_found_and_forgotten() {
         dry_run: true,
         ..Options::default()
     };
-    let plan = call_with(&host.registry, Role::Operator, "inspect_learn", arguments.clone(), dry.clone()).unwrap();
+    let plan = call_with(
+        &host.registry,
+        Role::Operator,
+        "inspect_learn",
+        arguments.clone(),
+        dry.clone(),
+    )
+    .unwrap();
     assert_eq!(plan["changes"][0]["verb"], "create");
-    let learned = host.ask(Role::Operator, "inspect_learn", arguments.clone()).unwrap();
-    assert_eq!(learned, json!({ "name": "app", "outcome": "learned", "version": 1 }));
-    let again = host.ask(Role::Operator, "inspect_learn", arguments).unwrap();
+    let learned = host
+        .ask(Role::Operator, "inspect_learn", arguments.clone())
+        .unwrap();
+    assert_eq!(
+        learned,
+        json!({ "name": "app", "outcome": "learned", "version": 1 })
+    );
+    let again = host
+        .ask(Role::Operator, "inspect_learn", arguments)
+        .unwrap();
     assert_eq!(again["outcome"], "unchanged");
-    assert_eq!(host.entries().iter().filter(|entry| *entry == "inspect_learn").count(), 2);
+    assert_eq!(
+        host.entries()
+            .iter()
+            .filter(|entry| *entry == "inspect_learn")
+            .count(),
+        2
+    );
 
-    let found = host.ask(Role::Viewer, "inspect_search", json!({ "words": "thing" })).unwrap();
+    let found = host
+        .ask(Role::Viewer, "inspect_search", json!({ "words": "thing" }))
+        .unwrap();
     assert_eq!(texts(&found["known"], "name"), ["app"]);
-    let shown = host.ask(Role::Viewer, "inspect_show", json!({ "name": "app" })).unwrap();
+    let shown = host
+        .ask(Role::Viewer, "inspect_show", json!({ "name": "app" }))
+        .unwrap();
     assert!(!shown.to_string().contains("hunter2"), "{shown}");
-    let check = |path: &str| host.ask(Role::Viewer, "inspect_validate", json!({ "source": path, "name": "app" })).unwrap();
+    let check = |path: &str| {
+        host.ask(
+            Role::Viewer,
+            "inspect_validate",
+            json!({ "source": path, "name": "app" }),
+        )
+        .unwrap()
+    };
     assert_eq!(check(&one)["valid"], true);
-    assert_eq!(check(&two)["faults"][0]["message"], json!("\"name\" is a required property"));
+    assert_eq!(
+        check(&two)["faults"][0]["message"],
+        json!("\"name\" is a required property")
+    );
 
     let unconfirmed = host.ask(Role::Admin, "inspect_forget", json!({ "name": "app" }));
     assert!(matches!(unconfirmed, Err(ToolError::Unconfirmed { .. })));
-    let plan = call_with(&host.registry, Role::Admin, "inspect_forget", json!({ "name": "app" }), dry).unwrap();
+    let plan = call_with(
+        &host.registry,
+        Role::Admin,
+        "inspect_forget",
+        json!({ "name": "app" }),
+        dry,
+    )
+    .unwrap();
     let with_plan = Options {
         plan: plan["plan_hash"].as_str().map(str::to_owned),
         ..Options::default()
     };
-    call_with(&host.registry, Role::Admin, "inspect_forget", json!({ "name": "app" }), with_plan).unwrap();
+    call_with(
+        &host.registry,
+        Role::Admin,
+        "inspect_forget",
+        json!({ "name": "app" }),
+        with_plan,
+    )
+    .unwrap();
     let gone = host.ask(Role::Viewer, "inspect_show", json!({ "name": "app" }));
     assert!(matches!(gone, Err(ToolError::NotFound(_))));
 }
@@ -157,11 +235,23 @@ fn schemas_of_callers_are_bounded() {
         json!({ "$ref": "https://example.org/x" }),
         json!({ "allOf": [{ "items": { "$ref": "#" } }, { "items": { "$ref": "#" } }] }),
     ] {
-        let refused = host.ask(Role::Viewer, "inspect_validate", json!({ "source": one, "schema": schema }));
+        let refused = host.ask(
+            Role::Viewer,
+            "inspect_validate",
+            json!({ "source": one, "schema": schema }),
+        );
         assert!(matches!(refused, Err(ToolError::Invalid(_))), "{refused:?}");
     }
-    for lesson in [json!({}), json!({ "format": "json", "examples": [] }), json!([])] {
-        let refused = host.ask(Role::Operator, "inspect_learn", json!({ "name": "x", "lesson": lesson }));
+    for lesson in [
+        json!({}),
+        json!({ "format": "json", "examples": [] }),
+        json!([]),
+    ] {
+        let refused = host.ask(
+            Role::Operator,
+            "inspect_learn",
+            json!({ "name": "x", "lesson": lesson }),
+        );
         assert!(matches!(refused, Err(ToolError::Invalid(_))), "{refused:?}");
     }
 }
@@ -180,7 +270,13 @@ fn urls_that_are_declared_are_inspected() {
         }
     });
     let host = Host::new(std::slice::from_ref(&url));
-    let told = host.ask(Role::Operator, "inspect", json!({ "source": format!("{url}x?token=hunter2") })).unwrap();
+    let told = host
+        .ask(
+            Role::Operator,
+            "inspect",
+            json!({ "source": format!("{url}x?token=hunter2") }),
+        )
+        .unwrap();
     assert_eq!(told["format"], "xml");
     assert_eq!(told["description"]["root"], "a");
     assert!(!told.to_string().contains("hunter2"));
@@ -193,11 +289,24 @@ fn containers_and_images_are_looked_into() {
     fs::create_dir_all(web.join("rootfs/etc")).unwrap();
     fs::write(web.join("config"), "lxc.uts.name = web\n").unwrap();
     fs::write(web.join("rootfs/etc/os-release"), "ID=alpine\n").unwrap();
-    let told = host.ask(Role::Operator, "inspect", json!({ "source": "lxc:web", "schema": true })).unwrap();
+    let told = host
+        .ask(
+            Role::Operator,
+            "inspect",
+            json!({ "source": "lxc:web", "schema": true }),
+        )
+        .unwrap();
     assert_eq!(told["format"], "lxc-container");
-    assert_eq!(told["schema"]["properties"]["system"]["properties"]["id"]["type"], "string");
+    assert_eq!(
+        told["schema"]["properties"]["system"]["properties"]["id"]["type"],
+        "string"
+    );
     for bad in ["lxc:none", "lxc:../@state", "lxc:"] {
-        assert!(host.ask(Role::Admin, "inspect", json!({ "source": bad })).is_err(), "{bad}");
+        assert!(
+            host.ask(Role::Admin, "inspect", json!({ "source": bad }))
+                .is_err(),
+            "{bad}"
+        );
     }
     let layout = host.dir.path().join("root/image");
     fs::create_dir(&layout).unwrap();
@@ -205,6 +314,8 @@ fn containers_and_images_are_looked_into() {
     fs::write(layout.join("index.json"), r#"{ "manifests": [] }"#).unwrap();
     mode(&layout.join("index.json"), 0o644);
     let source = format!("oci:{}", layout.display());
-    let told = host.ask(Role::Viewer, "inspect", json!({ "source": source })).unwrap();
+    let told = host
+        .ask(Role::Viewer, "inspect", json!({ "source": source }))
+        .unwrap();
     assert_eq!(told["format"], "oci-image");
 }

@@ -32,7 +32,9 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = openat(CWD, path, flags, Mode::empty());
-        opened.map(Self).map_err(|errno| unreadable(&path.to_string_lossy(), errno))
+        opened
+            .map(Self)
+            .map_err(|errno| unreadable(&path.to_string_lossy(), errno))
     }
 
     /// A directory below, again as a root of its own; nothing if it is not there.
@@ -140,7 +142,11 @@ impl<R: Read + Seek> Files for TarFiles<R> {
         let failed = |error: std::io::Error| unreadable(path, error);
         archive.seek(SeekFrom::Start(*place)).map_err(failed)?;
         let mut bytes = Vec::new();
-        let read = archive.by_ref().take(*size).read_to_end(&mut bytes).map_err(failed)?;
+        let read = archive
+            .by_ref()
+            .take(*size)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         match read as u64 == *size {
             true => Ok(Some(bytes)),
             false => Err(unreadable(path, "the archive ends before it does")),

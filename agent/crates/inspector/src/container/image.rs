@@ -32,7 +32,10 @@ pub fn image(files: &dyn Files, limits: &Limits) -> Result<Value, Error> {
         let images: Result<Vec<_>, _> = images.map(|manifest| reader.docker(manifest)).collect();
         return Ok(json!({ "layout": "docker", "images": images? }));
     }
-    Err(Error::syntax(FORMAT, "it has neither `index.json` nor `manifest.json`"))
+    Err(Error::syntax(
+        FORMAT,
+        "it has neither `index.json` nor `manifest.json`",
+    ))
 }
 
 struct Reader<'f> {
@@ -45,7 +48,8 @@ impl Reader<'_> {
         let Some(bytes) = self.files.read(path, LARGEST)? else {
             return Ok(None);
         };
-        let text = String::from_utf8(bytes).map_err(|_| Error::syntax(FORMAT, "a file is no text"))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Error::syntax(FORMAT, "a file is no text"))?;
         parse::json(&text, &mut Budget::new(*self.limits)).map(Some)
     }
 
@@ -58,7 +62,9 @@ impl Reader<'_> {
         if digits.len() != 64 || !digits.bytes().all(hexadecimal) {
             return Err(wrong("a digest is no SHA-256"));
         }
-        let bytes = self.files.read(&format!("blobs/sha256/{digits}"), LARGEST)?;
+        let bytes = self
+            .files
+            .read(&format!("blobs/sha256/{digits}"), LARGEST)?;
         let bytes = bytes.ok_or_else(|| wrong("a blob that it names is not there"))?;
         if sha256(&bytes) != digits {
             return Err(wrong("a blob is not what its digest says"));
@@ -72,7 +78,9 @@ impl Reader<'_> {
             return Err(Error::TooDeep(DEEPEST));
         }
         for descriptor in index["manifests"].as_array().into_iter().flatten() {
-            let room = told["images"].as_array().is_some_and(|images| images.len() < MANIFESTS);
+            let room = told["images"]
+                .as_array()
+                .is_some_and(|images| images.len() < MANIFESTS);
             if !room {
                 told["left_out"] = json!(true);
                 return Ok(());
@@ -111,11 +119,15 @@ impl Reader<'_> {
     fn docker(&self, manifest: &Value) -> Result<Value, Error> {
         let path = manifest["Config"].as_str().unwrap_or_default();
         let config = self.json(path)?;
-        let config = config.ok_or_else(|| Error::syntax(FORMAT, "its configuration is not there"))?;
+        let config =
+            config.ok_or_else(|| Error::syntax(FORMAT, "its configuration is not there"))?;
         let mut image = described(&config);
         image["name"] = manifest["RepoTags"][0].clone();
         let layers = manifest["Layers"].as_array().into_iter().flatten();
-        image["layers"] = layers.take(256).map(|layer| json!({ "path": layer })).collect();
+        image["layers"] = layers
+            .take(256)
+            .map(|layer| json!({ "path": layer }))
+            .collect();
         Ok(image)
     }
 }
@@ -125,7 +137,10 @@ fn described(config: &Value) -> Value {
     let run = &config["config"];
     let texts = |value: &Value| -> Vec<String> {
         let list = value.as_array().into_iter().flatten();
-        list.filter_map(Value::as_str).take(256).map(str::to_owned).collect()
+        list.filter_map(Value::as_str)
+            .take(256)
+            .map(str::to_owned)
+            .collect()
     };
     let keys = |value: &Value| -> BTreeSet<String> {
         let keys = value.as_object().into_iter().flatten();
@@ -197,7 +212,9 @@ mod tests {
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
             header.set_cksum();
-            builder.append_data(&mut header, path, bytes.as_slice()).unwrap();
+            builder
+                .append_data(&mut header, path, bytes.as_slice())
+                .unwrap();
         }
         builder.into_inner().unwrap()
     }
@@ -218,13 +235,17 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         }
-        let from_directory = image(&Directory::open(dir.path()).unwrap(), &Limits::default()).unwrap();
+        let from_directory =
+            image(&Directory::open(dir.path()).unwrap(), &Limits::default()).unwrap();
         assert_eq!(from_archive, from_directory);
         let image = &from_archive["images"][0];
         assert_eq!(image["name"], "app:1");
         assert_eq!(image["entrypoint"], json!(["/app"]));
         assert_eq!(image["exposed_ports"], json!(["8080/tcp"]));
-        assert_eq!(image["environment"], json!({ "PATH": "/bin", "API_KEY": "…" }));
+        assert_eq!(
+            image["environment"],
+            json!({ "PATH": "/bin", "API_KEY": "…" })
+        );
         assert_eq!(image["layers"][0]["bytes"], 12);
         assert!(!from_archive.to_string().contains("hunter2"));
     }
@@ -232,8 +253,12 @@ mod tests {
     #[test]
     fn docker_archives_are_read() {
         let mut files = BTreeMap::new();
-        let manifest = json!([{ "Config": "c.json", "RepoTags": ["app:2"], "Layers": ["l/layer.tar"] }]);
-        files.insert("manifest.json".to_owned(), manifest.to_string().into_bytes());
+        let manifest =
+            json!([{ "Config": "c.json", "RepoTags": ["app:2"], "Layers": ["l/layer.tar"] }]);
+        files.insert(
+            "manifest.json".to_owned(),
+            manifest.to_string().into_bytes(),
+        );
         files.insert("c.json".to_owned(), config().to_string().into_bytes());
         let told = told(&files).unwrap();
         assert_eq!(told["images"][0]["name"], "app:2");
@@ -249,7 +274,12 @@ mod tests {
             }
         }
         let told_of = told(&files).unwrap();
-        assert!(told_of["images"][0]["fault"].as_str().unwrap().contains("digest"));
+        assert!(
+            told_of["images"][0]["fault"]
+                .as_str()
+                .unwrap()
+                .contains("digest")
+        );
         let mut escape = BTreeMap::new();
         let index = json!({ "manifests": [{ "digest": "sha256:../../../../etc/passwd" }] });
         escape.insert("index.json".to_owned(), index.to_string().into_bytes());

@@ -47,7 +47,10 @@ fn config_of(text: &str) -> Value {
         }
     }
     if !variables.is_empty() {
-        keys.insert("lxc.environment".to_owned(), environment(variables.into_iter()));
+        keys.insert(
+            "lxc.environment".to_owned(),
+            environment(variables.into_iter()),
+        );
     }
     Value::Object(keys)
 }
@@ -60,7 +63,15 @@ fn os_release(root: &Directory) -> Result<Value, Error> {
     }
     let text = text.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let wanted = ["ID", "NAME", "PRETTY_NAME", "VERSION", "VERSION_ID", "BUILD_ID", "VARIANT_ID"];
+    let wanted = [
+        "ID",
+        "NAME",
+        "PRETTY_NAME",
+        "VERSION",
+        "VERSION_ID",
+        "BUILD_ID",
+        "VARIANT_ID",
+    ];
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     let pairs = pairs.filter(|(key, _)| wanted.contains(key));
     let pairs = pairs.map(|(key, value)| {
@@ -74,7 +85,11 @@ fn os_release(root: &Directory) -> Result<Value, Error> {
 fn packages(root: &Directory, limits: &Limits) -> Result<Value, Error> {
     let mut found = Map::new();
     for (program, path, begins) in [
-        ("dpkg", "var/lib/dpkg/status", "Status: install ok installed"),
+        (
+            "dpkg",
+            "var/lib/dpkg/status",
+            "Status: install ok installed",
+        ),
         ("apk", "lib/apk/db/installed", "P:"),
         ("opkg", "usr/lib/opkg/status", "Package:"),
     ] {
@@ -118,7 +133,10 @@ mod tests {
             "# made by hand\nlxc.uts.name = web\nlxc.mount.entry = a\nlxc.mount.entry = b\n\
              lxc.environment = TOKEN=x\nlxc.environment = LANG=C\n",
         );
-        write("rootfs/usr/lib/os-release", "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13\"\nHOME_URL=x\n");
+        write(
+            "rootfs/usr/lib/os-release",
+            "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13\"\nHOME_URL=x\n",
+        );
         write(
             "rootfs/var/lib/dpkg/status",
             "Package: a\nStatus: install ok installed\n\nPackage: b\nStatus: deinstall ok config-files\n",
@@ -126,8 +144,16 @@ mod tests {
         write("rootfs/usr/lib/systemd/systemd", "");
         fs::create_dir_all(dir.path().join("rootfs/etc")).unwrap();
         fs::create_dir_all(dir.path().join("rootfs/sbin")).unwrap();
-        symlink("/usr/lib/os-release", dir.path().join("rootfs/etc/os-release")).unwrap();
-        symlink("/usr/lib/systemd/systemd", dir.path().join("rootfs/sbin/init")).unwrap();
+        symlink(
+            "/usr/lib/os-release",
+            dir.path().join("rootfs/etc/os-release"),
+        )
+        .unwrap();
+        symlink(
+            "/usr/lib/systemd/systemd",
+            dir.path().join("rootfs/sbin/init"),
+        )
+        .unwrap();
         let told = lxc(&Directory::open(dir.path()).unwrap(), &Limits::default()).unwrap();
         assert_eq!(
             told,
@@ -150,10 +176,17 @@ mod tests {
         fs::create_dir_all(dir.path().join("c/rootfs/etc")).unwrap();
         fs::write(dir.path().join("c/config"), "lxc.uts.name = c\n").unwrap();
         let link = dir.path().join("c/rootfs/etc/os-release");
-        for target in ["../../../secret", dir.path().join("secret").to_str().unwrap(), "/proc/self/environ"] {
+        for target in [
+            "../../../secret",
+            dir.path().join("secret").to_str().unwrap(),
+            "/proc/self/environ",
+        ] {
             let _ = fs::remove_file(&link);
             symlink(target, &link).unwrap();
-            let told = lxc(&Directory::open(&dir.path().join("c")).unwrap(), &Limits::default());
+            let told = lxc(
+                &Directory::open(&dir.path().join("c")).unwrap(),
+                &Limits::default(),
+            );
             assert_eq!(told.unwrap()["system"], json!({}), "{target}");
         }
         assert!(lxc(&Directory::open(dir.path()).unwrap(), &Limits::default()).is_err());

@@ -46,7 +46,12 @@ mod tests {
 
     #[test]
     fn secrets_of_an_environment_are_not_shown() {
-        let variables = ["PATH=/bin", "DB_PASSWORD=x", "URL=postgres://me:pw@db/x?a=b", "EMPTY"];
+        let variables = [
+            "PATH=/bin",
+            "DB_PASSWORD=x",
+            "URL=postgres://me:pw@db/x?a=b",
+            "EMPTY",
+        ];
         assert_eq!(
             environment(variables.into_iter()),
             json!({ "PATH": "/bin", "DB_PASSWORD": "…", "URL": "postgres://…@db/x?a=b", "EMPTY": "" })

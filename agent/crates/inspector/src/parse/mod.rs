@@ -85,7 +85,10 @@ mod tests {
     #[test]
     fn each_format_becomes_values() {
         let toml = parsed(super::toml, "a = 1979-05-27T07:32:00Z\n[b]\nc = [1, 2.5]").unwrap();
-        assert_eq!(toml, json!({"a": "1979-05-27T07:32:00Z", "b": {"c": [1, 2.5]}}));
+        assert_eq!(
+            toml,
+            json!({"a": "1979-05-27T07:32:00Z", "b": {"c": [1, 2.5]}})
+        );
         let lines = parsed(json_lines, "{\"a\":1}\n\n{\"a\":2}\n").unwrap();
         assert_eq!(lines, json!([{"a": 1}, {"a": 2}]));
         let wrong = parsed(json_lines, "{}\n{").unwrap_err();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -175,7 +175,9 @@ fn collect(value: &Value, found: &mut BTreeMap<String, String>) {
                 };
                 match (prefix, value) {
                     (Some(prefix), Value::String(name)) if found.len() < MOST => {
-                        found.entry(prefix.to_owned()).or_insert_with(|| name.clone());
+                        found
+                            .entry(prefix.to_owned())
+                            .or_insert_with(|| name.clone());
                     }
                     _ => collect(value, found),
                 }
@@ -224,7 +226,16 @@ mod tests {
 
     #[test]
     fn what_is_no_document_is_refused() {
-        for text in ["", "x", "<a>", "<a></b>", "<a/><a/>", "<a/><b/>", "<a b='1' b='2'/>", "<a/>x"] {
+        for text in [
+            "",
+            "x",
+            "<a>",
+            "<a></b>",
+            "<a/><a/>",
+            "<a/><b/>",
+            "<a b='1' b='2'/>",
+            "<a/>x",
+        ] {
             assert!(parsed(text).is_err(), "{text}");
         }
     }

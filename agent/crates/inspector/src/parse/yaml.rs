@@ -120,7 +120,10 @@ impl Tree<'_> {
     fn begin(&mut self, content: Content, anchor: usize) -> Result<(), Error> {
         self.budget.take(1)?;
         if self.expected_key().is_some() {
-            return Err(Error::syntax(FORMAT, "a list or map as a key, which is not supported"));
+            return Err(Error::syntax(
+                FORMAT,
+                "a list or map as a key, which is not supported",
+            ));
         }
         self.budget.deep(self.open.len() + 1)?;
         self.open.push(Open { anchor, content });
@@ -129,10 +132,16 @@ impl Tree<'_> {
 
     fn alias(&mut self, anchor: usize) -> Result<(), Error> {
         if self.expected_key().is_some() {
-            return Err(Error::syntax(FORMAT, "an alias as a key, which is not supported"));
+            return Err(Error::syntax(
+                FORMAT,
+                "an alias as a key, which is not supported",
+            ));
         }
         let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(Error::syntax(FORMAT, "an alias inside of what it stands for"));
+            return Err(Error::syntax(
+                FORMAT,
+                "an alias inside of what it stands for",
+            ));
         };
         // Before the copy is made, and not after.
         self.budget.take(anchored.nodes)?;
@@ -218,7 +227,9 @@ fn complete(content: Content) -> Value {
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     match tag {
         None if matches!(style, ScalarStyle::Plain) => plain(text),
-        Some(tag) if tag.is_yaml_core_schema() && !tag.is_yaml_core_schema_tag("str") => plain(text),
+        Some(tag) if tag.is_yaml_core_schema() && !tag.is_yaml_core_schema_tag("str") => {
+            plain(text)
+        }
         _ => text.into(),
     }
 }
@@ -278,7 +289,10 @@ mod tests {
                 "c": [null, "yes", true, 1.5, "-.inf", "1", "2026-01-01"],
             })
         );
-        assert_eq!(parsed("a: 1\n---\nb: 2\n").unwrap(), json!([{ "a": 1 }, { "b": 2 }]));
+        assert_eq!(
+            parsed("a: 1\n---\nb: 2\n").unwrap(),
+            json!([{ "a": 1 }, { "b": 2 }])
+        );
         assert_eq!(parsed("!own { a: !!str 1 }").unwrap(), json!({ "a": "1" }));
     }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use inspector::container::{self, Directory, TarFiles};
-use inspector::{Budget, Checker, Example, Format, Inspection, Lesson, Limits, Place, Shape, Source, Taught};
+use inspector::{
+    Budget, Checker, Example, Format, Inspection, Lesson, Limits, Place, Shape, Source, Taught,
+};
 use serde_json::{Value, json};
 use tools::Options;
 
@@ -21,12 +23,23 @@ pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Inspect) -> Result<
         return search(&mut Line::open(cli, screen)?, screen, words);
     }
     if let Some(name) = &options.show {
-        return show(&mut Line::open(cli, screen)?, screen, name, options.template);
+        return show(
+            &mut Line::open(cli, screen)?,
+            screen,
+            name,
+            options.template,
+        );
     }
     if let Some(name) = &options.forget {
         let question = format!("Forget what was learned as {name}?");
         let arguments = json!({ "name": name });
-        return destroy(&mut Line::open(cli, screen)?, screen, "inspect_forget", arguments, &question);
+        return destroy(
+            &mut Line::open(cli, screen)?,
+            screen,
+            "inspect_forget",
+            arguments,
+            &question,
+        );
     }
     let first = options.source.iter();
     let sources: Vec<_> = first.chain(&options.examples).map(String::as_str).collect();
@@ -44,7 +57,8 @@ pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Inspect) -> Result<
         (true, _) => asked.here(&sources, &places),
         (false, false) => asked.by_tool(&sources),
         (false, true) => Err(Failure::Usage(
-            "files are read here, and other sources by the daemon: ask for one kind at a time".to_owned(),
+            "files are read here, and other sources by the daemon: ask for one kind at a time"
+                .to_owned(),
         )),
     }
 }
@@ -82,7 +96,9 @@ impl Asked<'_> {
         }
         if let Some(against) = &self.options.validate {
             let checkers = self.checkers(against)?;
-            let verdicts = found.iter().map(|inspection| verdict(inspection, &checkers));
+            let verdicts = found
+                .iter()
+                .map(|inspection| verdict(inspection, &checkers));
             let verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
             return Ok(self.verdicts(verdicts));
         }
@@ -136,10 +152,17 @@ impl Asked<'_> {
         if let Some(rules) = &self.options.rules {
             arguments["rules"] = schema_in(&rules.to_string_lossy())?;
         }
-        let learned = self.line()?.call("inspect_learn", arguments, Options::default())?;
+        let learned = self
+            .line()?
+            .call("inspect_learn", arguments, Options::default())?;
         self.screen.result(&learned, || {
             let word = |key: &str| learned[key].as_str().unwrap_or_default().to_owned();
-            format!("{} {}, version {}\n", word("outcome"), word("name"), learned["version"])
+            format!(
+                "{} {}, version {}\n",
+                word("outcome"),
+                word("name"),
+                learned["version"]
+            )
         });
         Ok(0)
     }
@@ -148,18 +171,25 @@ impl Asked<'_> {
         let schemas = match Path::new(against).is_file() {
             true => vec![schema_in(against)?],
             false => {
-                let known: Value = self.line()?.read("inspect_show", json!({ "name": against }))?;
+                let known: Value = self
+                    .line()?
+                    .read("inspect_show", json!({ "name": against }))?;
                 vec![known["schema"].clone(), known["rules"].clone()]
             }
         };
         let schemas = schemas.iter().filter(|schema| !schema.is_null());
-        schemas.map(|schema| Checker::new(schema).map_err(failed)).collect()
+        schemas
+            .map(|schema| Checker::new(schema).map_err(failed))
+            .collect()
     }
 
     fn verdicts(&self, verdicts: Vec<Value>) -> u8 {
-        let valid = verdicts.iter().all(|verdict| verdict["valid"] == json!(true));
+        let valid = verdicts
+            .iter()
+            .all(|verdict| verdict["valid"] == json!(true));
         let json = json!({ "valid": valid, "sources": verdicts });
-        self.screen.result(&json, || verdicts.iter().map(text::verdict).collect());
+        self.screen
+            .result(&json, || verdicts.iter().map(text::verdict).collect());
         u8::from(!valid)
     }
 }
@@ -178,7 +208,8 @@ fn look(source: &str, place: &Place) -> Result<Inspection, Failure> {
             return Err(Failure::Usage(format!("{source} is read by the daemon")));
         }
     };
-    read.and_then(|read| inspector::inspect(&read, &limits)).map_err(failed)
+    read.and_then(|read| inspector::inspect(&read, &limits))
+        .map_err(failed)
 }
 
 fn image(path: &Path, limits: &Limits) -> Result<Value, inspector::Error> {
@@ -213,7 +244,9 @@ fn lesson(found: &[Inspection]) -> Result<Lesson, Failure> {
     let taught = |inspection: &Inspection| {
         let source = match inspection.source.as_str() {
             "-" => "standard input".to_owned(),
-            path => std::path::absolute(path).map_or(path.to_owned(), |path| path.display().to_string()),
+            path => {
+                std::path::absolute(path).map_or(path.to_owned(), |path| path.display().to_string())
+            }
         };
         Ok(Taught {
             example: Example {
@@ -252,12 +285,18 @@ fn schema_in(path: &str) -> Result<Value, Failure> {
     let limits = Limits::default();
     let source = Source::file(Path::new(path), &limits).map_err(failed)?;
     let found = inspector::inspect(&source, &limits).map_err(failed)?;
-    let value = found.value.with_context(|| format!("{path} is {}, and no JSON Schema", found.format))?;
+    let value = found
+        .value
+        .with_context(|| format!("{path} is {}, and no JSON Schema", found.format))?;
     Ok(value)
 }
 
 fn search(line: &mut Line<'_>, screen: &Screen, words: &str) -> Result<u8, Failure> {
-    let found = line.call("inspect_search", json!({ "words": words, "limit": 100 }), Options::default())?;
+    let found = line.call(
+        "inspect_search",
+        json!({ "words": words, "limit": 100 }),
+        Options::default(),
+    )?;
     screen.result(&found, || {
         let hits = found["known"].as_array().into_iter().flatten();
         let rows: Vec<_> = hits
@@ -266,7 +305,9 @@ fn search(line: &mut Line<'_>, screen: &Screen, words: &str) -> Result<u8, Failu
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                ["name", "version", "format", "learned", "note"].map(cell).to_vec()
+                ["name", "version", "format", "learned", "note"]
+                    .map(cell)
+                    .to_vec()
             })
             .collect();
         table(&["NAME", "VERSION", "FORMAT", "LEARNED", "NOTE"], &rows)

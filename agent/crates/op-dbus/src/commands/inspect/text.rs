@@ -8,7 +8,12 @@ const WIDEST: usize = 40;
 /// What something is, and a tree of what it holds.
 pub(super) fn inspection(told: &Value) -> String {
     let word = |key: &str| plain(&told[key]);
-    let mut text = format!("{}: {}, {} bytes\n", word("source"), word("format"), word("bytes"));
+    let mut text = format!(
+        "{}: {}, {} bytes\n",
+        word("source"),
+        word("format"),
+        word("bytes")
+    );
     text.push_str(&format!("  sha256  {}\n", word("sha256")));
     let description = told["description"].as_object();
     for (key, value) in description.into_iter().flatten() {
@@ -29,7 +34,10 @@ pub(super) fn inspection(told: &Value) -> String {
 /// Whether something fits.
 pub(super) fn verdict(told: &Value) -> String {
     let source = plain(&told["source"]);
-    let faults = told["faults"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let faults = told["faults"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if faults.is_empty() {
         return format!("{source}: fits\n");
     }
@@ -52,7 +60,9 @@ pub(super) fn verdict(told: &Value) -> String {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => {
-            let shown = text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char });
+            let shown = text
+                .chars()
+                .map(|char| if char.is_control() { '\u{fffd}' } else { char });
             shown.collect()
         }
         other => other.to_string(),
@@ -98,7 +108,10 @@ fn tree(text: &mut String, key: &str, node: &Value, depth: usize) {
     let indent = "  ".repeat(depth);
     let room = WIDEST.saturating_sub(indent.len());
     let key = plain(&Value::from(key));
-    text.push_str(&format!("{indent}{key:room$}  {}\n", figures(node).trim_end()));
+    text.push_str(&format!(
+        "{indent}{key:room$}  {}\n",
+        figures(node).trim_end()
+    ));
     let empty = Map::new();
     let keys = node["keys"].as_object().unwrap_or(&empty);
     for (key, below) in keys {
@@ -128,7 +141,11 @@ fn figures(node: &Value) -> String {
     if let Some(name) = node["text_format"].as_str() {
         parts.push(name.to_owned());
     }
-    for (key, what) in [("range", ""), ("length", "characters"), ("elements", "elements")] {
+    for (key, what) in [
+        ("range", ""),
+        ("length", "characters"),
+        ("elements", "elements"),
+    ] {
         if let Some([from, to]) = node[key].as_array().map(Vec::as_slice) {
             let range = match from == to {
                 true => from.to_string(),

@@ -55,7 +55,10 @@ impl<'p> Fetcher<'p> {
     /// Fetches a URL, and waits for the end of it.
     pub(super) fn fetch(&self, call: &Call<'_>, url: &str) -> Result<Vec<u8>, ToolError> {
         let failed = |error: io::Error| ToolError::failed("fetch a URL", error);
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
         let result = self.follow(call, &runtime, url);
         // A look-up of a name that hangs is not waited for.
         runtime.shutdown_background();
@@ -76,7 +79,10 @@ impl<'p> Fetcher<'p> {
                 }
             }
         }
-        Err(ToolError::Failed(format!("more than {REDIRECTS} redirects, the last to {}", shown(&url))))
+        Err(ToolError::Failed(format!(
+            "more than {REDIRECTS} redirects, the last to {}",
+            shown(&url)
+        )))
     }
 
     async fn step(&self, url: &Url) -> Result<Step, ToolError> {
@@ -90,14 +96,23 @@ impl<'p> Fetcher<'p> {
         let client = self.client(url, prefix).await?;
         let failed = |error: reqwest::Error| {
             // The URL stands in the text already, and may have a secret in its query.
-            ToolError::failed(&format!("fetch {}", shown(url)), causes(&error.without_url()))
+            ToolError::failed(
+                &format!("fetch {}", shown(url)),
+                causes(&error.without_url()),
+            )
         };
         let response = client.get(url.clone()).send().await.map_err(failed)?;
         if response.status().is_redirection() {
-            let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+            let target = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|target| target.to_str().ok());
             let next = target.and_then(|target| url.join(target).ok());
             return next.map(Step::Elsewhere).ok_or_else(|| {
-                ToolError::Failed(format!("{} leads elsewhere without saying where", shown(url)))
+                ToolError::Failed(format!(
+                    "{} leads elsewhere without saying where",
+                    shown(url)
+                ))
             });
         }
         if !response.status().is_success() {
@@ -133,8 +148,8 @@ impl<'p> Fetcher<'p> {
         {
             let port = url.port_or_known_default().unwrap_or(443);
             let addresses = (self.resolve)(host.to_owned(), port).await;
-            let addresses = addresses
-                .map_err(|error| ToolError::Failed(format!("look up {host}: {error}")))?;
+            let addresses =
+                addresses.map_err(|error| ToolError::Failed(format!("look up {host}: {error}")))?;
             if let Some(near) = addresses.iter().find(|address| !(self.may)(address.ip())) {
                 return Err(ToolError::Refused(format!(
                     "{host} leads to {}, which is no address of the Internet: what is near is fetched only by its \
@@ -158,13 +173,19 @@ impl<'p> Fetcher<'p> {
                 self.most
             ))
         };
-        if response.content_length().is_some_and(|length| length > self.most as u64) {
+        if response
+            .content_length()
+            .is_some_and(|length| length > self.most as u64)
+        {
             return Err(too_large());
         }
         let mut bytes = Vec::new();
         loop {
             let part = response.chunk().await.map_err(|error| {
-                ToolError::failed(&format!("fetch {}", shown(url)), causes(&error.without_url()))
+                ToolError::failed(
+                    &format!("fetch {}", shown(url)),
+                    causes(&error.without_url()),
+                )
             })?;
             let Some(part) = part else {
                 return Ok(bytes);

@@ -62,7 +62,9 @@ pub(super) fn of_inspector(error: inspector::Error) -> ToolError {
     use inspector::Error;
     match error {
         Error::Schema(_) => ToolError::Invalid(error.to_string()),
-        Error::Syntax { format: "source", .. } => ToolError::Invalid(error.to_string()),
+        Error::Syntax {
+            format: "source", ..
+        } => ToolError::Invalid(error.to_string()),
         Error::TimedOut(_) => ToolError::TimedOut,
         other => ToolError::Failed(other.to_string()),
     }
@@ -108,7 +110,11 @@ fn oci(call: &Call<'_>, path: &Path, limits: &Limits) -> Result<Inspection, Tool
             .and_then(|files| container::image(&files, limits)),
     };
     let name = format!("oci:{}", path.display());
-    Ok(Inspection::of_value(name, Format::OciImage, value.map_err(of_inspector)?))
+    Ok(Inspection::of_value(
+        name,
+        Format::OciImage,
+        value.map_err(of_inspector)?,
+    ))
 }
 
 /// Files below a directory, each within the caller's reach.
@@ -147,14 +153,21 @@ fn lxc(call: &Call<'_>, name: &str, limits: &Limits) -> Result<Value, ToolError>
     let containers = Directory::open(&containers).map_err(of_inspector)?;
     let directory = containers.below(name.as_str()).map_err(of_inspector)?;
     let directory = directory.ok_or_else(|| {
-        ToolError::NotFound(format!("there is no container `{name}`: `op-dbus container list` shows those there are"))
+        ToolError::NotFound(format!(
+            "there is no container `{name}`: `op-dbus container list` shows those there are"
+        ))
     })?;
     container::lxc(&directory, limits).map_err(of_inspector)
 }
 
 /// The properties of an object by interface, without those that sound secret. Nothing is started: only who has the name
 /// already is asked, by the unique name.
-fn properties(name: &str, path: &str, interface: Option<&str>, limits: &Limits) -> Result<Value, ToolError> {
+fn properties(
+    name: &str,
+    path: &str,
+    interface: Option<&str>,
+    limits: &Limits,
+) -> Result<Value, ToolError> {
     let bus = Bus::system()?;
     let owned: bool = bus.call(BUS, "NameHasOwner", &(name,))?;
     if !owned {
@@ -175,10 +188,15 @@ fn properties(name: &str, path: &str, interface: Option<&str>, limits: &Limits) 
     let mut all = Map::new();
     for interface in &interfaces {
         let found = bus.properties(Peer { interface, ..peer })?;
-        let found = found.iter().map(|(key, value)| (key.clone(), dbus::json(value)));
+        let found = found
+            .iter()
+            .map(|(key, value)| (key.clone(), dbus::json(value)));
         let mut found = found.collect::<Vec<_>>();
         found.sort_by(|one, other| one.0.cmp(&other.0));
-        all.insert(interface.clone(), Value::Object(found.into_iter().collect()));
+        all.insert(
+            interface.clone(),
+            Value::Object(found.into_iter().collect()),
+        );
     }
     Ok(masked(Value::Object(all)))
 }

@@ -190,7 +190,11 @@ fn known(call: &Call<'_>, name: &Name, version: Option<i64>) -> Result<Option<Kn
     }
 }
 
-fn known_or_not_found(call: &Call<'_>, name: &Name, version: Option<i64>) -> Result<Known, ToolError> {
+fn known_or_not_found(
+    call: &Call<'_>,
+    name: &Name,
+    version: Option<i64>,
+) -> Result<Known, ToolError> {
     let found = known(call, name, version)?;
     found.ok_or_else(|| of_knowledge(KnowledgeError::Unknown(name.to_string())))
 }
@@ -217,7 +221,9 @@ fn search(call: &Call<'_>, input: Words) -> Result<Hits, ToolError> {
     let path = call.site.paths()?.knowledge();
     let found = match Knowledge::read_only(&path).map_err(of_knowledge)? {
         None => Vec::new(),
-        Some(knowledge) => knowledge.search(&input.words, input.limit).map_err(of_knowledge)?,
+        Some(knowledge) => knowledge
+            .search(&input.words, input.limit)
+            .map_err(of_knowledge)?,
     };
     let item = |hit: Hit| Item {
         name: hit.name,
@@ -242,7 +248,11 @@ fn show(call: &Call<'_>, input: Named) -> Result<Shown, ToolError> {
         schema: known.schema,
         rules: known.rules,
         template: known.template,
-        examples: known.examples.iter().map(|example| json!(example)).collect(),
+        examples: known
+            .examples
+            .iter()
+            .map(|example| json!(example))
+            .collect(),
     })
 }
 
@@ -269,7 +279,9 @@ fn lesson(call: &Call<'_>, input: &ToLearn) -> Result<(Name, Lesson), ToolError>
             }
         }
         _ => {
-            return Err(ToolError::Invalid("give either `sources` or `lesson`".to_owned()));
+            return Err(ToolError::Invalid(
+                "give either `sources` or `lesson`".to_owned(),
+            ));
         }
     };
     if input.rules.is_some() {
@@ -295,7 +307,11 @@ fn of_inspection(inspection: &Inspection) -> Result<Taught, ToolError> {
 fn preview_learn(call: &Call<'_>, input: ToLearn) -> Result<Plan, ToolError> {
     let (name, lesson) = lesson(call, &input)?;
     let before = known(call, &name, None)?.map(|known| json!({ "version": known.version }));
-    let digests: Vec<_> = lesson.examples.iter().map(|taught| &taught.example.sha256).collect();
+    let digests: Vec<_> = lesson
+        .examples
+        .iter()
+        .map(|taught| &taught.example.sha256)
+        .collect();
     let after = json!({ "examples": digests, "rules": lesson.rules, "note": lesson.note });
     let verb = match before {
         Some(_) => Verb::Update,

@@ -154,7 +154,9 @@ fn validate(call: &Call<'_>, input: Checked) -> Result<Verdict, ToolError> {
         (Some(name), None) => learned::schemas(call, &name)?,
         (None, Some(schema)) => vec![schema],
         _ => {
-            return Err(ToolError::Invalid("give either `name` or `schema`".to_owned()));
+            return Err(ToolError::Invalid(
+                "give either `name` or `schema`".to_owned(),
+            ));
         }
     };
     let inspection = gather(call, &input.source)?;

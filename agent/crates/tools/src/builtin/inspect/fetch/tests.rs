@@ -35,8 +35,15 @@ fn server(answer: Answer) -> (u16, Arc<AtomicUsize>) {
 }
 
 fn prefixes(urls: &[String]) -> Vec<UrlPrefix> {
-    let text = format!("version: '1.0'\naccess: {{ inspect: {{ urls: {} }} }}", serde_json::json!(urls));
-    Declaration::parse(&text, Format::Yaml).unwrap().access.inspect.urls
+    let text = format!(
+        "version: '1.0'\naccess: {{ inspect: {{ urls: {} }} }}",
+        serde_json::json!(urls)
+    );
+    Declaration::parse(&text, Format::Yaml)
+        .unwrap()
+        .access
+        .inspect
+        .urls
 }
 
 fn caller() -> Caller {
@@ -52,7 +59,10 @@ fn caller() -> Caller {
 }
 
 fn with_call<T>(cancel: &Cancel, work: impl FnOnce(&Call<'_>) -> T) -> T {
-    let site = Site::new(Source::Text(String::new()), Some(PathBuf::from("/nonexistent")));
+    let site = Site::new(
+        Source::Text(String::new()),
+        Some(PathBuf::from("/nonexistent")),
+    );
     work(&Call {
         caller: &caller(),
         site: &site,
@@ -75,19 +85,31 @@ fn an_address_that_is_declared_is_fetched_from() {
     let (port, _) = server(ok);
     let allowed = prefixes(&[format!("http://127.0.0.1:{port}/x/")]);
     let fetcher = Fetcher::new(&allowed, 1 << 20);
-    assert_eq!(fetch(&fetcher, &format!("http://127.0.0.1:{port}/x/y.json")).unwrap(), b"{\"a\": 1}");
+    assert_eq!(
+        fetch(&fetcher, &format!("http://127.0.0.1:{port}/x/y.json")).unwrap(),
+        b"{\"a\": 1}"
+    );
     for other in ["/y.json", "/x/../y", "/x/%2e%2e/y"] {
         let refused = fetch(&fetcher, &format!("http://127.0.0.1:{port}{other}"));
-        assert!(matches!(refused, Err(ToolError::Refused(_))), "{other}: {refused:?}");
+        assert!(
+            matches!(refused, Err(ToolError::Refused(_))),
+            "{other}: {refused:?}"
+        );
     }
-    assert!(matches!(fetch(&fetcher, "file:///etc/passwd"), Err(ToolError::Refused(_))));
+    assert!(matches!(
+        fetch(&fetcher, "file:///etc/passwd"),
+        Err(ToolError::Refused(_))
+    ));
 }
 
 #[test]
 fn a_name_that_leads_near_is_refused_before_anything_is_sent() {
     let (port, connections) = server(ok);
     let allowed = prefixes(&[format!("http://localhost:{port}/")]);
-    let refused = fetch(&Fetcher::new(&allowed, 1 << 20), &format!("http://localhost:{port}/"));
+    let refused = fetch(
+        &Fetcher::new(&allowed, 1 << 20),
+        &format!("http://localhost:{port}/"),
+    );
     assert!(matches!(refused, Err(ToolError::Refused(_))), "{refused:?}");
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
@@ -109,7 +131,10 @@ fn a_name_is_looked_up_once_and_what_was_checked_is_connected_to() {
         may: |address| address == Ipv4Addr::LOCALHOST,
         ..Fetcher::new(&allowed, 1 << 20)
     };
-    assert_eq!(fetch(&fetcher, &format!("http://rebind.invalid:{port}/")).unwrap(), b"{\"a\": 1}");
+    assert_eq!(
+        fetch(&fetcher, &format!("http://rebind.invalid:{port}/")).unwrap(),
+        b"{\"a\": 1}"
+    );
     assert_eq!(LOOKUPS.load(Ordering::SeqCst), 1);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
@@ -120,12 +145,19 @@ fn one_address_that_is_near_is_enough_to_refuse() {
     let fetcher = Fetcher {
         resolve: |_, port| {
             let addresses = [[1, 1, 1, 1], [169, 254, 169, 254]];
-            Box::pin(async move { Ok(addresses.map(|address| SocketAddr::from((address, port))).to_vec()) })
+            Box::pin(async move {
+                Ok(addresses
+                    .map(|address| SocketAddr::from((address, port)))
+                    .to_vec())
+            })
         },
         ..Fetcher::new(&allowed, 1 << 20)
     };
     let refused = fetch(&fetcher, "http://mixed.invalid/");
-    assert!(matches!(&refused, Err(ToolError::Refused(why)) if why.contains("169.254")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(ToolError::Refused(why)) if why.contains("169.254")),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -134,8 +166,14 @@ fn redirects_lead_nowhere_else() {
         stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/\r\nConnection: close\r\n\r\n")
     });
     let allowed = prefixes(&[format!("http://127.0.0.1:{port}/")]);
-    let refused = fetch(&Fetcher::new(&allowed, 1 << 20), &format!("http://127.0.0.1:{port}/"));
-    assert!(matches!(&refused, Err(ToolError::Refused(why)) if why.contains("169.254")), "{refused:?}");
+    let refused = fetch(
+        &Fetcher::new(&allowed, 1 << 20),
+        &format!("http://127.0.0.1:{port}/"),
+    );
+    assert!(
+        matches!(&refused, Err(ToolError::Refused(why)) if why.contains("169.254")),
+        "{refused:?}"
+    );
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
@@ -145,8 +183,14 @@ fn redirects_that_never_end_are_ended() {
         stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nConnection: close\r\n\r\n")
     });
     let allowed = prefixes(&[format!("http://127.0.0.1:{port}/")]);
-    let failed = fetch(&Fetcher::new(&allowed, 1 << 20), &format!("http://127.0.0.1:{port}/"));
-    assert!(matches!(&failed, Err(ToolError::Failed(why)) if why.contains("redirects")), "{failed:?}");
+    let failed = fetch(
+        &Fetcher::new(&allowed, 1 << 20),
+        &format!("http://127.0.0.1:{port}/"),
+    );
+    assert!(
+        matches!(&failed, Err(ToolError::Failed(why)) if why.contains("redirects")),
+        "{failed:?}"
+    );
     assert_eq!(connections.load(Ordering::SeqCst), REDIRECTS + 1);
 }
 
@@ -164,8 +208,14 @@ fn a_hundred_megabytes_are_not_taken_in() {
     ] {
         let (port, _) = server(answer);
         let allowed = prefixes(&[format!("http://127.0.0.1:{port}/")]);
-        let failed = fetch(&Fetcher::new(&allowed, 1 << 20), &format!("http://127.0.0.1:{port}/"));
-        assert!(matches!(&failed, Err(ToolError::Failed(why)) if why.contains("more than")), "{failed:?}");
+        let failed = fetch(
+            &Fetcher::new(&allowed, 1 << 20),
+            &format!("http://127.0.0.1:{port}/"),
+        );
+        assert!(
+            matches!(&failed, Err(ToolError::Failed(why)) if why.contains("more than")),
+            "{failed:?}"
+        );
     }
 }
 
@@ -187,17 +237,25 @@ fn a_slow_body_ends_with_the_time_and_with_the_call() {
     assert!(matches!(fetch(&fetcher, &url), Err(ToolError::TimedOut)));
     let cancel = Cancel::default();
     cancel.cancel();
-    let cancelled = with_call(&cancel, |call| Fetcher::new(&allowed, 1 << 20).fetch(call, &url));
+    let cancelled = with_call(&cancel, |call| {
+        Fetcher::new(&allowed, 1 << 20).fetch(call, &url)
+    });
     assert!(matches!(cancelled, Err(ToolError::Cancelled)));
 }
 
 #[test]
 fn errors_of_the_server_are_told_without_the_query() {
     let (port, _) = server(|stream| {
-        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        stream
+            .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     });
     let allowed = prefixes(&[format!("http://127.0.0.1:{port}/")]);
     let url = format!("http://127.0.0.1:{port}/a?token=hunter2");
-    let error = fetch(&Fetcher::new(&allowed, 1 << 20), &url).unwrap_err().to_string();
-    assert!(error.contains("404") && !error.contains("hunter2"), "{error}");
+    let error = fetch(&Fetcher::new(&allowed, 1 << 20), &url)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("404") && !error.contains("hunter2"),
+        "{error}"
+    );
 }
