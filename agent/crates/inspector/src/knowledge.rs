@@ -3,20 +3,22 @@
 //! A name has versions: each time that something new is learned under it, the shapes are merged and the
 //! result is the next version. Examples themselves are not kept.
 
+mod lesson;
+mod row;
+
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
-};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::Error;
+pub use lesson::{Example, Lesson, Name, Taught};
+
 use crate::recognise::Format;
-use crate::shape::Shape;
-use crate::validate::Checker;
+use lesson::fits;
+use row::{latest, merged, stored, unseen, write_examples};
 
 /// `knwl`, which tells the file from other databases.
 const APPLICATION: i64 = 0x6b6e_776c;
@@ -24,14 +26,8 @@ const APPLICATION: i64 = 0x6b6e_776c;
 const TABLES: i64 = 1;
 /// The most names.
 const MOST_NAMES: i64 = 1000;
-/// The versions that are kept of a name, the latest.
-const VERSIONS: i64 = 16;
 /// The digests of examples that are kept of a name, the latest.
 const EXAMPLES: i64 = 256;
-/// The largest shape, schema or set of rules, in bytes.
-const LARGEST: usize = 1 << 20;
-/// The longest note, in bytes.
-const LONGEST_NOTE: usize = 4096;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,75 +52,6 @@ pub enum KnowledgeError {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-/// The name of something learned: letters, digits, `.`, `_`, `-`, at most 64, a letter or digit first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Name(String);
-
-impl std::str::FromStr for Name {
-    type Err = KnowledgeError;
-
-    fn from_str(text: &str) -> Result<Self, KnowledgeError> {
-        let first = text
-            .as_bytes()
-            .first()
-            .is_some_and(u8::is_ascii_alphanumeric);
-        let all = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        match first && all && text.len() <= 64 {
-            true => Ok(Self(text.to_owned())),
-            false => Err(KnowledgeError::Invalid(format!(
-                "`{}` is no name: it has letters, digits, `.`, `_` and `-`, at most 64, and begins with a letter or digit",
-                text.escape_debug().take(80).collect::<String>()
-            ))),
-        }
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// One example, without its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Example {
-    /// Where it came from.
-    pub source: String,
-    /// The SHA-256 of its bytes, as hexadecimal digits.
-    pub sha256: String,
-    /// Its length in bytes.
-    pub bytes: u64,
-}
-
-/// One example, with what it looks like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Taught {
-    /// What it was.
-    pub example: Example,
-    /// What it looks like.
-    pub shape: Shape,
-}
-
-/// What is to be learned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lesson {
-    /// What the examples are.
-    pub format: Format,
-    /// The examples; those that were learned from before are passed over.
-    pub examples: Vec<Taught>,
-    /// A schema that values have to fit besides, written by a person; the one there is stays if this is none.
-    #[serde(default)]
-    pub rules: Option<Value>,
-    /// What it is about, for the search; as for rules.
-    #[serde(default)]
-    pub note: Option<String>,
 }
 
 /// What is known under a name.
@@ -353,235 +280,5 @@ impl Knowledge {
             return Err(KnowledgeError::Unknown(name.to_string()));
         }
         Ok(transaction.commit()?)
-    }
-}
-
-/// A version of a name.
-struct Row {
-    version: i64,
-    learned: String,
-    format: Format,
-    note: String,
-    shape: Shape,
-    schema: Value,
-    rules: Value,
-}
-
-impl Row {
-    fn says_the_same(&self, other: &Self) -> bool {
-        self.format == other.format
-            && self.note == other.note
-            && self.schema == other.schema
-            && self.rules == other.rules
-    }
-
-    fn write(
-        &self,
-        transaction: &Transaction<'_>,
-        name: &Name,
-        version: i64,
-        now: &str,
-    ) -> Result<(), KnowledgeError> {
-        let text = |value: &Value| value.to_string();
-        let shape = json!(self.shape);
-        transaction.execute(
-            "INSERT INTO known VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                name.0,
-                version,
-                now,
-                self.format.as_str(),
-                self.note,
-                text(&shape),
-                text(&self.schema),
-                text(&self.rules)
-            ],
-        )?;
-        transaction.execute(
-            "DELETE FROM known WHERE name = ?1 AND version <= ?2",
-            params![name.0, version - VERSIONS],
-        )?;
-        transaction.execute("DELETE FROM words WHERE name = ?1", [&name.0])?;
-        let mut keys = Vec::new();
-        collect_keys(&self.schema, &mut keys);
-        transaction.execute(
-            "INSERT INTO words (name, note, keys) VALUES (?1, ?2, ?3)",
-            params![name.0, self.note, keys.join(" ")],
-        )?;
-        Ok(())
-    }
-}
-
-fn latest(connection: &Connection, name: &Name) -> Result<Option<Row>, KnowledgeError> {
-    stored(connection, name, None)
-}
-
-fn stored(
-    connection: &Connection,
-    name: &Name,
-    version: Option<i64>,
-) -> Result<Option<Row>, KnowledgeError> {
-    type Texts = (i64, String, String, String, String, String, String);
-    let found: Option<Texts> = connection
-        .query_row(
-            "SELECT version, learned, format, note, shape, schema, rules FROM known
-             WHERE name = ?1 AND (?2 IS NULL OR version = ?2) ORDER BY version DESC LIMIT 1",
-            params![name.0, version],
-            |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                    row.get(6)?,
-                ))
-            },
-        )
-        .optional()?;
-    let Some((version, learned, format, note, shape, schema, rules)) = found else {
-        return Ok(None);
-    };
-    let damaged = |error: serde_json::Error| KnowledgeError::Damaged {
-        name: name.to_string(),
-        reason: error.to_string(),
-    };
-    Ok(Some(Row {
-        version,
-        learned,
-        note,
-        format: serde_json::from_value(json!(format)).map_err(damaged)?,
-        shape: serde_json::from_str(&shape).map_err(damaged)?,
-        schema: serde_json::from_str(&schema).map_err(damaged)?,
-        rules: serde_json::from_str(&rules).map_err(damaged)?,
-    }))
-}
-
-/// Whether a lesson is within the bounds, and makes sense.
-fn fits(lesson: &Lesson) -> Result<(), KnowledgeError> {
-    let invalid = |text: String| Err(KnowledgeError::Invalid(text));
-    if lesson.examples.is_empty() || lesson.examples.len() > EXAMPLES as usize {
-        return invalid(format!("there have to be 1 to {EXAMPLES} examples"));
-    }
-    let mut examples = lesson.examples.iter();
-    if let Some(Taught { example, .. }) = examples.find(|Taught { example, shape }| {
-        shape.count == 0
-            || example.source.len() > 4096
-            || example.sha256.len() != 64
-            || !example.sha256.bytes().all(|byte| byte.is_ascii_hexdigit())
-            || i64::try_from(example.bytes).is_err()
-    }) {
-        return invalid(format!(
-            "the example {:?} is not described as one",
-            example.source
-        ));
-    }
-    if lesson
-        .note
-        .as_ref()
-        .is_some_and(|note| note.len() > LONGEST_NOTE)
-    {
-        return invalid(format!("the note has more than {LONGEST_NOTE} bytes"));
-    }
-    if let Some(rules) = &lesson.rules {
-        let checked = Checker::new(rules).map(drop);
-        checked.map_err(|error: Error| KnowledgeError::Invalid(format!("the rules: {error}")))?;
-    }
-    Ok(())
-}
-
-/// What is known after a lesson.
-fn merged(
-    name: &Name,
-    before: Option<&Row>,
-    lesson: &Lesson,
-    new: &[&Taught],
-) -> Result<Row, KnowledgeError> {
-    let mut shape = before.map(|row| row.shape.clone()).unwrap_or_default();
-    for taught in new {
-        shape.merge(taught.shape.clone());
-    }
-    let note = lesson.note.clone();
-    let rules = lesson.rules.clone();
-    let row = Row {
-        version: 0,
-        learned: String::new(),
-        format: lesson.format,
-        note: note
-            .or_else(|| before.map(|row| row.note.clone()))
-            .unwrap_or_default(),
-        schema: shape.schema(),
-        rules: rules
-            .or_else(|| before.map(|row| row.rules.clone()))
-            .unwrap_or_default(),
-        shape,
-    };
-    for part in [&json!(row.shape), &row.schema, &row.rules] {
-        if part.to_string().len() > LARGEST {
-            return Err(KnowledgeError::Invalid(format!(
-                "what `{name}` looks like takes more than {LARGEST} bytes to say"
-            )));
-        }
-    }
-    Ok(row)
-}
-
-fn unseen<'l>(
-    transaction: &Transaction<'_>,
-    name: &Name,
-    examples: &'l [Taught],
-) -> Result<Vec<&'l Taught>, KnowledgeError> {
-    let mut statement =
-        transaction.prepare("SELECT 1 FROM example WHERE name = ?1 AND sha256 = ?2")?;
-    let mut new: Vec<&Taught> = Vec::new();
-    for taught in examples {
-        let sha256 = &taught.example.sha256;
-        let known = statement.exists(params![name.0, sha256])?;
-        if !known && !new.iter().any(|other| other.example.sha256 == *sha256) {
-            new.push(taught);
-        }
-    }
-    Ok(new)
-}
-
-fn write_examples(
-    transaction: &Transaction<'_>,
-    name: &Name,
-    version: i64,
-    examples: &[&Taught],
-) -> Result<(), KnowledgeError> {
-    for Taught { example, .. } in examples {
-        let bytes = i64::try_from(example.bytes).unwrap_or(i64::MAX);
-        transaction.execute(
-            "INSERT INTO example VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![name.0, example.sha256, bytes, example.source, version],
-        )?;
-    }
-    transaction.execute(
-        "DELETE FROM example WHERE name = ?1 AND sha256 NOT IN
-         (SELECT sha256 FROM example WHERE name = ?1 ORDER BY place DESC, sha256 LIMIT ?2)",
-        params![name.0, EXAMPLES],
-    )?;
-    Ok(())
-}
-
-/// The names of properties, for the search.
-fn collect_keys<'s>(schema: &'s Value, keys: &mut Vec<&'s str>) {
-    const MOST: usize = 2000;
-    match schema {
-        Value::Object(map) => {
-            if let Some(Value::Object(properties)) = map.get("properties") {
-                keys.extend(
-                    properties
-                        .keys()
-                        .map(String::as_str)
-                        .take(MOST - keys.len().min(MOST)),
-                );
-            }
-            map.values().for_each(|value| collect_keys(value, keys));
-        }
-        Value::Array(values) => values.iter().for_each(|value| collect_keys(value, keys)),
-        _ => {}
     }
 }
