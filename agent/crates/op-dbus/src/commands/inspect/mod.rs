@@ -65,7 +65,10 @@ pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Inspect) -> Result<
 
 fn failed(error: inspector::Error) -> Failure {
     match error {
-        inspector::Error::Schema(_) => Failure::Usage(error.to_string()),
+        inspector::Error::Schema(_)
+        | inspector::Error::Syntax {
+            format: "source", ..
+        } => Failure::Usage(error.to_string()),
         other => Failure::Failed(other.into()),
     }
 }
