@@ -46,13 +46,13 @@ fn what_is_learned_grows_and_what_is_known_is_not_learned_again() {
     let second = json!({ "name": "b" });
     assert_eq!(
         knowledge
-            .learn(&app, &lesson(&[first.clone()]), NOW)
+            .learn(&app, &lesson(std::slice::from_ref(&first)), NOW)
             .unwrap(),
         (1, true)
     );
     assert_eq!(
         knowledge
-            .learn(&app, &lesson(&[first.clone()]), NOW)
+            .learn(&app, &lesson(std::slice::from_ref(&first)), NOW)
             .unwrap(),
         (1, false)
     );
