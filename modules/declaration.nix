@@ -52,7 +52,7 @@ let
       };
       operator.users = cfg.roles.operator;
       admin.users = cfg.roles.admin;
-      inherit (cfg.access) files commands;
+      inherit (cfg.access) files inspect commands;
     };
   }
   // optionalAttrs (cfg.daemon.enable && cfg.mcp.enable) {

@@ -31,6 +31,7 @@ in
 
     access = {
       files = schema.options "Files";
+      inspect = schema.options "Inspect";
       inherit (schema.options "Access") commands;
     };
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::define::{record, words};
 use crate::names::{AccountName, CommandName};
+use crate::url_prefix::UrlPrefix;
 use crate::values::{AbsolutePath, Argument};
 
 words! {
@@ -39,6 +40,8 @@ record! {
         admin: Who = Who::default(),
         /// Files and directories that tools reach.
         files: Files = Files::default(),
+        /// What the inspector fetches.
+        inspect: Inspect = Inspect::default(),
         /// Commands that `command_run` may run, each a program's absolute path and its arguments. There is
         /// no shell, and the caller adds nothing.
         commands: BTreeMap<CommandName, Vec<String>>
@@ -63,5 +66,15 @@ record! {
         read: Vec<PathBuf> as Vec<AbsolutePath> = vec![PathBuf::from("/etc"), PathBuf::from("/var/log")],
         /// Where files are written.
         write: Vec<PathBuf> as Vec<AbsolutePath> = Vec::new(),
+    }
+}
+
+record! {
+    /// What the inspector fetches.
+    pub struct Inspect: Default {
+        /// URLs that may be fetched, http or https. One whose path ends with `/` stands for all below it. A host
+        /// name that leads to an address of this host or of a private network is refused; to fetch from
+        /// there, write the address itself.
+        urls: Vec<UrlPrefix> = Vec::new(),
     }
 }

@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Tool(Tool),
     /// Serve any D-Bus service by MCP on standard input and output, as dbus-mcp-bridge does
     Bridge(crate::commands::bridge::Bridge),
+    /// Say what data is and looks like, whether it fits, and keep what was learned of it
+    Inspect(Inspect),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
     /// Serve the tools to AI clients: MCP on standard input and output
@@ -142,6 +144,48 @@ pub(crate) struct Apply {
     /// undone. While the machine starts there is no window
     #[arg(long)]
     pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["source", "search", "show", "forget"]))]
+pub(crate) struct Inspect {
+    /// A file, `-`, https://…, dbus:NAME:/path[:interface], lxc:NAME or oci:PATH
+    pub(crate) source: Option<String>,
+    /// More examples of the same
+    #[arg(long, value_name = "SOURCE", num_args = 1.., requires = "source")]
+    pub(crate) examples: Vec<String>,
+    /// Print a JSON Schema that all examples fit
+    #[arg(long, requires = "source", conflicts_with_all = ["validate", "learn"])]
+    pub(crate) schema: bool,
+    /// Check it against what was learned under a name, or a JSON Schema in a file; exit with 1 if it does not fit
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        requires = "source",
+        conflicts_with = "learn"
+    )]
+    pub(crate) validate: Option<String>,
+    /// Keep what it looks like under this name
+    #[arg(long, value_name = "NAME", requires = "source")]
+    pub(crate) learn: Option<String>,
+    /// What it is about, kept with the name
+    #[arg(long, value_name = "TEXT", requires = "learn")]
+    pub(crate) note: Option<String>,
+    /// A JSON Schema that values have to fit besides, kept with the name
+    #[arg(long, value_name = "FILE", requires = "learn")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Search what was learned; an empty text lists all of it
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) search: Option<String>,
+    /// Show what is known under a name: schema, rules, template, examples
+    #[arg(long, value_name = "NAME")]
+    pub(crate) show: Option<String>,
+    /// With --show, print a value to begin with instead
+    #[arg(long, requires = "show")]
+    pub(crate) template: bool,
+    /// Forget a name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) forget: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

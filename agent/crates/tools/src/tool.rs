@@ -82,6 +82,8 @@ pub enum Domain {
     Host,
     /// What is on the machine, as far as it can be seen from the outside.
     Introspection,
+    /// Data of any form, and what was learned of it.
+    Inspection,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

@@ -6,6 +6,7 @@ mod container;
 mod doctor;
 mod document;
 mod introspect;
+mod inspect;
 mod look;
 mod mcp;
 mod record;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),
+        Command::Inspect(options) => inspect::run(cli, screen, options),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Mcp(options) => mcp::run(cli, options),
         Command::Web(options) => web::run(cli, screen, options),

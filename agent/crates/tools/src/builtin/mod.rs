@@ -5,6 +5,7 @@ mod container;
 mod file;
 mod host;
 mod introspect;
+mod inspect;
 mod journal;
 mod ledger;
 mod network;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Tool> {
         command::tools(),
         host::tools(),
         introspect::tools(),
+        inspect::tools(),
         journal::tools(),
         package::tools(),
         systemd::tools(),

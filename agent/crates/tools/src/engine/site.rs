@@ -73,6 +73,11 @@ impl Paths {
         self.base.join("@state/last-apply.json")
     }
 
+    /// What the inspector learned.
+    pub fn knowledge(&self) -> PathBuf {
+        self.base.join("@state/knowledge.db")
+    }
+
     /// What clients keep in the NonNet database.
     pub fn records(&self) -> PathBuf {
         self.base.join("@state/records.json")

@@ -3,10 +3,10 @@
 mod base64;
 mod glob;
 mod list;
-mod reach;
+pub(in crate::builtin) mod reach;
 mod read;
 mod search;
-mod secret;
+pub(in crate::builtin) mod secret;
 mod write;
 
 use crate::tool::Tool;

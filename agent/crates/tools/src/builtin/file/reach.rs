@@ -25,7 +25,7 @@ const LONGEST: usize = 4096;
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
 /// The roots that count for a call.
-pub(super) struct Reach {
+pub(in crate::builtin) struct Reach {
     roots: Vec<PathBuf>,
     /// Their key in the declaration.
     key: &'static str,
@@ -35,15 +35,15 @@ pub(super) struct Reach {
 
 /// A file or directory that may be read, and is open.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) fd: OwnedFd,
+pub(in crate::builtin) struct Opened {
+    pub(in crate::builtin) fd: OwnedFd,
     pub(super) stat: Stat,
     /// Its path without symbolic links.
     pub(super) real: PathBuf,
 }
 
 impl Opened {
-    pub(super) fn is_directory(&self) -> bool {
+    pub(in crate::builtin) fn is_directory(&self) -> bool {
         FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory
     }
 }
@@ -57,7 +57,7 @@ pub(super) struct Place {
 
 impl Reach {
     /// What is read for this caller.
-    pub(super) fn reading(call: &Call<'_>) -> Self {
+    pub(in crate::builtin) fn reading(call: &Call<'_>) -> Self {
         Self {
             roots: call.site.access().files.read,
             key: "access.files.read",
@@ -80,7 +80,7 @@ impl Reach {
     }
 
     /// Opens a regular file or a directory for reading.
-    pub(super) fn open(&self, path: &Path) -> Result<Opened, ToolError> {
+    pub(in crate::builtin) fn open(&self, path: &Path) -> Result<Opened, ToolError> {
         let (root, rest) = self.root_of(path)?;
         secret::refuse(path)?;
         let root_fd = open_root(&root)?;

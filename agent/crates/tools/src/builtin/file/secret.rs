@@ -60,7 +60,7 @@ pub(super) fn looks_secret(path: &Path) -> bool {
 }
 
 /// Why such a file is not read.
-pub(super) fn refused(path: &Path) -> ToolError {
+pub(in crate::builtin) fn refused(path: &Path) -> ToolError {
     ToolError::Refused(format!(
         "{} holds secrets, or looks so: no tool reads or writes it, for anybody. Look at it on the host",
         path.display()
@@ -68,7 +68,7 @@ pub(super) fn refused(path: &Path) -> ToolError {
 }
 
 /// Whether bytes have the first line of a private key (RFC 7468).
-pub(super) fn has_private_key(bytes: &[u8]) -> bool {
+pub(in crate::builtin) fn has_private_key(bytes: &[u8]) -> bool {
     let begin = b"-----BEGIN ";
     let key = b"PRIVATE KEY";
     let begins = bytes

@@ -1,0 +1,132 @@
+//! The command `inspect`, as people use it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod rig;
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use rig::{Rig, op_dbus};
+use serde_json::json;
+
+#[test]
+fn files_need_neither_daemon_nor_declaration() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let one = write(
+        "one.json",
+        r#"{ "name": "a", "port": 80, "token": "hunter2" }"#,
+    );
+    let two = write("two.toml", "name = \"b\"\nport = 70000\n");
+    let told = op_dbus(&["inspect", &one]).expect(0);
+    assert!(told.out.contains("json, 47 bytes"), "{told:?}");
+    assert!(
+        told.out.contains("“a”") && !told.out.contains("hunter2"),
+        "{told:?}"
+    );
+    let schema = op_dbus(&["inspect", &one, "--examples", &two, "--schema"])
+        .expect(0)
+        .json();
+    assert_eq!(schema["required"], json!(["name", "port"]));
+
+    let limit = write(
+        "limit.json",
+        r#"{ "properties": { "port": { "maximum": 65535 } } }"#,
+    );
+    op_dbus(&["inspect", &one, "--validate", &limit]).expect(0);
+    let unfit = op_dbus(&["inspect", &two, "--validate", &limit]).expect(1);
+    assert!(unfit.out.contains("/port"), "{unfit:?}");
+    let unfit = op_dbus(&["--json", "inspect", &two, "--validate", &limit])
+        .expect(1)
+        .json();
+    assert_eq!(unfit["sources"][0]["faults"][0]["place"], "/port");
+
+    let program = op_dbus(&["--json", "inspect", "/bin/sh"]).expect(0).json();
+    assert_eq!(program["format"], "elf");
+    for (arguments, status) in [
+        (vec!["inspect", "/nonexistent"], 1),
+        (vec!["inspect", "dbus:x"], 2),
+        (vec!["inspect", &one, "lxc:web"], 2),
+        (vec!["inspect", &one, "--examples", "lxc:web"], 2),
+        (vec!["inspect"], 2),
+    ] {
+        op_dbus(&arguments).expect(status);
+    }
+}
+
+#[test]
+fn standard_input_is_a_source() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_op-dbus"));
+    command.args(["--json", "inspect", "-"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"a: 1\nb: [2]\n")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["format"], "yaml");
+}
+
+#[test]
+fn what_is_learned_serves_later() {
+    let Some(rig) = Rig::storage(512) else {
+        return;
+    };
+    rig.declare("");
+    rig.apply();
+    let one = rig.machine.dir().join("one.json");
+    let two = rig.machine.dir().join("two.json");
+    fs::write(&one, r#"{ "name": "a" }"#).unwrap();
+    fs::write(&two, r#"{ "title": "b" }"#).unwrap();
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let learned = rig
+        .json(&["inspect", one, "--learn", "app", "--note", "A thing"])
+        .expect(0)
+        .json();
+    assert_eq!(learned["version"], 1);
+    rig.run(&["inspect", one, "--validate", "app"]).expect(0);
+    rig.run(&["inspect", two, "--validate", "app"]).expect(1);
+    let found = rig.run(&["inspect", "--search", "thing"]).expect(0);
+    assert!(found.out.contains("app"), "{found:?}");
+    let template = rig
+        .run(&["inspect", "--show", "app", "--template"])
+        .expect(0)
+        .json();
+    assert_eq!(template, json!({ "name": "a" }));
+    rig.run(&["inspect", "--forget", "app"]).expect(3);
+    rig.run(&["--yes", "inspect", "--forget", "app"]).expect(0);
+    rig.run(&["inspect", "--show", "app"]).expect(2);
+    let operations: Vec<_> = rig
+        .ledger(&[])
+        .iter()
+        .map(|entry| entry["operation"].clone())
+        .collect();
+    assert!(
+        operations.contains(&json!("inspect_learn"))
+            && operations.contains(&json!("inspect_forget"))
+    );
+
+    let Some(_bus) = rig.machine.system_bus() else {
+        return;
+    };
+    let told = rig
+        .json(&["inspect", "dbus:org.freedesktop.DBus:/org/freedesktop/DBus"])
+        .expect(0)
+        .json();
+    assert_eq!(told["format"], "dbus-object");
+    let keys = &told["description"]["structure"]["keys"]["org.freedesktop.DBus"]["keys"];
+    assert!(keys.get("Features").is_some(), "{told:#}");
+    rig.run(&["inspect", "dbus:org.example.Nobody:/"]).expect(2);
+}
