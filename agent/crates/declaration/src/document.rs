@@ -14,6 +14,7 @@ use crate::define::record;
 use crate::flow::Openflow;
 use crate::form::Form;
 use crate::lxc::{Container, Lxc, Network};
+use crate::mcp::Mcp;
 use crate::names::ContainerName;
 use crate::network::Ovs;
 use crate::packagekit::Packagekit;
@@ -35,6 +36,8 @@ pub struct Declaration {
     pub reconcile: Reconcile,
     /// Who may do what through the doors.
     pub access: Access,
+    /// The Model Context Protocol.
+    pub mcp: Mcp,
     /// What each plugin is to do.
     pub plugins: Plugins,
 }
@@ -66,6 +69,8 @@ record! {
         reconcile: Reconcile = Reconcile::Enforce,
         /// Who may do what through the doors, and what files and commands they reach.
         access: Access = Access::default(),
+        /// Other servers of the Model Context Protocol whose tools this host passes on.
+        mcp: Mcp = Mcp::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -189,6 +194,7 @@ impl Declaration {
             Some(document) => Self {
                 reconcile: document.reconcile,
                 access: document.access,
+                mcp: document.mcp,
                 plugins: document.plugins,
             },
             None => Self::default(),
@@ -250,6 +256,7 @@ impl Serialize for Declaration {
             version: Version,
             reconcile: self.reconcile,
             access: self.access.clone(),
+            mcp: self.mcp.clone(),
             plugins: self.plugins.clone(),
         }
         .serialize(serializer)

@@ -1,6 +1,9 @@
 //! The Model Context Protocol: server, bridge to the message bus, aggregator, client.
 
+pub mod aggregate;
 mod backend;
+pub mod client;
+pub mod upstream;
 
 pub use backend::{
     Answer, Asked, Backend, Completion, Event, Fault, Hint, Output, Request, Speaker, ToolInfo,

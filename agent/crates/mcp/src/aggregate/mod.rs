@@ -1,0 +1,1 @@
+//! Several backends behind one server.

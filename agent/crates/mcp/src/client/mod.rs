@@ -1,0 +1,1 @@
+//! What people need to use MCP servers.
