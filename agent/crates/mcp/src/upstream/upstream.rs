@@ -286,6 +286,23 @@ impl Upstream {
     }
 }
 
+impl Report {
+    /// What there is to say of a server that is left out for its prefix.
+    pub(crate) fn refused(name: &str, reason: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            standing: Standing::Away,
+            protocol: String::new(),
+            tools: 0,
+            filtered: 0,
+            left_out: Vec::new(),
+            left_out_more: 0,
+            starts: 0,
+            error: Some(reason.to_owned()),
+        }
+    }
+}
+
 impl Link {
     fn pause(&mut self, reason: &str) {
         // What has worked until now is tried again at once.
