@@ -42,9 +42,7 @@ pub use define::UnknownWord;
 pub use document::{ContainersFile, Declaration, Format, Plugins, ReadError, Version};
 pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflow};
 pub use lxc::{Container, Lxc, Network};
-pub use mcp::{
-    Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable,
-};
+pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
     PackageVersion, SubvolumeName, TemplateName, UnitName, UpstreamName, VariableName,

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
+use crate::builtin::In;
 use crate::define::{encode_field, record, words};
 use crate::form::{Form, Rejected, Text};
 use crate::names::{AccountName, UpstreamName, VariableName};
-use crate::builtin::In;
 use crate::pattern::ToolPattern;
 use crate::reader::Reader;
 use crate::schema::{Definitions, Kind};
@@ -118,7 +118,10 @@ impl Upstream {
     /// What a tool does, as the operator says: the highest of what fits its name, and `write` where nothing
     /// does. What the server says of its own tools lowers nothing.
     pub fn effect_of(&self, tool: &str) -> UpstreamEffect {
-        let fitting = self.effect.iter().filter(|(pattern, _)| pattern.matches(tool));
+        let fitting = self
+            .effect
+            .iter()
+            .filter(|(pattern, _)| pattern.matches(tool));
         fitting
             .map(|(_, effect)| *effect)
             .max()

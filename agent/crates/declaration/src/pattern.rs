@@ -89,10 +89,22 @@ mod tests {
 
     #[test]
     fn stars_and_question_marks_stand_for_characters() {
-        for (pattern, name) in [("*", ""), ("get_*", "get_"), ("*_file", "read_file"), ("a?c", "abc"), ("*a*b*", "xaybz"), ("**", "x")] {
+        for (pattern, name) in [
+            ("*", ""),
+            ("get_*", "get_"),
+            ("*_file", "read_file"),
+            ("a?c", "abc"),
+            ("*a*b*", "xaybz"),
+            ("**", "x"),
+        ] {
             assert!(fits(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("get_*", "get"), ("a?c", "ac"), ("read", "read_file"), ("*b", "ba")] {
+        for (pattern, name) in [
+            ("get_*", "get"),
+            ("a?c", "ac"),
+            ("read", "read_file"),
+            ("*b", "ba"),
+        ] {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
     }

@@ -34,7 +34,11 @@ fn of_program(program: &Program, path: &DocumentPath, check: &mut Check<'_>) {
         }
         Some(_) => {}
     }
-    if program.user.as_ref().is_some_and(|user| user.as_str() == "root") {
+    if program
+        .user
+        .as_ref()
+        .is_some_and(|user| user.as_str() == "root")
+    {
         let accepted = "an account other than root";
         check.report(path.key("user"), "`root`", accepted, None);
     }
@@ -72,5 +76,6 @@ fn is_loopback(url: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host.parse()
+        .is_ok_and(|address: IpAddr| address.is_loopback())
 }

@@ -176,7 +176,10 @@ struct Errand {
 impl Errand {
     async fn run(self) -> Result<Output, Fault> {
         let begun = Instant::now();
-        let answer = self.upstream.call(&self.name, self.arguments, &self.cancel).await;
+        let answer = self
+            .upstream
+            .call(&self.name, self.arguments, &self.cancel)
+            .await;
         if let Some(ticket) = self.ticket {
             let ended = answer.as_ref().map(|_| ()).map_err(ToString::to_string);
             let (name, arguments) = ticket.outcome(ended, begun);
@@ -201,7 +204,15 @@ impl Errand {
             }
         }
         answer
-            .map(|Answered { structured, content }| Output { structured, content })
+            .map(
+                |Answered {
+                     structured,
+                     content,
+                 }| Output {
+                    structured,
+                    content,
+                },
+            )
             .map_err(|error| error.fault(self.upstream.name()))
     }
 }
@@ -241,7 +252,9 @@ mod tests {
     #[test]
     fn the_digest_is_of_what_is_no_secret() {
         let one = digest(&map(json!({ "b": [{ "password": "x" }], "a": 1 })));
-        let other = digest(&map(json!({ "a": 1, "b": [{ "password": "y" }], "apiToken": 2 })));
+        let other = digest(&map(
+            json!({ "a": 1, "b": [{ "password": "y" }], "apiToken": 2 }),
+        ));
         assert_eq!(one, other);
         assert_ne!(one, digest(&map(json!({ "a": 2, "b": [{}] }))));
     }

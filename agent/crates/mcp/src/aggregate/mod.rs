@@ -21,9 +21,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::backend::{
-    Answer, Backend, Completion, Fault, Output, Request, Speaker, ToolInfo,
-};
+use crate::backend::{Answer, Backend, Completion, Fault, Output, Request, Speaker, ToolInfo};
 use crate::upstream::{Report, Upstream};
 
 /// The host and its upstream servers.
@@ -42,7 +40,10 @@ struct Joined {
 }
 
 /// The prefixes that begin names of other tools, each with what is wrong.
-pub fn collisions<'a>(mcp: &Mcp, reserved: impl IntoIterator<Item = &'a str>) -> Vec<(String, String)> {
+pub fn collisions<'a>(
+    mcp: &Mcp,
+    reserved: impl IntoIterator<Item = &'a str>,
+) -> Vec<(String, String)> {
     let words: BTreeMap<&str, &str> = reserved
         .into_iter()
         .map(|name| (name.split('_').next().unwrap_or(name), name))
@@ -123,7 +124,10 @@ impl Aggregate {
             tools.push(status::tool());
         }
         for upstream in joined.upstreams.values() {
-            let offered = upstream.offer().into_iter().flat_map(|offer| offer.tools.values());
+            let offered = upstream
+                .offer()
+                .into_iter()
+                .flat_map(|offer| offer.tools.values());
             let role = upstream.declared().role;
             tools.extend(
                 offered
@@ -137,7 +141,10 @@ impl Aggregate {
     async fn status(&self, speaker: &Speaker) -> Result<Output, Fault> {
         let host = self.host.tools(speaker).await?;
         if !host.iter().any(|tool| tool.name == gate::READ) {
-            return Err(Fault::Refused(format!("{} takes the role viewer", status::NAME)));
+            return Err(Fault::Refused(format!(
+                "{} takes the role viewer",
+                status::NAME
+            )));
         }
         let joined = self.joined();
         joined.ready().await;
@@ -189,7 +196,10 @@ impl Joined {
     }
 
     fn reports(&self) -> Vec<Report> {
-        let refused = self.refused.iter().map(|(name, reason)| Report::refused(name, reason));
+        let refused = self
+            .refused
+            .iter()
+            .map(|(name, reason)| Report::refused(name, reason));
         let running = self.upstreams.values().map(|upstream| upstream.report());
         refused.chain(running).collect()
     }

@@ -57,12 +57,14 @@ impl Account {
             declared => declared,
         };
         let Some(wanted) = account else {
-            return Ok(Self::find(passwd, |_, uid| uid == own).unwrap_or_else(|| Self {
-                name: own.to_string(),
-                uid: own,
-                gid: rustix::process::getegid().as_raw(),
-                home: "/".to_owned(),
-            }));
+            return Ok(
+                Self::find(passwd, |_, uid| uid == own).unwrap_or_else(|| Self {
+                    name: own.to_string(),
+                    uid: own,
+                    gid: rustix::process::getegid().as_raw(),
+                    home: "/".to_owned(),
+                }),
+            );
         };
         let found = Self::find(passwd, |name, _| name == wanted)
             .ok_or_else(|| format!("there is no account `{wanted}` in /etc/passwd"))?;
@@ -131,7 +133,9 @@ pub(super) async fn start(program: &Program) -> Result<Started, UpstreamError> {
         // With a uid, the standard library clears the supplementary groups too.
         command.gid(account.gid).uid(account.uid);
     }
-    let child = spawn(command).await.map_err(|error| failed(error.to_string()))?;
+    let child = spawn(command)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
     let group = child
         .id()
         .and_then(|id| i32::try_from(id).ok())
@@ -185,7 +189,9 @@ pub(super) fn secret(path: &Path) -> Result<String, UpstreamError> {
         return Err(unreadable("it is empty, or larger than 64 KiB".to_owned()));
     }
     if text.chars().any(char::is_control) {
-        return Err(unreadable("it has a control character, or several lines".to_owned()));
+        return Err(unreadable(
+            "it has a control character, or several lines".to_owned(),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -220,6 +226,10 @@ mod tests {
         assert_eq!(of(None, 33).unwrap(), 33);
         assert_eq!(of(None, 4242).unwrap(), 4242);
         assert_eq!(of(Some("www-data"), 33).unwrap(), 33);
-        assert!(of(Some("www-data"), 4242).unwrap_err().contains("only root"));
+        assert!(
+            of(Some("www-data"), 4242)
+                .unwrap_err()
+                .contains("only root")
+        );
     }
 }

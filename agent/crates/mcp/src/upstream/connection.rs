@@ -109,7 +109,9 @@ impl Connection {
     /// The era that it speaks, such as `2026-07-28`.
     pub fn protocol(&self) -> String {
         let known = self.session.peer().peer_info();
-        known.map_or_else(String::new, |known| clean(known.protocol_version.as_str(), 32))
+        known.map_or_else(String::new, |known| {
+            clean(known.protocol_version.as_str(), 32)
+        })
     }
 
     /// Whether it is of no more use.
@@ -235,7 +237,8 @@ fn answered(result: CallToolResult) -> Result<Answered, UpstreamError> {
         let texts: Vec<_> = texts.collect();
         return Err(UpstreamError::Said(clean(&texts.join("\n"), bounds::ERROR)));
     }
-    let size = serde_json::to_string(&(&content, &result.structured_content)).map_or(0, |it| it.len());
+    let size =
+        serde_json::to_string(&(&content, &result.structured_content)).map_or(0, |it| it.len());
     if size > bounds::MESSAGE {
         return Err(UpstreamError::Lied(format!(
             "it has {size} bytes, more than {}",
@@ -270,7 +273,10 @@ impl AsyncRead for Lines {
             None => self.length += read.len(),
         }
         if self.length > bounds::MESSAGE {
-            let said = format!("it sent a message of more than {} MiB", bounds::MESSAGE >> 20);
+            let said = format!(
+                "it sent a message of more than {} MiB",
+                bounds::MESSAGE >> 20
+            );
             let _ = self.broken.set(said.clone());
             return Poll::Ready(Err(io::Error::other(said)));
         }

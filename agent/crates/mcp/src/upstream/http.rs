@@ -22,8 +22,7 @@ pub(super) async fn transport(
     guard: &Guard,
     limit: Duration,
 ) -> Result<StreamableHttpClientTransport<reqwest::Client>, UpstreamError> {
-    let url = Url::parse(&address.url)
-        .map_err(|_| Unreachable::NoHost(address.url.clone()))?;
+    let url = Url::parse(&address.url).map_err(|_| Unreachable::NoHost(address.url.clone()))?;
     let addresses = guard.resolve(&url).await?;
     // Only the first one of a process is taken; it is this one everywhere.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -20,10 +20,7 @@ pub(super) fn check(schema: &Map<String, Value>) -> Result<Checked, String> {
     let mut schema = Value::Object(schema.clone());
     let size = schema.to_string().len();
     if size > bounds::SCHEMA {
-        return Err(format!(
-            "it has {size} bytes, more than {}",
-            bounds::SCHEMA
-        ));
+        return Err(format!("it has {size} bytes, more than {}", bounds::SCHEMA));
     }
     let mut left = bounds::SCHEMA_VALUES;
     measure(&schema, &schema, 0, &mut left)?;
@@ -154,11 +151,17 @@ mod tests {
     fn schemas_that_would_hold_us_up_are_refused() {
         let cases = [
             (json!({ "$ref": "#" }), "refers to itself"),
-            (json!({ "properties": { "a": { "$ref": "#" } } }), "refers to itself"),
+            (
+                json!({ "properties": { "a": { "$ref": "#" } } }),
+                "refers to itself",
+            ),
             (json!({ "$ref": "https://example.net/schema" }), "not in it"),
             (json!({ "$ref": "file:///etc/passwd" }), "not in it"),
             (json!({ "$dynamicRef": "#x" }), "$dynamicRef"),
-            (json!({ "properties": { "a": { "$id": "http://x/", "$ref": "#" } } }), "$id"),
+            (
+                json!({ "properties": { "a": { "$id": "http://x/", "$ref": "#" } } }),
+                "$id",
+            ),
             (json!({ "type": "objekt" }), "objekt"),
             (json!({ "pattern": "(?=a)b(" }), "(?=a)b("),
             (json!({ "description": "x".repeat(70_000) }), "bytes"),

@@ -17,7 +17,10 @@ pub(super) struct LastLine(Arc<Mutex<String>>);
 impl LastLine {
     /// The line, empty if there was none.
     pub(super) fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reads to the end, so that the program never waits for its log to be read.

@@ -61,7 +61,10 @@ fn skip_escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 
 /// Skips the parameters of a control sequence and the character that ends it.
 fn skip_until_final(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    while rest.next_if(|it| matches!(it, '\u{20}'..='\u{3f}')).is_some() {}
+    while rest
+        .next_if(|it| matches!(it, '\u{20}'..='\u{3f}'))
+        .is_some()
+    {}
     rest.next_if(|it| matches!(it, '\u{40}'..='\u{7e}'));
 }
 

@@ -165,7 +165,8 @@ impl Upstream {
             link.failures = 0;
         }
         if offered.has_output() {
-            self.check(name.to_owned(), answer.structured.clone()).await?;
+            self.check(name.to_owned(), answer.structured.clone())
+                .await?;
         }
         Ok(answer)
     }
@@ -179,7 +180,11 @@ impl Upstream {
     /// What there is to say of it.
     pub fn report(&self) -> Report {
         const SHOWN: usize = 20;
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let notes = self
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let offer = self.offer.get();
         let left_out = offer.map_or(&[][..], |offer| &offer.left_out);
         Report {
@@ -210,7 +215,9 @@ impl Upstream {
         answer: Option<Value>,
     ) -> Result<(), UpstreamError> {
         let Some(answer) = answer else {
-            return Err(UpstreamError::Lied("there is no structured answer".to_owned()));
+            return Err(UpstreamError::Lied(
+                "there is no structured answer".to_owned(),
+            ));
         };
         let place = Arc::clone(&self.checking).acquire_owned().await;
         let this = Arc::clone(self);
@@ -272,11 +279,17 @@ impl Upstream {
     }
 
     fn count_start(&self) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).starts += 1;
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .starts += 1;
     }
 
     fn note_protocol(&self, protocol: String) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).protocol = protocol;
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .protocol = protocol;
     }
 
     fn note(&self, error: &UpstreamError) {
