@@ -101,6 +101,22 @@ impl Upstream {
         }
     }
 
+    /// A server that a person named at the command line: it may be anywhere.
+    pub fn named(name: &str, declared: Declared) -> Self {
+        Self {
+            guard: Guard::Open,
+            ..Self::new(name, declared)
+        }
+    }
+
+    /// Ends the connection, and waits a moment for a program to end by itself.
+    pub async fn close(&self) {
+        let connection = self.link.lock().await.connection.take();
+        if let Some(connection) = connection.and_then(Arc::into_inner) {
+            connection.close().await;
+        }
+    }
+
     /// Its prefix.
     pub fn name(&self) -> &str {
         &self.name
