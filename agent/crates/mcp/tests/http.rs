@@ -66,12 +66,17 @@ async fn real() -> (SocketAddr, Heard) {
     );
     let heard = Heard::default();
     let note = Arc::clone(&heard);
-    let router = axum::Router::new()
-        .nest_service("/mcp", service)
-        .layer(axum::middleware::from_fn(move |request: axum::extract::Request, next: axum::middleware::Next| {
-            note.lock().unwrap().push(format!("{:?}", request.headers()));
-            next.run(request)
-        }));
+    let router =
+        axum::Router::new()
+            .nest_service("/mcp", service)
+            .layer(axum::middleware::from_fn(
+                move |request: axum::extract::Request, next: axum::middleware::Next| {
+                    note.lock()
+                        .unwrap()
+                        .push(format!("{:?}", request.headers()));
+                    next.run(request)
+                },
+            ));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -122,13 +127,18 @@ fn is_whole(request: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
     body.len() >= length.unwrap_or(0usize)
 }
 
 fn http(address: SocketAddr, more: Value) -> Value {
     let mut upstream = json!({ "url": format!("http://{address}/mcp"), "timeout": 5 });
-    upstream.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    upstream
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     upstream
 }
 
@@ -138,16 +148,25 @@ async fn a_server_of_the_stateless_era_serves_with_its_own_token_only() {
     let dir = directory();
     let token = dir.path().join("token");
     std::fs::write(&token, "the-servers-own\n").unwrap();
-    let joined = join(dir, json!({ "sums": http(address, json!({ "token_file": token })) }));
+    let joined = join(
+        dir,
+        json!({ "sums": http(address, json!({ "token_file": token })) }),
+    );
     assert_eq!(joined.names("operator").await, ["sums_add"]);
-    let added = joined.call("operator", "sums_add", json!({ "a": 2, "b": 3 })).await.unwrap();
+    let added = joined
+        .call("operator", "sums_add", json!({ "a": 2, "b": 3 }))
+        .await
+        .unwrap();
     assert_eq!(added.structured, Some(json!({ "sum": 5 })));
     let report = joined.report("sums");
     assert_eq!(report["protocol"], "2026-07-28", "{report}");
     let heard = heard.lock().unwrap();
     assert!(!heard.is_empty());
     for headers in heard.iter() {
-        assert!(headers.contains("Bearer the-servers-own") || headers.contains("Sensitive"), "{headers}");
+        assert!(
+            headers.contains("Bearer the-servers-own") || headers.contains("Sensitive"),
+            "{headers}"
+        );
         // The caller's token is its role here.
         assert!(!headers.contains("operator"), "{headers}");
     }
@@ -156,21 +175,39 @@ async fn a_server_of_the_stateless_era_serves_with_its_own_token_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_followed_nowhere() {
     let (secret, seen) = raw(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
-    let targets = [format!("http://{secret}/latest/meta-data"), "http://169.254.169.254/latest/meta-data".to_owned()];
+    let targets = [
+        format!("http://{secret}/latest/meta-data"),
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+    ];
     for target in targets {
         let (address, heard) = raw(move |_| {
-            format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n").into_bytes()
+            format!(
+                "HTTP/1.1 307 Temporary Redirect\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n"
+            )
+            .into_bytes()
         })
         .await;
         let dir = directory();
         let good = stdio(dir.path(), "good");
-        let joined = join(dir, json!({ "good": good, "bad": http(address, json!({})) }));
-        assert!(joined.names("admin").await.iter().all(|name| name.starts_with("good_")));
+        let joined = join(
+            dir,
+            json!({ "good": good, "bad": http(address, json!({})) }),
+        );
+        assert!(
+            joined
+                .names("admin")
+                .await
+                .iter()
+                .all(|name| name.starts_with("good_"))
+        );
         assert_eq!(joined.report("bad")["standing"], "away");
         assert!(!heard.lock().unwrap().is_empty());
         joined.good_one_serves().await;
     }
-    assert!(seen.lock().unwrap().is_empty(), "nothing was sent to where it pointed");
+    assert!(
+        seen.lock().unwrap().is_empty(),
+        "nothing was sent to where it pointed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +219,10 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
     let joined = join(directory(), json!({ "shut": shut }));
     assert!(joined.names("admin").await.is_empty());
     let report = joined.report("shut");
-    assert!(report["error"].as_str().unwrap().contains("loopback"), "{report}");
+    assert!(
+        report["error"].as_str().unwrap().contains("loopback"),
+        "{report}"
+    );
     assert!(heard.lock().unwrap().is_empty());
     let joined = join(directory(), json!({ "open": open }));
     assert_eq!(joined.names("admin").await, ["open_add"]);
@@ -191,7 +231,8 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_and_drips_are_bounded_and_others_serve() {
     let (flood, _) = raw(|_| {
-        let mut answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ".to_vec();
+        let mut answer =
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ".to_vec();
         answer.resize(100 << 20, b'x');
         answer
     })
@@ -203,8 +244,14 @@ async fn floods_and_drips_are_bounded_and_others_serve() {
     })
     .await;
     // A head without an end, and a body that never comes.
-    let (drip, _) = raw(|_| b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{".to_vec()).await;
-    let (html, _) = raw(|_| b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi".to_vec()).await;
+    let (drip, _) = raw(|_| {
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{".to_vec()
+    })
+    .await;
+    let (html, _) = raw(|_| {
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi".to_vec()
+    })
+    .await;
     let dir = directory();
     let upstreams = json!({
         "good": stdio(dir.path(), "good"),
@@ -216,7 +263,10 @@ async fn floods_and_drips_are_bounded_and_others_serve() {
     let joined = join(dir, upstreams);
     joined.good_one_serves().await;
     let names = joined.names("admin").await;
-    assert!(names.iter().all(|name| name.starts_with("good_")), "{names:?}");
+    assert!(
+        names.iter().all(|name| name.starts_with("good_")),
+        "{names:?}"
+    );
     for name in ["flood", "json", "drip", "html"] {
         let report = joined.report(name);
         assert_eq!(report["standing"], "away", "{report}");
@@ -228,15 +278,31 @@ async fn a_server_that_stops_listening_is_away_and_the_list_stays() {
     let (address, _) = raw(legacy).await;
     let dir = directory();
     let good = stdio(dir.path(), "good");
-    let joined = join(dir, json!({ "good": good, "bad": http(address, json!({ "timeout": 2 })) }));
-    assert!(joined.names("operator").await.contains(&"bad_add".to_owned()));
+    let joined = join(
+        dir,
+        json!({ "good": good, "bad": http(address, json!({ "timeout": 2 })) }),
+    );
+    assert!(
+        joined
+            .names("operator")
+            .await
+            .contains(&"bad_add".to_owned())
+    );
     let called = tokio::time::timeout(
         Duration::from_secs(10),
         joined.call("operator", "bad_add", json!({})),
     );
     let called = called.await.unwrap();
-    assert!(matches!(called, Err(Fault::Failed { .. } | Fault::Unavailable(_))), "{called:?}");
-    assert!(joined.names("operator").await.contains(&"bad_add".to_owned()));
+    assert!(
+        matches!(called, Err(Fault::Failed { .. } | Fault::Unavailable(_))),
+        "{called:?}"
+    );
+    assert!(
+        joined
+            .names("operator")
+            .await
+            .contains(&"bad_add".to_owned())
+    );
     joined.good_one_serves().await;
 }
 
@@ -257,7 +323,10 @@ fn legacy(request: &str) -> Vec<u8> {
         _ => json!({ "error": { "code": -32601, "message": "no such method" } }),
     };
     let mut answer = json!({ "jsonrpc": "2.0", "id": message["id"] });
-    answer.as_object_mut().unwrap().extend(result.as_object().unwrap().clone());
+    answer
+        .as_object_mut()
+        .unwrap()
+        .extend(result.as_object().unwrap().clone());
     let text = answer.to_string();
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
     format!("{head}content-length: {}\r\n\r\n{text}", text.len()).into_bytes()

@@ -47,7 +47,9 @@ impl Client {
                 ".mcp.json in a project, or ~/.claude.json (Claude Code). Claude Desktop takes no URL in its file"
             }
             (Self::Cursor, _) => "~/.cursor/mcp.json, or .cursor/mcp.json in a project",
-            (Self::Vscode, _) => ".vscode/mcp.json in a project, or the command \"MCP: Open User Configuration\"",
+            (Self::Vscode, _) => {
+                ".vscode/mcp.json in a project, or the command \"MCP: Open User Configuration\""
+            }
         }
     }
 
@@ -55,9 +57,13 @@ impl Client {
     pub fn token(self) -> String {
         match self {
             Self::Claude | Self::Cursor => {
-                format!("set the variable {TOKEN} in the environment that the program is started from")
+                format!(
+                    "set the variable {TOKEN} in the environment that the program is started from"
+                )
             }
-            Self::Vscode => "VS Code asks for the token when the server is first used, and keeps it".to_owned(),
+            Self::Vscode => {
+                "VS Code asks for the token when the server is first used, and keeps it".to_owned()
+            }
         }
     }
 }
@@ -106,7 +112,8 @@ fn http(client: Client, url: &str, profile: Option<&str>) -> Value {
         Client::Cursor => format!("${{env:{TOKEN}}}"),
         Client::Vscode => "${input:op-dbus-token}".to_owned(),
     };
-    let mut server = json!({ "url": url, "headers": { "Authorization": format!("Bearer {token}") } });
+    let mut server =
+        json!({ "url": url, "headers": { "Authorization": format!("Bearer {token}") } });
     if client != Client::Cursor {
         server["type"] = json!("http");
     }
@@ -119,22 +126,41 @@ mod tests {
 
     #[test]
     fn each_program_gets_its_own_form() {
-        let stdio = Door::Stdio { program: Path::new("/usr/bin/op-dbus") };
-        let http = Door::Http { url: "http://127.0.0.1:8080/mcp" };
+        let stdio = Door::Stdio {
+            program: Path::new("/usr/bin/op-dbus"),
+        };
+        let http = Door::Http {
+            url: "http://127.0.0.1:8080/mcp",
+        };
         let claude = configuration(Client::Claude, &stdio, Some("safe"));
         assert_eq!(
             claude["mcpServers"][NAME],
             json!({ "command": "/usr/bin/op-dbus", "args": ["mcp", "--profile", "safe"] })
         );
         let claude = configuration(Client::Claude, &http, None);
-        assert_eq!(claude["mcpServers"][NAME]["headers"]["Authorization"], "Bearer ${OP_DBUS_TOKEN}");
+        assert_eq!(
+            claude["mcpServers"][NAME]["headers"]["Authorization"],
+            "Bearer ${OP_DBUS_TOKEN}"
+        );
         assert_eq!(claude["mcpServers"][NAME]["type"], "http");
         let cursor = configuration(Client::Cursor, &http, Some("safe"));
-        assert_eq!(cursor["mcpServers"][NAME]["url"], "http://127.0.0.1:8080/mcp/safe");
-        assert_eq!(cursor["mcpServers"][NAME]["headers"]["Authorization"], "Bearer ${env:OP_DBUS_TOKEN}");
+        assert_eq!(
+            cursor["mcpServers"][NAME]["url"],
+            "http://127.0.0.1:8080/mcp/safe"
+        );
+        assert_eq!(
+            cursor["mcpServers"][NAME]["headers"]["Authorization"],
+            "Bearer ${env:OP_DBUS_TOKEN}"
+        );
         let vscode = configuration(Client::Vscode, &http, None);
         let input = vscode["inputs"][0]["id"].as_str().unwrap();
-        assert_eq!(vscode["servers"][NAME]["headers"]["Authorization"], format!("Bearer ${{input:{input}}}"));
-        assert_eq!(configuration(Client::Vscode, &stdio, None)["servers"][NAME]["type"], "stdio");
+        assert_eq!(
+            vscode["servers"][NAME]["headers"]["Authorization"],
+            format!("Bearer ${{input:{input}}}")
+        );
+        assert_eq!(
+            configuration(Client::Vscode, &stdio, None)["servers"][NAME]["type"],
+            "stdio"
+        );
     }
 }

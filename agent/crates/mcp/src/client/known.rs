@@ -7,7 +7,7 @@
 //! | Cursor | `~/.cursor/mcp.json`, `.cursor/mcp.json` in a project | `mcpServers` |
 //! | VS Code | `mcp.json` in `~/.config/Code/User`, `.vscode/mcp.json` in a project | `servers` |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,12 @@ impl Known {
     /// Reads the files there are. Nothing is started and nothing is changed.
     pub fn read(places: &Places) -> Self {
         let mut known = Self::default();
+        let mut seen = BTreeSet::new();
         for (client, file, key) in files(places) {
+            // The home may be the project.
+            if !seen.insert(file.clone()) {
+                continue;
+            }
             let document = match read(&file) {
                 Ok(Some(document)) => document,
                 Ok(None) => continue,
@@ -93,7 +98,11 @@ impl Known {
     /// The servers with this name, which may have the program before it: `cursor:files`.
     pub fn named(&self, name: &str) -> Vec<&Found> {
         let fits = |found: &&Found| {
-            found.name == name || name.strip_prefix(found.client).and_then(|rest| rest.strip_prefix(':')) == Some(&found.name)
+            found.name == name
+                || name
+                    .strip_prefix(found.client)
+                    .and_then(|rest| rest.strip_prefix(':'))
+                    == Some(&found.name)
         };
         self.servers.iter().filter(fits).collect()
     }
@@ -104,7 +113,10 @@ impl Known {
                 Some(found) => self.servers.push(found),
                 None => self.problems.push(Problem {
                     file: file.to_owned(),
-                    reason: format!("the server `{}` has neither command nor url", clean(name, 100)),
+                    reason: format!(
+                        "the server `{}` has neither command nor url",
+                        clean(name, 100)
+                    ),
                 }),
             }
         }
@@ -115,7 +127,11 @@ fn files(places: &Places) -> Vec<(&'static str, PathBuf, &'static str)> {
     let home = |path: &str| places.home.join(path);
     let project = |path: &str| places.project.join(path);
     vec![
-        ("claude-desktop", home(".config/Claude/claude_desktop_config.json"), "mcpServers"),
+        (
+            "claude-desktop",
+            home(".config/Claude/claude_desktop_config.json"),
+            "mcpServers",
+        ),
         (
             "claude-desktop",
             home("Library/Application Support/Claude/claude_desktop_config.json"),
@@ -126,7 +142,11 @@ fn files(places: &Places) -> Vec<(&'static str, PathBuf, &'static str)> {
         ("cursor", home(".cursor/mcp.json"), "mcpServers"),
         ("cursor", project(".cursor/mcp.json"), "mcpServers"),
         ("vscode", home(".config/Code/User/mcp.json"), "servers"),
-        ("vscode", home("Library/Application Support/Code/User/mcp.json"), "servers"),
+        (
+            "vscode",
+            home("Library/Application Support/Code/User/mcp.json"),
+            "servers",
+        ),
         ("vscode", project(".vscode/mcp.json"), "servers"),
     ]
 }
@@ -151,7 +171,9 @@ fn read(file: &Path) -> Result<Option<Value>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    relaxed::parse(&text).map(Some).map_err(|error| error.to_string())
+    relaxed::parse(&text)
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
 
 fn found(client: &'static str, file: &Path, name: &str, entry: &Value) -> Option<Found> {
@@ -190,9 +212,14 @@ pub fn masked(found: &Found) -> Value {
     if let Some(url) = &found.url {
         put("url", masked_url(url).into());
     }
-    for (key, values) in [("environment", &found.environment), ("headers", &found.headers)] {
+    for (key, values) in [
+        ("environment", &found.environment),
+        ("headers", &found.headers),
+    ] {
         if !values.is_empty() {
-            let names = values.keys().map(|name| (clean(name, 100), Value::from(MASK)));
+            let names = values
+                .keys()
+                .map(|name| (clean(name, 100), Value::from(MASK)));
             put(key, Value::Object(names.collect()));
         }
     }
@@ -279,14 +306,44 @@ mod tests {
             "projects": { project.to_str().unwrap(): { "mcpServers": { "b": { "type": "http", "url": "https://b/mcp" } } } },
         });
         write(&home, ".claude.json", &local.to_string());
-        write(&home, ".config/Claude/claude_desktop_config.json", r#"{"mcpServers": {"d": {"command": "d"}}}"#);
-        write(&project, ".mcp.json", r#"{"mcpServers": {"c": {"url": "https://c/mcp", "headers": {"Authorization": "Bearer x"}}}}"#);
-        write(&project, ".cursor/mcp.json", r#"{"mcpServers": {"a": {"command": "a", "env": {"K": "v"}}, "e": {}}}"#);
-        write(&project, ".vscode/mcp.json", "{ // mine\n \"servers\": {\"v\": {\"type\": \"stdio\", \"command\": \"v\",}},}");
+        write(
+            &home,
+            ".config/Claude/claude_desktop_config.json",
+            r#"{"mcpServers": {"d": {"command": "d"}}}"#,
+        );
+        write(
+            &project,
+            ".mcp.json",
+            r#"{"mcpServers": {"c": {"url": "https://c/mcp", "headers": {"Authorization": "Bearer x"}}}}"#,
+        );
+        write(
+            &project,
+            ".cursor/mcp.json",
+            r#"{"mcpServers": {"a": {"command": "a", "env": {"K": "v"}}, "e": {}}}"#,
+        );
+        write(
+            &project,
+            ".vscode/mcp.json",
+            "{ // mine\n \"servers\": {\"v\": {\"type\": \"stdio\", \"command\": \"v\",}},}",
+        );
         write(&home, ".cursor/mcp.json", "{ broken");
         let known = Known::read(&Places { home, project });
-        let names: Vec<_> = known.servers.iter().map(|it| format!("{}:{}", it.client, it.name)).collect();
-        assert_eq!(names, ["claude-desktop:d", "claude:a", "claude:b", "claude:c", "cursor:a", "vscode:v"]);
+        let names: Vec<_> = known
+            .servers
+            .iter()
+            .map(|it| format!("{}:{}", it.client, it.name))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "claude-desktop:d",
+                "claude:a",
+                "claude:b",
+                "claude:c",
+                "cursor:a",
+                "vscode:v"
+            ]
+        );
         assert_eq!(known.problems.len(), 2, "{:?}", known.problems);
         assert_eq!(known.named("a").len(), 2);
         assert_eq!(known.named("cursor:a").len(), 1);
@@ -300,15 +357,32 @@ mod tests {
             client: "cursor",
             file: "/x".into(),
             name: "n\u{1b}[2J".to_owned(),
-            command: ["npx", "--token", "hunter2", "--api-key=hunter2", "-y", "some-server@1.2", secret, "https://u:hunter2@h/p?k=hunter2"]
-                .map(str::to_owned)
-                .to_vec(),
+            command: [
+                "npx",
+                "--token",
+                "hunter2",
+                "--api-key=hunter2",
+                "-y",
+                "some-server@1.2",
+                secret,
+                "https://u:hunter2@h/p?k=hunter2",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             environment: BTreeMap::from([("K".to_owned(), "hunter2".to_owned())]),
-            url: Some(format!("https://alice:hunter2@h/{secret}/mcp?key=hunter2#hunter2")),
+            url: Some(format!(
+                "https://alice:hunter2@h/{secret}/mcp?key=hunter2#hunter2"
+            )),
             headers: BTreeMap::from([("Authorization".to_owned(), "Bearer hunter2".to_owned())]),
         };
         let shown = masked(&found).to_string();
-        assert!(!shown.contains("hunter2") && !shown.contains("alice"), "{shown}");
-        assert!(shown.contains("some-server@1.2") && shown.contains("/mcp"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("alice"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("some-server@1.2") && shown.contains("/mcp"),
+            "{shown}"
+        );
     }
 }

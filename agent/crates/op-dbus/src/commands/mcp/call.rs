@@ -30,7 +30,9 @@ pub(super) fn run(
     how: &Reaching,
 ) -> Result<u8, Failure> {
     let (server, words) = match how.program.is_empty() {
-        true => words.split_first().map_or((None, words), |(server, words)| (Some(server), words)),
+        true => words
+            .split_first()
+            .map_or((None, words), |(server, words)| (Some(server), words)),
         false => (None, words),
     };
     let Some((tool, arguments)) = words.split_first() else {
@@ -40,11 +42,23 @@ pub(super) fn run(
     let named = reach::find(cli, server.map(String::as_str), how)?;
     let upstream = Arc::new(named.upstream);
     let answer = reach::wait(async {
-        let answer = call(cli, screen, &upstream, named.declared, tool, arguments, plan).await;
+        let answer = call(
+            cli,
+            screen,
+            &upstream,
+            named.declared,
+            tool,
+            arguments,
+            plan,
+        )
+        .await;
         upstream.close().await;
         answer
     })??;
-    screen.result(&json!({ "structured": answer.structured, "content": answer.content }), || text(&answer));
+    screen.result(
+        &json!({ "structured": answer.structured, "content": answer.content }),
+        || text(&answer),
+    );
     Ok(0)
 }
 
@@ -59,12 +73,18 @@ async fn call(
 ) -> Result<Answered, Failure> {
     upstream.prepare().await.map_err(reach::failure)?;
     let name = tool_name(upstream.name(), tool);
-    let offered = upstream.offered(&name).map_err(|_| no_tool(upstream, tool))?;
+    let offered = upstream
+        .offered(&name)
+        .map_err(|_| no_tool(upstream, tool))?;
     if let Some(faults) = offered.input_faults(&Value::Object(arguments.clone())) {
         let text = format!("the arguments of {tool} are wrong: {faults}");
         return Err(reach::failure(UpstreamError::Invalid(text)));
     }
-    let send = |arguments| async { upstream.call(&name, arguments, &CancellationToken::new()).await };
+    let send = |arguments| async {
+        upstream
+            .call(&name, arguments, &CancellationToken::new())
+            .await
+    };
     if !declared {
         return send(arguments).await.map_err(reach::failure);
     }
@@ -125,7 +145,10 @@ fn no_tool(upstream: &Upstream, tool: &str) -> Failure {
     let left_out = offer.and_then(|offer| offer.left_out.iter().find(|it| it.tool == tool));
     Failure::Usage(match left_out {
         Some(left_out) => format!("the tool `{tool}` cannot be used: {}", left_out.reason),
-        None => format!("the server has no tool `{tool}`; it has {}", known.join(", ")),
+        None => format!(
+            "the server has no tool `{tool}`; it has {}",
+            known.join(", ")
+        ),
     })
 }
 
@@ -143,7 +166,9 @@ fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
     };
     match value {
         Value::Object(map) => Ok(map),
-        _ => Err(Failure::Usage("the arguments are no JSON object".to_owned())),
+        _ => Err(Failure::Usage(
+            "the arguments are no JSON object".to_owned(),
+        )),
     }
 }
 

@@ -13,7 +13,9 @@ use crate::screen::Screen;
 pub(super) fn run(cli: &Cli, screen: &Screen, command: &McpCommand) -> Result<u8, Failure> {
     match command {
         McpCommand::Tools { server, how } => tools::run(cli, screen, server.as_deref(), how),
-        McpCommand::Call { words, plan, how } => call::run(cli, screen, words, plan.as_deref(), how),
+        McpCommand::Call { words, plan, how } => {
+            call::run(cli, screen, words, plan.as_deref(), how)
+        }
         McpCommand::Servers => servers::run(cli, screen),
         McpCommand::Config {
             client,

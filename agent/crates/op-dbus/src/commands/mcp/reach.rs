@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use declaration::{Address, LeastRole, Program, Reach, Upstream as Declared, UpstreamEffect, Variable};
+use declaration::{
+    Address, LeastRole, Program, Reach, Upstream as Declared, UpstreamEffect, Variable,
+};
 use mcp::client::{Found, Known, Places};
 use mcp::upstream::{Upstream, UpstreamError};
 
@@ -25,7 +27,11 @@ pub(super) struct Named {
 /// program knows.
 pub(super) fn find(cli: &Cli, server: Option<&str>, how: &Reaching) -> Result<Named, Failure> {
     let Some(name) = server else {
-        return Ok(named("server", program(&how.program, BTreeMap::new())?, how));
+        return Ok(named(
+            "server",
+            program(&how.program, BTreeMap::new())?,
+            how,
+        ));
     };
     if name.contains("://") {
         let address = Address {
@@ -77,7 +83,9 @@ fn named(name: &str, reach: Reach, how: &Reaching) -> Named {
         include: Vec::new(),
         exclude: Vec::new(),
         timeout: u32::try_from(how.timeout.as_secs().max(1)).unwrap_or(u32::MAX),
-        effect: everything.map(|pattern| (pattern, UpstreamEffect::Read)).collect(),
+        effect: everything
+            .map(|pattern| (pattern, UpstreamEffect::Read))
+            .collect(),
         role: LeastRole::Viewer,
     };
     Named {
@@ -89,9 +97,8 @@ fn named(name: &str, reach: Reach, how: &Reaching) -> Named {
 fn of_found(found: &Found, how: &Reaching) -> Result<Reach, Failure> {
     let Some(url) = &found.url else {
         let variables = found.environment.iter();
-        let variables = variables.filter_map(|(name, value)| {
-            Some((name.parse().ok()?, Variable::Text(value.clone())))
-        });
+        let variables = variables
+            .filter_map(|(name, value)| Some((name.parse().ok()?, Variable::Text(value.clone()))));
         return program(&found.command, variables.collect());
     };
     if !found.headers.is_empty() && how.token_file.is_none() {
@@ -114,7 +121,9 @@ fn program(
     mut environment: BTreeMap<declaration::VariableName, Variable>,
 ) -> Result<Reach, Failure> {
     let Some((name, arguments)) = command.split_first() else {
-        return Err(Failure::Usage("name a server, or a program after `--`".to_owned()));
+        return Err(Failure::Usage(
+            "name a server, or a program after `--`".to_owned(),
+        ));
     };
     let search = std::env::var("PATH").unwrap_or_default();
     let path = match name.contains('/') {
@@ -125,7 +134,9 @@ fn program(
             .ok_or_else(|| Failure::Usage(format!("there is no program `{name}` on the PATH")))?,
     };
     if let Ok(variable) = "PATH".parse() {
-        environment.entry(variable).or_insert(Variable::Text(search));
+        environment
+            .entry(variable)
+            .or_insert(Variable::Text(search));
     }
     let command = std::iter::once(path.to_string_lossy().into_owned());
     Ok(Reach::Command(Program {
@@ -137,7 +148,8 @@ fn program(
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
 
 /// Runs what waits, and ends the server after it.

@@ -34,8 +34,17 @@ fn text(answer: &Value) -> String {
         .map(|server| {
             let command = server["command"].as_array().into_iter().flatten();
             let command: Vec<_> = command.map(word).collect();
-            let what = if command.is_empty() { word(&server["url"]) } else { command.join(" ") };
-            vec![word(&server["name"]), word(&server["client"]), what, word(&server["file"])]
+            let what = if command.is_empty() {
+                word(&server["url"])
+            } else {
+                command.join(" ")
+            };
+            vec![
+                word(&server["name"]),
+                word(&server["client"]),
+                what,
+                word(&server["file"]),
+            ]
         })
         .collect();
     let mut text = match rows.is_empty() {

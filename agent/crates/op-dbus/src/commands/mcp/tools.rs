@@ -17,7 +17,10 @@ pub(super) fn run(
     let named = reach::find(cli, server, how)?;
     let upstream = named.upstream;
     let answer = reach::wait(async {
-        let answer = upstream.prepare().await.map(|offer| of(offer, named.declared));
+        let answer = upstream
+            .prepare()
+            .await
+            .map(|offer| of(offer, named.declared));
         upstream.close().await;
         answer
     })?;
@@ -52,12 +55,24 @@ fn of(offer: &Offer, declared: bool) -> Value {
 fn text(answer: &Value) -> String {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let first_line = |value: &Value| {
-        let line: String = word(value).lines().next().unwrap_or_default().chars().take(100).collect();
+        let line: String = word(value)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(100)
+            .collect();
         line
     };
     let tools = answer["tools"].as_array().into_iter().flatten();
     let rows: Vec<_> = tools
-        .map(|tool| vec![word(&tool["tool"]), word(&tool["effect"]), first_line(&tool["description"])])
+        .map(|tool| {
+            vec![
+                word(&tool["tool"]),
+                word(&tool["effect"]),
+                first_line(&tool["description"]),
+            ]
+        })
         .collect();
     let mut text = table(&["TOOL", "EFFECT", "WHAT IT SAYS OF ITSELF"], &rows);
     for left_out in answer["left_out"].as_array().into_iter().flatten() {
