@@ -84,6 +84,8 @@ pub enum Domain {
     Introspection,
     /// Data of any form, and what was learned of it.
     Inspection,
+    /// Other servers of the Model Context Protocol.
+    Mcp,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;
