@@ -79,7 +79,14 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
     }
     transaction.commit()?;
     check(&connection, path)?;
-    Ok(connection)
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    match said.as_str() {
+        "ok" => Ok(connection),
+        damage => Err(Error::Foreign {
+            path: path.to_owned(),
+            detail: damage.to_owned(),
+        }),
+    }
 }
 
 /// Opens a queue that is there, to look at it.
@@ -117,24 +124,15 @@ fn connect(path: &Path) -> Result<Connection> {
 }
 
 fn check(connection: &Connection, path: &Path) -> Result<()> {
-    let foreign = |detail: String| Error::Foreign {
-        path: path.to_owned(),
-        detail,
-    };
     let version: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(|error| explain(path, error))?;
-    if version != VERSION {
-        return Err(foreign(format!(
-            "its version is {version} and not {VERSION}"
-        )));
-    }
-    let said: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|error| explain(path, error))?;
-    match said.as_str() {
-        "ok" => Ok(()),
-        damage => Err(foreign(damage.to_owned())),
+    match version {
+        VERSION => Ok(()),
+        other => Err(Error::Foreign {
+            path: path.to_owned(),
+            detail: format!("its version is {other} and not {VERSION}"),
+        }),
     }
 }
 

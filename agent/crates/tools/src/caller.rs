@@ -45,6 +45,8 @@ pub enum Door {
     Ovsdb,
     /// The daemon itself, when it mends drift.
     Daemon,
+    /// A task that an agent carries out.
+    Agent,
 }
 
 /// Who asks.

@@ -80,6 +80,8 @@ pub enum Domain {
     Packages,
     /// The machine itself.
     Host,
+    /// Tasks, and the agents that do them.
+    Tasks,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

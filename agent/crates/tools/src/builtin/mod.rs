@@ -14,6 +14,7 @@ mod process;
 mod program;
 mod state;
 mod systemd;
+mod task;
 mod template;
 
 use crate::tool::Tool;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Tool> {
         journal::tools(),
         package::tools(),
         systemd::tools(),
+        task::tools(),
     ]
     .into_iter()
     .flatten()
