@@ -241,8 +241,9 @@ impl Queue {
                     close_execution(transaction, &task, State::Cancelled, Some(error), now)?;
                     end(transaction, id, State::Cancelled, Some(error), now)?;
                 }
-                Outcome::Stopped => {
-                    recovery::settle(transaction, &task, "the daemon ended while it ran", now)?;
+                Outcome::Stopped { did_nothing } => {
+                    let why = "the daemon ended while it ran";
+                    recovery::settle(transaction, &task, *did_nothing, why, now)?;
                 }
             }
             fetch(transaction, id)

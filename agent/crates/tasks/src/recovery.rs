@@ -32,7 +32,13 @@ pub(crate) fn all(transaction: &Transaction<'_>, now: Millis) -> Result<Recovere
     };
     let mut recovered = Recovered::default();
     for task in running {
-        let list = match settle(transaction, &task, "the daemon died while it ran", now)? {
+        let list = match settle(
+            transaction,
+            &task,
+            false,
+            "the daemon died while it ran",
+            now,
+        )? {
             State::Queued => &mut recovered.queued,
             State::Interrupted => &mut recovered.interrupted,
             _ => &mut recovered.ended,
@@ -46,6 +52,7 @@ pub(crate) fn all(transaction: &Transaction<'_>, now: Millis) -> Result<Recovere
 pub(crate) fn settle(
     transaction: &Transaction<'_>,
     task: &Task,
+    did_nothing: bool,
     why: &str,
     now: Millis,
 ) -> Result<State> {
@@ -58,7 +65,7 @@ pub(crate) fn settle(
         Some(&interrupted),
         now,
     )?;
-    if !task.idempotent {
+    if !task.idempotent && !did_nothing {
         let error = error(format!(
             "{why}: nobody knows how far it got, and it is not run again. Look what there is, then submit it anew"
         ));

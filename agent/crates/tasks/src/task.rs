@@ -223,5 +223,8 @@ pub enum Outcome {
     /// It was taken back.
     Cancelled(Value),
     /// The program ends, and stopped it.
-    Stopped,
+    Stopped {
+        /// It is known that nothing was done.
+        did_nothing: bool,
+    },
 }

@@ -31,7 +31,7 @@ enum Step {
     Done(usize, bool),
     Fail(usize, bool, bool),
     GiveUp(usize),
-    Stop(usize),
+    Stop(usize, bool),
     Cancel(i64),
     Pass(i64),
     Crash,
@@ -63,7 +63,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..4_usize, any::<bool>()).prop_map(|(which, large)| Step::Done(which, large)),
         2 => (0..4_usize, any::<bool>(), any::<bool>()).prop_map(|(which, a, b)| Step::Fail(which, a, b)),
         1 => (0..4_usize).prop_map(Step::GiveUp),
-        1 => (0..4_usize).prop_map(Step::Stop),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(which, nothing)| Step::Stop(which, nothing)),
         1 => (1..12_i64).prop_map(Step::Cancel),
         2 => (0..3000_i64).prop_map(Step::Pass),
         1 => Just(Step::Crash),
@@ -114,9 +114,9 @@ impl Model {
     }
 
     /// The program ends while this one runs.
-    fn stop(&mut self, id: i64) {
+    fn stop(&mut self, id: i64, did_nothing: bool) {
         let task = self.tasks.get_mut(&id).unwrap();
-        match (task.new.idempotent, task.cancel_asked) {
+        match (task.new.idempotent || did_nothing, task.cancel_asked) {
             (false, _) => self.end(id, State::Interrupted),
             (true, true) => self.end(id, State::Cancelled),
             (true, false) if task.attempts >= 3 && task.retries == 0 => self.end(id, State::Failed),
@@ -304,12 +304,20 @@ fn run(steps: &[Step]) {
                     .unwrap();
                 model.end(id, State::Cancelled);
             }
-            Step::Stop(which) => {
+            Step::Stop(which, did_nothing) => {
                 let Some(id) = nth(&model, *which) else {
                     continue;
                 };
-                queue.finish(TaskId(id), &Outcome::Stopped, now).unwrap();
-                model.stop(id);
+                queue
+                    .finish(
+                        TaskId(id),
+                        &Outcome::Stopped {
+                            did_nothing: *did_nothing,
+                        },
+                        now,
+                    )
+                    .unwrap();
+                model.stop(id, *did_nothing);
             }
             Step::Cancel(id) => {
                 let cancelled = queue.cancel(TaskId(*id), &Value::Null, now);
@@ -359,7 +367,7 @@ fn run(steps: &[Step]) {
                     recovered.queued.len() + recovered.interrupted.len() + recovered.ended.len();
                 assert_eq!(settled, running.len());
                 for id in running {
-                    model.stop(id);
+                    model.stop(id, false);
                 }
                 assert_eq!(queue.recover(now).unwrap(), tasks::Recovered::default());
             }

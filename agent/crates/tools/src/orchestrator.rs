@@ -23,6 +23,8 @@ pub struct Submission {
     pub operation: String,
     /// The tool's arguments.
     #[serde(default)]
+    // The entry of the submission would have them without the tool's own marks; that of the run has them with it.
+    #[schemars(extend("writeOnly" = true))]
     pub arguments: Map<String, Value>,
     /// The hash of the plan that was shown: what destroys needs it, and what writes is bound by it.
     #[serde(default)]

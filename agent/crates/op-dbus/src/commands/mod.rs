@@ -6,12 +6,13 @@ mod doctor;
 mod document;
 mod look;
 mod record;
+mod task;
 mod template;
 mod tool;
 
 use tools::engine;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::failure::Failure;
 use crate::line::{Line, site};
 use crate::screen::Screen;
@@ -37,6 +38,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Template(command) => template::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
+        Command::Task(command) => task::run(&mut line()?, screen, command),
+        Command::Agent(cli::Agent::List) => task::agents(&mut line()?, screen),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {
