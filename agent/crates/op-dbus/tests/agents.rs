@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lab::wait_for;
 use rig::Rig;
-use rig::bus::{Bus, Kept, ROOT, Who};
+use rig::bus::{Bus, Kept, NOBODY, ROOT, Who};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 
@@ -24,12 +24,6 @@ const AGENTS: [(&str, &str); 6] = [
     ("monitor", "Monitor"),
     ("executor", "Executor"),
 ];
-/// Somebody whom only polkit may allow anything.
-const NINA: Who = Who {
-    uid: 60_001,
-    groups: "60000",
-};
-
 /// A host on which commands may be run that leave traces.
 struct Host {
     rig: Rig,
@@ -260,7 +254,7 @@ fn what_makes_no_sense_is_refused_before_it_is_a_task() {
         ),
         (
             "PackageKit",
-            r#"{"action": "remove", "packages": ["dash"]}"#,
+            r#"{"action": "remove", "packages": ["op-dbus-nonexistent"]}"#,
             "confirm",
         ),
     ] {
@@ -314,7 +308,7 @@ print(json.dumps(heard))
 fn who_asked_hears_of_the_end_and_nobody_else() {
     use std::io::{BufRead, BufReader, Read, Write};
     let Some(host) = Host::new() else { return };
-    let mut other = host.bus.script(NINA, LISTEN, &["listen"]);
+    let mut other = host.bus.script(NOBODY, LISTEN, &["listen"]);
     let mut other = Kept(
         other
             .stdin(Stdio::piped())
@@ -538,7 +532,7 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
     ] {
         polkit.allow(allowed);
         let count = host.rig.ledger(&[]).len();
-        let ended = host.call(NINA, "File", "Execute", &["s", &write.to_string()]);
+        let ended = host.call(NOBODY, "File", "Execute", &["s", &write.to_string()]);
         assert!(
             ended.status == 1 && ended.err.contains("polkit does not allow"),
             "{ended:?}"
@@ -548,7 +542,7 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
         assert_eq!(entries.len(), 1, "{entries:#?}");
         assert_eq!(entries[0]["metadata"]["outcome"], "refused");
         assert_eq!(entries[0]["metadata"]["actor"]["door"], "agent");
-        let ended = host.call(NINA, "File", "Execute", &["s", &read.to_string()]);
+        let ended = host.call(NOBODY, "File", "Execute", &["s", &read.to_string()]);
         assert_eq!(ended.status == 0, reads, "{allowed:?}: {ended:?}");
     }
     let tasks = host.rig.json(&["task", "list"]).expect(0).json();
@@ -573,7 +567,7 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
     polkit.allow(&all);
     let hang = host.submit("hang", &[]);
     host.wait_until(&hang, "running");
-    let mut stays = host.bus.script(NINA, STAY, &[&later, "stay"]);
+    let mut stays = host.bus.script(NOBODY, STAY, &[&later, "stay"]);
     let mut stays = Kept(
         stays
             .stdin(Stdio::piped())
@@ -587,12 +581,12 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
         .unwrap();
     let left = host
         .bus
-        .python(NINA, STAY, &[&later, "leave"])
+        .python(NOBODY, STAY, &[&later, "leave"])
         .expect(0)
         .out;
     polkit.allow(&["org.opdbus1.read"]);
-    // Hers are hers: she sees and cancels them, and not those of others.
-    let theirs = host.call(NINA, "File", "CancelTask", &["s", &hang]);
+    // Tasks of others do not exist for them.
+    let theirs = host.call(NOBODY, "File", "CancelTask", &["s", &hang]);
     assert!(
         theirs.status == 1 && theirs.err.contains("no task"),
         "{theirs:?}"
@@ -613,7 +607,7 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
 
     // With it, it is done.
     polkit.allow(&all);
-    let done = host.execute(NINA, "File", &write);
+    let done = host.execute(NOBODY, "File", &write);
     assert_eq!(done["state"], "done", "{done}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "swordfish");
 }
