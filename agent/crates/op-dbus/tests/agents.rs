@@ -252,11 +252,6 @@ fn what_makes_no_sense_is_refused_before_it_is_a_task() {
             r#"{"operation": "run", "name": "a", "retries": 200}"#,
             "retries",
         ),
-        (
-            "PackageKit",
-            r#"{"action": "remove", "packages": ["op-dbus-nonexistent"]}"#,
-            "confirm",
-        ),
     ] {
         let ended = host.call(ROOT, agent, "Execute", &["s", task]);
         assert_eq!(ended.status, 1, "{task}: {ended:?}");
@@ -271,6 +266,39 @@ fn what_makes_no_sense_is_refused_before_it_is_a_task() {
     let tasks = host.rig.json(&["task", "list"]).expect(0).json();
     assert_eq!(tasks["tasks"], json!([]));
     assert_eq!(host.notes().len(), 0);
+}
+
+#[test]
+fn what_destroys_is_no_task_without_its_plan() {
+    const PACKAGE: &str = "busybox-static";
+    if !lab::has("dpkg") || !lab::output("dpkg", &["--status", PACKAGE]).status.success() {
+        return lab::skip("needs dpkg and busybox-static");
+    }
+    let Some(host) = Host::new() else { return };
+    let count = host.rig.ledger(&[]).len();
+    let task = json!({ "type": "package", "action": "remove", "packages": [PACKAGE] });
+    let ended = host.call(ROOT, "PackageKit", "Execute", &["s", &task.to_string()]);
+    assert!(
+        ended.status == 1 && ended.err.contains("has to be confirmed"),
+        "{ended:?}"
+    );
+    let mut other = task;
+    other["plan"] = json!("0123456789abcdef");
+    let ended = host.call(ROOT, "PackageKit", "Execute", &["s", &other.to_string()]);
+    assert!(
+        ended.status == 1 && ended.err.contains("the plan is no longer"),
+        "{ended:?}"
+    );
+    let entries = host.rig.ledger(&[]).split_off(count);
+    let refused = |entry: &Value| entry["metadata"]["outcome"] == "refused";
+    assert!(
+        entries.len() == 2 && entries.iter().all(refused),
+        "{entries:#?}"
+    );
+    assert_eq!(
+        host.rig.json(&["task", "list"]).expect(0).json()["tasks"],
+        json!([])
+    );
 }
 
 /// Submits without waiting, and prints what it hears until the task has ended.

@@ -16,6 +16,8 @@ use crate::task::{State, Task, TaskId};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments and results are for their owners only.
 const MODE: u32 = 0o600;
+/// No database is shorter: the smallest page, in bytes.
+const SHORTEST: u64 = 512;
 /// The version of the tables.
 const VERSION: i64 = 1;
 
@@ -109,6 +111,14 @@ pub(crate) fn open_existing(path: &Path) -> Result<Connection> {
 }
 
 fn connect(path: &Path) -> Result<Connection> {
+    // SQLite takes so short a file for an empty database, and would write over it.
+    let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    if (1..SHORTEST).contains(&length) {
+        return Err(Error::Foreign {
+            path: path.to_owned(),
+            detail: "it is too short for a database".to_owned(),
+        });
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
