@@ -167,6 +167,18 @@ fn each_agent_says_what_it_is_and_does_what_it_can() {
             assert_eq!(operation["input_schema"]["type"], "object", "{operation}");
         }
     }
+    let packages = host.ask(ROOT, "PackageKit", "Metadata", &[]);
+    for action in [
+        "search", "install", "remove", "list", "updates", "refresh", "details",
+    ] {
+        let operations = packages["operations"].as_array().unwrap();
+        assert!(
+            operations
+                .iter()
+                .any(|operation| operation["short"] == action),
+            "{action}"
+        );
+    }
     let listed = host.rig.json(&["agent", "list"]).expect(0).json();
     assert_eq!(listed["agents"].as_array().unwrap().len(), AGENTS.len());
 
@@ -632,6 +644,19 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
     assert!(!path.exists());
     let ledger = json!(host.rig.ledger(&[])).to_string();
     assert!(!ledger.contains("swordfish"));
+
+    // Who submitted a task sees it by every door, and nobody else but an admin does.
+    polkit.allow(&["org.opdbus1.read"]);
+    for (id, seen) in [(lost.trim(), true), (&*hang, false)] {
+        let arguments = json!({ "id": id.parse::<i64>().unwrap() }).to_string();
+        let shown = host.bus.gdbus(
+            NOBODY,
+            "Tools",
+            "Call",
+            &["task_show", &arguments, "@a{sv} {}"],
+        );
+        assert_eq!(shown.status == 0, seen, "{shown:?}");
+    }
 
     // With it, it is done.
     polkit.allow(&all);
