@@ -45,7 +45,7 @@ let
         --fish <("$out/bin/op-dbus" completions fish) \
         --zsh <("$out/bin/op-dbus" completions zsh)
 
-      install -D --mode=0644 --target-directory="$out/share/dbus-1/system.d" dbus/org.opdbus1.conf
+      install -D --mode=0644 --target-directory="$out/share/dbus-1/system.d" dbus/org.opdbus1.conf dbus/org.dbusmcp.Agent.conf
       install -D --mode=0644 --target-directory="$out/share/dbus-1/system-services" dbus/org.opdbus1.service
       install -D --mode=0644 --target-directory="$out/share/polkit-1/actions" dbus/org.opdbus1.policy
     '';

@@ -18,12 +18,15 @@ group=$prefix/lib/sysusers.d/op-dbus.conf
 activation=$prefix/share/dbus-1/system-services/org.opdbus1.service
 # The bus and polkit look below /usr/local for neither.
 bus=$root/etc/dbus-1/system.d/org.opdbus1.conf
+agents=$root/etc/dbus-1/system.d/org.dbusmcp.Agent.conf
 actions=$root/usr/share/polkit-1/actions/org.opdbus1.policy
 unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.service)
 
 if [[ ${1:-} == --remove ]]; then
     rm -fv "$binary" "$bridge" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
         "$bus" "$actions"
+    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
+        "$bus" "$agents" "$actions"
     exit
 fi
 
@@ -46,6 +49,7 @@ done
 install -D --mode=0644 ../images/debian/op-dbus.sysusers "$group"
 install -D --mode=0644 dbus/org.opdbus1.service "$activation"
 install -D --mode=0644 dbus/org.opdbus1.conf "$bus"
+install -D --mode=0644 dbus/org.dbusmcp.Agent.conf "$agents"
 install -D --mode=0644 dbus/org.opdbus1.policy "$actions"
 echo "installed $binary; begin with: op-dbus doctor"
 echo "for the daemon: systemd-sysusers && systemctl daemon-reload && systemctl enable --now op-dbusd"

@@ -27,17 +27,34 @@ pub struct Options {
 
 /// Takes a call back; all clones are one.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Flags>);
+
+/// What a caller and a call tell each other.
+#[derive(Debug, Default)]
+struct Flags {
+    cancelled: AtomicBool,
+    begun: AtomicBool,
+}
 
 impl Cancel {
     /// Asks the call to end as soon as it can without leaving half of something behind.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cancelled.store(true, Ordering::Release);
     }
 
     /// Whether that was asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+
+    /// The tool that changes something has begun: from here on it may have done part of it.
+    pub(crate) fn begin(&self) {
+        self.0.begun.store(true, Ordering::Release);
+    }
+
+    /// Whether a tool that changes something has begun; if not, nothing was done.
+    pub fn has_begun(&self) -> bool {
+        self.0.begun.load(Ordering::Acquire)
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Door {
     Mcp,
     /// The daemon itself, when it mends drift.
     Daemon,
+    /// A task that an agent carries out.
+    Agent,
 }
 
 /// Who asks.

@@ -4,11 +4,13 @@
 //! call one: it checks the caller's right, the arguments, the plan and the answer, and writes the ledger, so
 //! that no door can do without.
 
+mod agent;
 pub mod builtin;
 mod call;
 mod caller;
 pub mod engine;
 mod error;
+mod orchestrator;
 mod page;
 mod record;
 mod refusals;
@@ -16,10 +18,13 @@ mod registry;
 mod schema;
 mod tool;
 
+pub use agent::{AGENTS, Agent, Operation};
 pub use call::{Call, Cancel, Event, Kind, Options};
 pub use caller::{Accounts, Caller, Door, Role};
 pub use error::ToolError;
+pub use orchestrator::{Orchestrator, PRIORITIES, Submission, may_see, of_queue, owner};
 pub use page::{Page, page};
 pub use record::sounds_secret;
 pub use registry::{Description, Registry};
+pub use registry::{Accepted, Description, Registry};
 pub use tool::{Domain, Effect, Tool};

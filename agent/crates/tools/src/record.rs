@@ -106,7 +106,7 @@ fn target(arguments: &Value) -> String {
 }
 
 /// Arguments without secrets and long texts: what the schema calls `writeOnly`, and keys that sound like it.
-fn redacted(schema: &Value, arguments: &Value) -> Value {
+pub(crate) fn redacted(schema: &Value, arguments: &Value) -> Value {
     match arguments {
         Value::Object(map) => {
             let clean = |(key, value): (&String, &Value)| {
@@ -138,7 +138,7 @@ fn redacted(schema: &Value, arguments: &Value) -> Value {
 }
 
 /// Arguments, or their digest where there is too much of them.
-fn bounded(arguments: Value) -> Value {
+pub(crate) fn bounded(arguments: Value) -> Value {
     match arguments.to_string().len() > LONGEST_OF_ALL {
         true => digest(&arguments),
         false => arguments,

@@ -166,6 +166,45 @@ impl Registry {
         Err(refused)
     }
 
+    /// Whether a call that is to be carried out later could be carried out now: right, arguments, plan. A refusal
+    /// is recorded as that of a call is.
+    pub fn accept(
+        &self,
+        caller: &Caller,
+        name: &str,
+        arguments: &Value,
+        options: Options,
+    ) -> Result<Accepted, ToolError> {
+        let tool = self.tool(name)?;
+        let plan_hash = options.plan.clone();
+        let call = Call {
+            caller,
+            site: &self.site,
+            options,
+            cancel: Cancel::default(),
+            listener: &|_| {},
+        };
+        let begun = Instant::now();
+        let may = may_begin(tool, &call, arguments);
+        if let Err(error) = &may
+            && error.is_refusal()
+            && tool.effect != Effect::Read
+        {
+            let ended = Ended {
+                result: Err(error),
+                plan_hash: plan_hash.as_deref(),
+                duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            };
+            let entry = record::entry(tool, caller, arguments, &ended);
+            self.record_refused(caller.uid, entry)?;
+        }
+        may.map(|()| Accepted {
+            tool: tool.name,
+            effect: tool.effect,
+            shown: record::bounded(record::redacted(&tool.input(), arguments)),
+        })
+    }
+
     /// Calls a tool: right, arguments, plan, run, answer, record.
     pub fn call(
         &self,
@@ -231,6 +270,33 @@ impl Registry {
     }
 }
 
+/// What was found out about a call that is to be carried out later.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The tool's name.
+    pub tool: &'static str,
+    /// What it does to the host.
+    pub effect: Effect,
+    /// The arguments as they may be shown: without secrets and long texts.
+    pub shown: Value,
+}
+
+/// Everything that is checked before a tool's work begins: right, arguments, and the plan of what destroys or is
+/// bound to one.
+fn may_begin(tool: &Tool, call: &Call<'_>, arguments: &Value) -> Result<(), ToolError> {
+    permit(tool, call.caller)?;
+    record::fits(&tool.checks()?.0, tool, arguments)?;
+    call.check()?;
+    let bound = tool.effect == Effect::Destroy || call.options.plan.is_some();
+    match &tool.body {
+        Body::Change { preview, .. } if bound => {
+            let hash = preview(call, arguments.clone())?.hash();
+            bind(call.options.plan.as_deref(), &hash)
+        }
+        Body::Change { .. } | Body::Read(_) => Ok(()),
+    }
+}
+
 fn carry_out(
     tool: &Tool,
     call: &Call<'_>,
@@ -261,6 +327,7 @@ fn carry_out(
             // The engine keeps what the first run does until the ledger has its place; nothing else does.
             call.site.can_record(*binds)?;
             *begun = true;
+            call.cancel.begin();
             run(call, arguments)?
         }
     };

@@ -86,6 +86,8 @@ pub enum Domain {
     Inspection,
     /// Other servers of the Model Context Protocol.
     Mcp,
+    /// Tasks, and the agents that do them.
+    Tasks,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

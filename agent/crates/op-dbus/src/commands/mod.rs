@@ -10,13 +10,14 @@ mod inspect;
 mod look;
 mod mcp;
 mod record;
+mod task;
 mod template;
 mod tool;
 mod web;
 
 use tools::engine;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::failure::Failure;
 use crate::line::{Line, site};
 use crate::screen::Screen;
@@ -45,6 +46,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),
         Command::Inspect(options) => inspect::run(cli, screen, options),
+        Command::Task(command) => task::run(&mut line()?, screen, command),
+        Command::Agent(cli::Agent::List) => task::agents(&mut line()?, screen),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Mcp(options) => mcp::run(cli, options),
         Command::Web(options) => web::run(cli, screen, options),

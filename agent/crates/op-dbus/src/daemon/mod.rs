@@ -4,6 +4,7 @@ mod keeper;
 mod listen;
 mod memory;
 mod notify;
+pub(crate) mod orchestrator;
 mod standing;
 mod watch;
 
@@ -19,6 +20,8 @@ use tools::engine::Site;
 pub(crate) use keeper::{Poke, Trigger};
 pub(crate) use standing::{Report, Standing};
 
+use orchestrator::Orchestrator;
+
 use crate::cli::{self, Cli};
 use crate::doors::nonnet::NonNet;
 use crate::doors::{self, Hall};
@@ -26,6 +29,8 @@ use crate::failure::Failure;
 
 /// How long calls that are on their way when the daemon ends may take to end themselves.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long it may take to write down how tasks ended.
+const SETTLE: Duration = Duration::from_secs(1);
 /// How long those that did not may hold up the end.
 const LAST: Duration = Duration::from_millis(100);
 /// How many files and sockets the daemon may have open at once.
@@ -76,10 +81,12 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
         poke.clone(),
     ));
 
+    let orchestrator = Orchestrator::new(&hall);
+
     // Whose name or socket is taken has another daemon beside it: nothing must be done then.
     let bus = match options.no_bus {
         true => None,
-        false => doors::dbus::open(&hall).await?,
+        false => doors::dbus::open(&hall, &orchestrator).await?,
     };
     let mut listeners = listen::handed_over()?;
     listeners.add(&options.jsonrpc)?;
@@ -90,10 +97,12 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
             true => {
                 open_api(registry.site(), &mut listeners)?;
                 hall.load_records();
+                open_tasks(&orchestrator);
             }
             false => listeners.expect(&api)?,
         }
     }
+    tokio::spawn(Arc::clone(&orchestrator).distribute());
     let keeper = keeper::start(
         Arc::clone(&registry),
         Arc::clone(&standing),
@@ -118,6 +127,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
                     Ok(true) => {
                         doors.serve(&hall, listeners.take());
                         hall.load_records();
+                        open_tasks(&orchestrator);
                     }
                     Ok(false) => {}
                     Err(failure) => log::warn!("the API socket is not open: {failure}"),
@@ -134,14 +144,23 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     }
     let begun = Instant::now();
     notify::stopping();
+    orchestrator.stop();
     doors.abort();
     watchdog.abort();
     drop(bus);
     let keeper = tokio::task::spawn_blocking(move || keeper.stop());
     hall.end(GRACE).await;
+    orchestrator.settle(SETTLE).await;
     let _ = keeper.await;
     log::info!("ended after {} ms", begun.elapsed().as_millis());
     Ok(())
+}
+
+/// Goes on with the tasks of the time before.
+fn open_tasks(orchestrator: &Orchestrator) {
+    if let Err(error) = orchestrator.open() {
+        log::error!("no tasks are taken in: {error}");
+    }
 }
 
 /// Opens the socket in the base once that is there; whether it is open now.

@@ -1,5 +1,7 @@
 //! The door on the system bus: `org.opdbus1`, authorized by polkit.
 
+mod agent_task;
+mod agents;
 mod authority;
 mod desk;
 mod error;
@@ -20,6 +22,7 @@ use zbus::names::BusName;
 use zbus::{Connection, MessageStream};
 
 use super::Hall;
+use crate::daemon::orchestrator::Orchestrator;
 use crate::failure::Failure;
 
 use desk::Desk;
@@ -45,7 +48,10 @@ impl Drop for Bus {
 
 /// Takes the name and serves the interfaces; `None` where there is no bus. A bus that goes away later is waited
 /// for.
-pub(crate) async fn open(hall: &Arc<Hall>) -> Result<Option<Bus>, Failure> {
+pub(crate) async fn open(
+    hall: &Arc<Hall>,
+    orchestrator: &Arc<Orchestrator>,
+) -> Result<Option<Bus>, Failure> {
     let connection = match Connection::system().await {
         Ok(connection) => connection,
         Err(error) => {
@@ -55,26 +61,41 @@ pub(crate) async fn open(hall: &Arc<Hall>) -> Result<Option<Bus>, Failure> {
             return Ok(None);
         }
     };
-    serve(hall, &connection).await?;
-    let hall = Arc::clone(hall);
-    Ok(Some(Bus(tokio::spawn(stay(hall, connection)))))
+    serve(hall, orchestrator, &connection).await?;
+    let (hall, orchestrator) = (Arc::clone(hall), Arc::clone(orchestrator));
+    Ok(Some(Bus(tokio::spawn(stay(
+        hall,
+        orchestrator,
+        connection,
+    )))))
 }
 
-async fn serve(hall: &Arc<Hall>, connection: &Connection) -> Result<(), Failure> {
-    let desk = Arc::new(Desk::new(Arc::clone(hall), connection).await);
+async fn serve(
+    hall: &Arc<Hall>,
+    orchestrator: &Arc<Orchestrator>,
+    connection: &Connection,
+) -> Result<(), Failure> {
+    let desk = Arc::new(Desk::new(
+        Arc::clone(hall),
+        Arc::clone(orchestrator),
+        connection,
+    ));
     let server = connection.object_server();
     let served = async {
         server.at(PATH, State(Arc::clone(&desk))).await?;
         server.at(PATH, Containers(Arc::clone(&desk))).await?;
         server.at(PATH, Ledger(Arc::clone(&desk))).await?;
-        server.at(PATH, Tools(Arc::clone(&desk))).await
+        server.at(PATH, Tools(Arc::clone(&desk))).await?;
+        agents::serve(connection, &desk).await
     };
     served.await.context("serve the interfaces on the bus")?;
-    take_name(connection).await
+    take_name(connection).await?;
+    agents::take_names(connection).await;
+    Ok(())
 }
 
 /// Tells the bus what is new until it goes away, then opens the door on the next one.
-async fn stay(hall: Arc<Hall>, mut connection: Connection) {
+async fn stay(hall: Arc<Hall>, orchestrator: Arc<Orchestrator>, mut connection: Connection) {
     loop {
         tokio::select! {
             () = news::tell(connection.clone(), Arc::clone(&hall)) => return,
@@ -90,7 +111,7 @@ async fn stay(hall: Arc<Hall>, mut connection: Connection) {
             let Ok(connection) = Connection::system().await else {
                 continue;
             };
-            match serve(&hall, &connection).await {
+            match serve(&hall, &orchestrator, &connection).await {
                 Ok(()) => break connection,
                 Err(failure) => log::warn!("{failure}"),
             }

@@ -18,6 +18,12 @@ pub const PATH: &str = "/org/opdbus1";
 /// The policy that is shipped.
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dbus/org.opdbus1.conf");
 
+/// That of the agents.
+const AGENTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../dbus/org.dbusmcp.Agent.conf"
+);
+
 /// As on a host; dbus-daemon's own would be lower.
 const LIMITS: &str = r#"<limit name="max_replies_per_connection">50000</limit>"#;
 
@@ -65,7 +71,10 @@ impl Bus {
 
     /// A bus with the shipped policy, and as strict as that of a host besides.
     pub fn strict(rig: &Rig) -> Option<Self> {
-        Self::start(rig, &format!("{STRICT}<include>{SHIPPED}</include>"))
+        Self::start(
+            rig,
+            &format!("{STRICT}<include>{SHIPPED}</include><include>{AGENTS}</include>"),
+        )
     }
 
     fn start(rig: &Rig, policy: &str) -> Option<Self> {

@@ -16,6 +16,7 @@ mod process;
 mod program;
 mod state;
 mod systemd;
+mod task;
 mod template;
 mod upstream;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Tool> {
         package::tools(),
         systemd::tools(),
         upstream::tools(),
+        task::tools(),
     ]
     .into_iter()
     .flatten()

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use declaration::{Access, Declaration, Format, Web};
@@ -12,6 +12,7 @@ use ledger::{Ledger, NewEntry};
 
 use crate::call::Call;
 use crate::error::ToolError;
+use crate::orchestrator::Orchestrator;
 
 /// Where the declaration is looked for by default.
 pub const DEFAULT_FILE: &str = "/etc/op-dbus/state.json";
@@ -78,6 +79,11 @@ impl Paths {
         self.base.join("@state/knowledge.db")
     }
 
+    /// The tasks of the agents.
+    pub fn tasks(&self) -> PathBuf {
+        self.base.join("@state/tasks.db")
+    }
+
     /// What clients keep in the NonNet database.
     pub fn records(&self) -> PathBuf {
         self.base.join("@state/records.json")
@@ -112,6 +118,7 @@ pub struct Site {
     known: Mutex<Option<Paths>>,
     busy: Mutex<bool>,
     free: Condvar,
+    orchestrator: OnceLock<Weak<dyn Orchestrator>>,
 }
 
 /// The right to change the host, one at a time in this process; the lock file keeps other processes out.
@@ -139,6 +146,7 @@ impl Site {
             known: Mutex::default(),
             busy: Mutex::default(),
             free: Condvar::new(),
+            orchestrator: OnceLock::new(),
         }
     }
 
@@ -152,6 +160,23 @@ impl Site {
         }
         *busy = true;
         Ok(Turn(self))
+    }
+
+    /// Says who distributes tasks, once.
+    pub fn set_orchestrator(&self, orchestrator: Weak<dyn Orchestrator>) {
+        let _ = self.orchestrator.set(orchestrator);
+    }
+
+    /// Who distributes tasks.
+    pub(crate) fn orchestrator(&self) -> Result<Arc<dyn Orchestrator>, ToolError> {
+        let found = self.orchestrator.get().and_then(Weak::upgrade);
+        found.ok_or_else(|| {
+            ToolError::Unavailable(
+                "tasks are taken in and carried out by the daemon, which does not run here: \
+                 `systemctl start op-dbusd` starts it"
+                    .to_owned(),
+            )
+        })
     }
 
     /// The file that the declaration is read from.

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tools::Role;
+use tools::{Caller, Role, Tool};
 use zbus::Connection;
 use zbus::fdo::DBusProxy;
 use zbus::message::{Flags, Header};
-use zbus::names::BusName;
+use zbus::names::{BusName, OwnedUniqueName, UniqueName};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
+
+use crate::daemon::orchestrator::Right;
 
 /// How long polkit may take to look into its rules.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +38,7 @@ fn action(role: Role) -> &'static str {
 }
 
 /// Asks the bus and polkit.
+#[derive(Clone)]
 pub(super) struct Authority {
     connection: Connection,
 }
@@ -94,8 +97,33 @@ impl Authority {
         verdict
     }
 
+    /// The sender of a message as the holder of a right that was just given.
+    pub(super) fn holder(
+        &self,
+        header: &Header<'_>,
+        caller: &Caller,
+        tool: &Tool,
+    ) -> Result<Holder, zbus::Error> {
+        let sender = header.sender().ok_or(zbus::Error::MissingField)?;
+        let subject = Subject::new_for_message_header(header)
+            .map_err(|error| zbus::Error::Failure(error.to_string()))?;
+        Ok(Holder {
+            authority: self.clone(),
+            sender: sender.to_owned().into(),
+            subject,
+            uid: caller.uid,
+            role: tool.role,
+            tool: tool.name,
+            authenticated: caller.interactive,
+        })
+    }
+
     async fn uid(&self, header: &Header<'_>) -> zbus::Result<u32> {
         let sender = header.sender().ok_or(zbus::Error::MissingField)?;
+        self.uid_of(sender).await
+    }
+
+    async fn uid_of(&self, sender: &UniqueName<'_>) -> zbus::Result<u32> {
         let bus = DBusProxy::new(&self.connection).await?;
         Ok(bus
             .get_connection_unix_user(BusName::from(sender.clone()))
@@ -109,9 +137,19 @@ impl Authority {
         tool: &str,
         interactive: bool,
     ) -> Result<Answer, zbus::Error> {
-        let authority = AuthorityProxy::new(&self.connection).await?;
         let subject = Subject::new_for_message_header(header)
             .map_err(|error| zbus::Error::Failure(error.to_string()))?;
+        self.ask_about(&subject, action, tool, interactive).await
+    }
+
+    async fn ask_about(
+        &self,
+        subject: &Subject,
+        action: &str,
+        tool: &str,
+        interactive: bool,
+    ) -> Result<Answer, zbus::Error> {
+        let authority = AuthorityProxy::new(&self.connection).await?;
         let flags = match interactive {
             true => CheckAuthorizationFlags::ALLOW_USER_INTERACTION,
             false => CheckAuthorizationFlags::empty(),
@@ -119,13 +157,53 @@ impl Authority {
         let details = HashMap::from([("tool", tool)]);
         // polkit takes details from root alone, which is who we are but for tests.
         let result = authority
-            .check_authorization(&subject, action, &details, flags, "")
+            .check_authorization(subject, action, &details, flags, "")
             .await?;
         Ok(match (result.is_authorized, result.is_challenge) {
             (true, _) => Answer::Yes,
             (false, true) => Answer::Challenge,
             (false, false) => Answer::No,
         })
+    }
+}
+
+/// Somebody on the bus whom polkit allowed something that is carried out later.
+pub(super) struct Holder {
+    authority: Authority,
+    sender: OwnedUniqueName,
+    subject: Subject,
+    uid: u32,
+    role: Role,
+    tool: &'static str,
+    /// A person may have entered a password for this very call.
+    authenticated: bool,
+}
+
+impl Holder {
+    /// Whether the right is still there. Nobody is asked for a password again.
+    pub(super) async fn right(&self) -> Right {
+        match self.authority.uid_of(&self.sender).await {
+            Ok(uid) if uid == self.uid => {}
+            // Who left cannot be asked about.
+            _ => return Right::Unknown,
+        }
+        if self.uid == 0 {
+            return Right::Kept;
+        }
+        let action = action(self.role);
+        let asked = self
+            .authority
+            .ask_about(&self.subject, action, self.tool, false);
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(Answer::Yes)) => Right::Kept,
+            Ok(Ok(Answer::Challenge)) if self.authenticated => Right::Kept,
+            Ok(Ok(_)) => Right::Lost(format!("polkit does not allow {action} any more")),
+            Ok(Err(error)) => Right::Lost(format!("polkit does not answer: {error}")),
+            Err(_) => Right::Lost(format!(
+                "polkit does not answer within {} s",
+                PATIENCE.as_secs()
+            )),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
-use tools::{Cancel, Door, Event, Options, Role, Tool};
+use tools::{Caller, Cancel, Door, Event, Options, Role, Tool};
 use zbus::Connection;
 use zbus::message::Header;
 use zbus::names::BusName;
@@ -15,6 +15,7 @@ use super::authority::Authority;
 use super::error::Error;
 use super::interfaces::ToolsSignals;
 use super::options::brief;
+use crate::daemon::orchestrator::{Judge, Orchestrator};
 use crate::doors::frame::LARGEST;
 use crate::doors::{Hall, Request};
 
@@ -33,13 +34,20 @@ type Key = (String, u32);
 /// What the interfaces share.
 pub(super) struct Desk {
     pub(super) hall: Arc<Hall>,
+    pub(super) orchestrator: Arc<Orchestrator>,
     authority: Authority,
     /// Calls on their way.
     calls: Mutex<HashMap<Key, Cancel>>,
 }
 
+/// A caller, and who says whether it still has its right.
+pub(super) struct Judged {
+    pub(super) caller: Caller,
+    pub(super) judge: Judge,
+}
+
 /// A call on its way, until this is dropped.
-struct Underway<'a> {
+pub(super) struct Underway<'a> {
     desk: &'a Desk,
     key: Key,
 }
@@ -51,9 +59,14 @@ impl Drop for Underway<'_> {
 }
 
 impl Desk {
-    pub(super) async fn new(hall: Arc<Hall>, connection: &Connection) -> Self {
+    pub(super) fn new(
+        hall: Arc<Hall>,
+        orchestrator: Arc<Orchestrator>,
+        connection: &Connection,
+    ) -> Self {
         Self {
             hall,
+            orchestrator,
             authority: Authority::new(connection),
             calls: Mutex::default(),
         }
@@ -98,6 +111,58 @@ impl Desk {
         call.inspect(|cancel| cancel.cancel()).is_some()
     }
 
+    /// A place among the calls of the sender, until it is dropped.
+    pub(super) fn begin(&self, header: &Header<'_>) -> Result<(Underway<'_>, Cancel), Error> {
+        if header.primary().body_len() as usize > LARGEST {
+            return Err(Error::Invalid(format!(
+                "a call has more than {LARGEST} bytes"
+            )));
+        }
+        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
+        let key = (sender, header.primary().serial_num().get());
+        let cancel = Cancel::default();
+        let mut calls = self.calls();
+        if calls.keys().filter(|(other, _)| *other == key.0).count() >= AT_ONCE {
+            return Err(Error::Refused(format!(
+                "{AT_ONCE} calls of yours are on their way: wait for one to end"
+            )));
+        }
+        calls.insert(key.clone(), cancel.clone());
+        Ok((Underway { desk: self, key }, cancel))
+    }
+
+    /// The sender of a message, with the role if polkit allows it for what is asked.
+    pub(super) async fn caller(
+        &self,
+        header: &Header<'_>,
+        role: Role,
+        tool: &str,
+        door: Door,
+    ) -> Caller {
+        let verdict = self.authority.judge(header, role, tool).await;
+        let mut caller = self.hall.caller(verdict.uid, door);
+        caller.role = verdict.role;
+        caller.refusal = verdict.refusal;
+        caller.interactive = verdict.interactive;
+        caller
+    }
+
+    /// The same for what is carried out later, with somebody who asks again then.
+    pub(super) async fn judged(
+        &self,
+        header: &Header<'_>,
+        tool: &Tool,
+        door: Door,
+    ) -> Result<Judged, Error> {
+        let caller = self.caller(header, tool.role, tool.name, door).await;
+        let holder = Arc::new(self.authority.holder(header, &caller, tool)?);
+        let judge: Judge = Arc::new(move || {
+            let holder = Arc::clone(&holder);
+            Box::pin(async move { holder.right().await })
+        });
+        Ok(Judged { caller, judge })
+    }
+
     /// Calls a tool for the sender of a message. What it tells on the way, and that it ended, goes to the sender
     /// alone, in order and before the answer.
     pub(super) async fn call(
@@ -109,11 +174,6 @@ impl Desk {
         options: Options,
     ) -> Result<String, Error> {
         let role = self.tool(tool)?.role;
-        if header.primary().body_len() as usize > LARGEST {
-            return Err(Error::Invalid(format!(
-                "a call has more than {LARGEST} bytes"
-            )));
-        }
         if let Some(plan) = options
             .plan
             .as_ref()
@@ -124,26 +184,10 @@ impl Desk {
                 brief(plan)
             )));
         }
-        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
-        let serial = header.primary().serial_num().get();
-        let cancel = Cancel::default();
-        let key = (sender.clone(), serial);
-        {
-            let mut calls = self.calls();
-            if calls.keys().filter(|(other, _)| *other == sender).count() >= AT_ONCE {
-                return Err(Error::Refused(format!(
-                    "{AT_ONCE} calls of yours are on their way: wait for one to end"
-                )));
-            }
-            calls.insert(key.clone(), cancel.clone());
-        }
         // It can be taken back while polkit is asked, too.
-        let _underway = Underway { desk: self, key };
-        let verdict = self.authority.judge(header, role, tool).await;
-        let mut caller = self.hall.caller(verdict.uid, Door::Dbus);
-        caller.role = verdict.role;
-        caller.refusal = verdict.refusal;
-        caller.interactive = verdict.interactive;
+        let (underway, cancel) = self.begin(header)?;
+        let (sender, serial) = underway.key.clone();
+        let caller = self.caller(header, role, tool, Door::Dbus).await;
         let emitter = match BusName::try_from(sender) {
             Ok(sender) => emitter.to_owned().set_destination(sender),
             Err(error) => return Err(Error::Bus(error)),
