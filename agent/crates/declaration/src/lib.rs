@@ -25,6 +25,7 @@ mod problem;
 mod reader;
 mod reference;
 mod schema;
+mod sections;
 mod size;
 mod storage;
 mod systemd;
@@ -42,13 +43,14 @@ pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflo
 pub use lxc::{Container, Lxc, Network};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
-    PackageVersion, SubvolumeName, TemplateName, UnitName,
+    PackageVersion, PluginName, SubvolumeName, TemplateName, UnitName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};
 pub use problem::{DocumentPath, Problem, Problems, Step};
 pub use reference::{EXAMPLE, reference};
 pub use schema::schema;
+pub use sections::{NoSections, Sections};
 pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};
