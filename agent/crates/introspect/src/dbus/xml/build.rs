@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use quick_xml::XmlVersion;
 use quick_xml::events::{BytesRef, BytesStart};
 use zbus::Signature;
 use zbus::names::OwnedPropertyName;
@@ -366,7 +367,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
         .with_checks(false)
         .filter_map(Result::ok)
         .find(|attribute| attribute.key.as_ref() == name)?;
-    let value = found.unescape_value().ok()?;
+    let value = found.normalized_value(XmlVersion::Implicit1_0).ok()?;
     Some(value.into_owned())
 }
 
