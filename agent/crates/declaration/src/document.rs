@@ -182,7 +182,9 @@ impl Declaration {
 
     /// Reads a file that may have sections which `sections` answers for.
     pub fn read_with(path: &Path, sections: &dyn Sections) -> Result<Self, ReadError> {
-        read(path, |text, format| Self::parse_with(text, format, sections))
+        read(path, |text, format| {
+            Self::parse_with(text, format, sections)
+        })
     }
 
     /// Reads a text, with all problems in one go.

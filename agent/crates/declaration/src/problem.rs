@@ -131,11 +131,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem without a line and a hint.
-    pub fn new(
-        path: DocumentPath,
-        found: impl Into<String>,
-        accepted: impl Into<String>,
-    ) -> Self {
+    pub fn new(path: DocumentPath, found: impl Into<String>, accepted: impl Into<String>) -> Self {
         Self {
             path,
             line: None,

@@ -80,6 +80,8 @@ pub enum Domain {
     Packages,
     /// The machine itself.
     Host,
+    /// Plugins made from D-Bus services.
+    Plugins,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

@@ -5,6 +5,7 @@ mod container;
 mod doctor;
 mod document;
 mod look;
+mod plugin;
 mod record;
 mod template;
 mod tool;
@@ -20,7 +21,9 @@ use crate::screen::Screen;
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
     let line = || Line::open(cli, screen);
     match &cli.command {
-        Command::Check { path } => document::check(cli, path.as_deref(), screen),
+        Command::Check { path, plugins } => {
+            document::check(cli, path.as_deref(), plugins.as_deref(), screen)
+        }
         Command::Schema => document::schema(),
         Command::Completions { shell } => document::completions(*shell),
         Command::Man => document::man(),
@@ -35,6 +38,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Query { plugin } => look::query(&mut line()?, screen, plugin.as_deref()),
         Command::Container(command) => container::run(cli, &mut line()?, screen, command),
         Command::Template(command) => template::run(&mut line()?, screen, command),
+        Command::Plugin(command) => plugin::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Daemon(options) => crate::daemon::run(cli, options),

@@ -10,6 +10,7 @@ mod network;
 mod openflow;
 mod ovs;
 mod package;
+mod plugin;
 mod process;
 mod program;
 mod state;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Tool> {
         journal::tools(),
         package::tools(),
         systemd::tools(),
+        plugin::tools(),
     ]
     .into_iter()
     .flatten()

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use declaration::{Access, Declaration, Format};
 use ledger::{Ledger, NewEntry};
+use plugins::derived::Mapped;
 
 use crate::call::Call;
 use crate::error::ToolError;
@@ -189,14 +190,20 @@ impl Site {
                 }
             },
         };
+        // Whether a mapping answers for a section does not only depend on this file.
         if let Some((known, declaration)) = &*read
             && *known == stamp
+            && declaration.derived.is_empty()
         {
             return Ok(Arc::clone(declaration));
         }
+        let mapped = Mapped {
+            base: self.base.clone(),
+            directory: None,
+        };
         let mut declaration = match &self.source {
-            Source::Text(text) => Declaration::parse(text, Format::Yaml)?,
-            Source::File(path) => Declaration::read(path)?,
+            Source::Text(text) => Declaration::parse_with(text, Format::Yaml, &mapped)?,
+            Source::File(path) => Declaration::read_with(path, &mapped)?,
         };
         if let Some(base) = &self.base {
             declaration.plugins.btrfs.base.path.clone_from(base);
