@@ -1,1 +1,22 @@
-//! The client of the daemon's API socket.
+//! The client of the daemon's API socket: JSON-RPC 2.0, many calls at once, over few connections.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), api::Error> {
+//! let client = api::Client::new("/run/op-dbus/jsonrpc.sock");
+//! let answer = client.call(&api::Call::of("container_list"), |event| println!("{}", event.text)).await?;
+//! println!("{answer}");
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod error;
+mod link;
+mod message;
+
+pub use client::Client;
+pub use error::{Code, Error};
+pub use message::{Call, Effect, Event, Identity, Tool, Verdict};
+
+/// Where the daemon listens unless it is told otherwise.
+pub const SOCKET: &str = "/run/op-dbus/jsonrpc.sock";

@@ -11,6 +11,7 @@ mod links;
 mod packages;
 mod storage;
 mod units;
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -28,6 +29,9 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
     };
     let plugins = &declaration.plugins;
     access::check(&declaration.access, &mut check);
+    if let Some(section) = &declaration.web {
+        web::check(section, &mut check);
+    }
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

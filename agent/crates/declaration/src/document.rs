@@ -24,6 +24,7 @@ use crate::sections::{self, NoSections, Sections};
 use crate::storage::Btrfs;
 use crate::systemd::Systemd;
 use crate::tree::{LARGEST, Node, Value};
+use crate::web::Web;
 use crate::{json as json_text, yaml as yaml_text};
 
 /// What a host should have: a whole declaration, checked.
@@ -36,6 +37,8 @@ pub struct Declaration {
     pub reconcile: Reconcile,
     /// Who may do what through the doors.
     pub access: Access,
+    /// The HTTP doors, and who may speak at them.
+    pub web: Option<Web>,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -69,6 +72,8 @@ record! {
         reconcile: Reconcile = Reconcile::Enforce,
         /// Who may do what through the doors, and what files and commands they reach.
         access: Access = Access::default(),
+        /// The HTTP doors, and who may speak at them.
+        web: Option<Web> = None,
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -205,6 +210,7 @@ impl Declaration {
             Some(document) => Self {
                 reconcile: document.reconcile,
                 access: document.access,
+                web: document.web,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -272,6 +278,7 @@ impl Serialize for Declaration {
             version: Version,
             reconcile: self.reconcile,
             access: self.access.clone(),
+            web: self.web.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

@@ -32,6 +32,7 @@ mod systemd;
 mod template;
 mod tree;
 mod values;
+mod web;
 pub mod wiring;
 mod yaml;
 
@@ -43,7 +44,7 @@ pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflo
 pub use lxc::{Container, Lxc, Network};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
-    PackageVersion, PluginName, SubvolumeName, TemplateName, UnitName,
+    PackageVersion, PluginName, SubvolumeName, TemplateName, TokenName, UnitName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};
@@ -55,3 +56,4 @@ pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};
 pub use template::{Bootstrap, Recipe, Template};
+pub use web::{Profile, Scope, Token, Web};

@@ -335,6 +335,13 @@ name! {
 }
 
 name! {
+    /// What a token is called, such as `laptop`: the rules are those of [`TemplateName`].
+    TokenName, TEMPLATE,
+    r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.-]{0,63}$",
+    "a name for a token: letters, digits, `_`, `.` and `-`, at most 64 characters"
+}
+
+name! {
     /// A unit of systemd with its suffix, such as `nginx.service`: letters, digits, `:`, `_`, `.`, `\\`, `@` and
     /// `-`; at most 255 characters, no `..`.
     UnitName, UNIT,

@@ -4,6 +4,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::stream::BoxStream;
+use rmcp::model::{
+    ContentBlock, GetPromptResult, Prompt, Resource, ResourceContents, ResourceTemplate,
+};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tools::Effect;
@@ -117,11 +121,122 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// A word for programs, stable over versions.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Invalid(_) => "invalid",
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Refused(_) => "refused",
+            Self::Unavailable(_) => "unavailable",
+            Self::Failed { code, .. } => code,
+        }
+    }
+}
+
+/// What a call gives.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Output {
+    /// For programs: it fits the tool's output schema, where it has one.
+    pub structured: Option<Value>,
+    /// For people and models. Where there is none, the structured answer stands in, as text.
+    pub content: Vec<ContentBlock>,
+}
+
+impl From<Value> for Output {
+    fn from(structured: Value) -> Self {
+        Self {
+            structured: Some(structured),
+            content: Vec::new(),
+        }
+    }
+}
+
+/// What a value is to be found for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// An argument of this prompt.
+    Prompt(String),
+    /// A variable of this resource template.
+    Template(String),
+}
+
+/// A value that is being typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// Where it belongs.
+    pub asked: Asked,
+    /// The argument's or variable's name.
+    pub name: String,
+    /// What is there so far.
+    pub value: String,
+    /// The arguments that are known already.
+    pub known: Vec<(String, String)>,
+}
+
 /// What is behind an MCP server.
 pub trait Backend: Send + Sync + 'static {
     /// The tools that the speaker may see, in a fixed order.
     fn tools<'a>(&'a self, speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ToolInfo>>>;
 
     /// Calls a tool; the answer fits the tool's output schema, where it has one.
-    fn call<'a>(&'a self, request: Request<'a>) -> Answer<'a, Value>;
+    fn call<'a>(&'a self, request: Request<'a>) -> Answer<'a, Output>;
+
+    /// The resources that can be listed, in a fixed order.
+    fn resources<'a>(&'a self, _speaker: &'a Speaker) -> Answer<'a, Arc<Vec<Resource>>> {
+        Box::pin(async { Ok(Arc::default()) })
+    }
+
+    /// The templates of resources (RFC 6570), in a fixed order.
+    fn templates<'a>(&'a self, _speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ResourceTemplate>>> {
+        Box::pin(async { Ok(Arc::default()) })
+    }
+
+    /// What a resource has.
+    fn read<'a>(
+        &'a self,
+        _speaker: &'a Speaker,
+        uri: &'a str,
+    ) -> Answer<'a, Vec<ResourceContents>> {
+        Box::pin(async move { Err(Fault::NotFound(format!("there is no resource {uri}"))) })
+    }
+
+    /// Whether resources may be watched.
+    fn can_watch(&self) -> bool {
+        false
+    }
+
+    /// Tells each time that a resource is another. Dropping the stream ends it.
+    fn watch<'a>(
+        &'a self,
+        _speaker: &'a Speaker,
+        uri: &'a str,
+    ) -> Answer<'a, BoxStream<'static, ()>> {
+        Box::pin(async move { Err(Fault::NotFound(format!("{uri} cannot be watched"))) })
+    }
+
+    /// The prompts, in a fixed order.
+    fn prompts<'a>(&'a self, _speaker: &'a Speaker) -> Answer<'a, Arc<Vec<Prompt>>> {
+        Box::pin(async { Ok(Arc::default()) })
+    }
+
+    /// A prompt with its arguments filled in; all those that it requires are there.
+    fn prompt<'a>(
+        &'a self,
+        _speaker: &'a Speaker,
+        name: &'a str,
+        _arguments: Map<String, Value>,
+    ) -> Answer<'a, GetPromptResult> {
+        Box::pin(async move { Err(Fault::NotFound(format!("there is no prompt `{name}`"))) })
+    }
+
+    /// Values that what is typed may become, the likeliest first.
+    fn complete<'a>(
+        &'a self,
+        _speaker: &'a Speaker,
+        _completion: Completion,
+    ) -> Answer<'a, Vec<String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }

@@ -1,5 +1,10 @@
 //! The Model Context Protocol: server, bridge to the message bus, aggregator, client.
 
 mod backend;
+pub mod bridge;
+pub mod server;
+pub mod stdio;
 
-pub use backend::{Answer, Backend, Event, Fault, Hint, Request, Speaker, ToolInfo};
+pub use backend::{
+    Answer, Asked, Backend, Completion, Event, Fault, Hint, Output, Request, Speaker, ToolInfo,
+};

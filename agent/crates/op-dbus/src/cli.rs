@@ -98,6 +98,8 @@ pub(crate) enum Command {
     /// List, show and call the tools that every door serves
     #[command(subcommand)]
     Tool(Tool),
+    /// Serve any D-Bus service by MCP on standard input and output, as dbus-mcp-bridge does
+    Bridge(crate::commands::bridge::Bridge),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
     /// Say what this machine has and lacks, with the fix for each
@@ -376,7 +378,7 @@ pub(crate) struct Log {
 }
 
 /// Reads `60s`, `5m`, `1h`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time: write 60s, 5m or 1h");
     let digits = text.trim_end_matches(['s', 'm', 'h']);
     let number: u64 = digits.parse().map_err(|_| wrong())?;

@@ -16,9 +16,13 @@ use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::Cli;
+use crate::commands::bridge::Standalone;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
+    if called("dbus-mcp-bridge") {
+        return bridge();
+    }
     let cli = Cli::parse();
     // The daemon's log is what is read later.
     let daemon = matches!(cli.command, cli::Command::Daemon(_));
@@ -33,6 +37,25 @@ fn main() -> ExitCode {
                 }
                 false => anstream::eprintln!("op-dbus: {failure}"),
             }
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// Whether the program was called by this name: one binary has several.
+fn called(name: &str) -> bool {
+    let program = std::env::args_os().next().map(std::path::PathBuf::from);
+    program.is_some_and(|program| program.file_name().is_some_and(|file| file == name))
+}
+
+/// `dbus-mcp-bridge`: its answers are on standard output, so that everything else is not.
+fn bridge() -> ExitCode {
+    let line = Standalone::parse();
+    start_log(line.verbose);
+    match commands::bridge::run(&line.bridge) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            anstream::eprintln!("dbus-mcp-bridge: {failure}");
             ExitCode::from(failure.status())
         }
     }

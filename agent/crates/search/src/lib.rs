@@ -1,1 +1,14 @@
 //! Find documents by their words and by likeness, without a model.
+//!
+//! An [`Index`] holds a few thousand short texts, such as the names and descriptions of tools. Words are matched by
+//! SQLite's FTS5 (BM25), likeness by a built-in embedding ([`embed`]) that is the same on every machine, and the two
+//! ranks are fused (reciprocal rank fusion).
+
+mod concepts;
+mod embedding;
+mod index;
+mod tokens;
+mod words;
+
+pub use embedding::{DIMENSIONS, Embedding, VERSION, embed};
+pub use index::{Document, Error, Hit, Index, Method};

@@ -1,6 +1,7 @@
 //! The commands, one file a family.
 
 mod apply;
+pub(crate) mod bridge;
 mod container;
 mod doctor;
 mod document;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Plugin(command) => plugin::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
+        Command::Bridge(options) => bridge::run(options),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use declaration::{Access, Declaration, Format};
+use declaration::{Access, Declaration, Format, Web};
 use ledger::{Ledger, NewEntry};
 use plugins::derived::Mapped;
 
@@ -103,7 +103,8 @@ pub struct Site {
     base: Option<PathBuf>,
     read: Mutex<Option<(Stamp, Arc<Declaration>)>>,
     ledger: Mutex<Option<(Identity, Ledger)>>,
-    access: Mutex<Option<Access>>,
+    /// The last declaration that was good.
+    good: Mutex<Option<Arc<Declaration>>>,
     known: Mutex<Option<Paths>>,
     busy: Mutex<bool>,
     free: Condvar,
@@ -130,7 +131,7 @@ impl Site {
             base,
             read: Mutex::default(),
             ledger: Mutex::default(),
-            access: Mutex::default(),
+            good: Mutex::default(),
             known: Mutex::default(),
             busy: Mutex::default(),
             free: Condvar::new(),
@@ -228,17 +229,24 @@ impl Site {
         }
     }
 
+    /// The declaration, or the last one that was good; none before there was one.
+    fn last_good(&self) -> Option<Arc<Declaration>> {
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(declaration) = self.declaration_if_any() {
+            *good = Some(declaration);
+        }
+        good.clone()
+    }
+
     /// Who may do what: as the last good declaration says, and nobody but root before there was one.
     pub fn access(&self) -> Access {
-        let mut last = self.access.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.declaration_if_any() {
-            Ok(declaration) => {
-                let access = declaration.access.clone();
-                *last = Some(access.clone());
-                access
-            }
-            Err(_) => last.clone().unwrap_or_else(nobody),
-        }
+        let good = self.last_good();
+        good.map_or_else(nobody, |declaration| declaration.access.clone())
+    }
+
+    /// Who may speak at the HTTP doors: as the last good declaration says, and nobody before there was one.
+    pub fn web(&self) -> Option<Web> {
+        self.last_good()?.web.clone()
     }
 
     /// Where things are.

@@ -1,0 +1,188 @@
+//! The client: connections where they are needed, and the daemon's methods.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+use crate::link::Link;
+use crate::message::{Call, Event, Identity, Tool};
+
+/// How many connections there are at most. The daemon makes 4 answers of a connection at once: slow ones must not
+/// hold up all others.
+const LINKS: usize = 4;
+/// How busy a connection is before there is another.
+const BUSY: usize = 3;
+/// How long the daemon may take for what needs no tool.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much later than the daemon this side gives a call up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A client of the daemon. Clones are one; it connects when it is used, and again after the daemon was away.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    via: Option<&'static str>,
+    links: Mutex<Vec<Arc<Link>>>,
+}
+
+impl Client {
+    /// A client of the daemon at this socket; nothing is connected yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::with(path.into(), None)
+    }
+
+    /// The same for calls that came in by a door of this process, such as `mcp`: the ledger names that.
+    pub fn via(path: impl Into<PathBuf>, door: &'static str) -> Self {
+        Self::with(path.into(), Some(door))
+    }
+
+    fn with(path: PathBuf, via: Option<&'static str>) -> Self {
+        Self(Arc::new(Inner {
+            path,
+            via,
+            links: Mutex::default(),
+        }))
+    }
+
+    /// The socket.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// All tools, by name.
+    pub async fn list(&self, token: Option<&str>) -> Result<Vec<Tool>, Error> {
+        #[derive(Deserialize)]
+        struct List {
+            tools: Vec<Tool>,
+        }
+        let list: List = self.ask("tools.list", json!({}), token).await?;
+        Ok(list.tools)
+    }
+
+    /// One tool.
+    pub async fn show(&self, name: &str, token: Option<&str>) -> Result<Tool, Error> {
+        self.ask("tools.show", json!({ "name": name }), token).await
+    }
+
+    /// How the daemon stands.
+    pub async fn status(&self) -> Result<Value, Error> {
+        self.ask("daemon.status", json!({}), None).await
+    }
+
+    /// Who the daemon takes the caller for.
+    pub async fn whoami(&self, token: Option<&str>) -> Result<Identity, Error> {
+        self.ask("access.whoami", json!({}), token).await
+    }
+
+    /// The same, and whether they may make a call. A refusal is recorded, as that of the call would be.
+    pub async fn may_call(
+        &self,
+        name: &str,
+        arguments: &Value,
+        token: Option<&str>,
+    ) -> Result<Identity, Error> {
+        let params = json!({ "call": { "name": name, "arguments": arguments } });
+        self.ask("access.whoami", params, token).await
+    }
+
+    /// Calls a tool, and tells of what happens meanwhile. To drop the future is to take the call back.
+    pub async fn call(&self, call: &Call, mut listener: impl FnMut(Event)) -> Result<Value, Error> {
+        let params = self.stamped(call.params(), call.token.as_deref());
+        let limit = call.timeout.map(|timeout| timeout + GRACE);
+        self.request("tools.call", &params, limit, &mut listener)
+            .await
+    }
+
+    /// Asks what changes nothing: if the connection ends in the middle, once more.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+        token: Option<&str>,
+    ) -> Result<T, Error> {
+        let params = match method {
+            "daemon.status" => params,
+            _ => self.stamped(params, token),
+        };
+        let limit = Some(PATIENCE);
+        let first = self.request(method, &params, limit, &mut |_| {}).await;
+        let result = match first {
+            Err(Error::Gone) => self.request(method, &params, limit, &mut |_| {}).await?,
+            other => other?,
+        };
+        serde_json::from_value(result)
+            .map_err(|error| Error::Protocol(format!("its answer to {method} is odd: {error}")))
+    }
+
+    /// Adds who asks.
+    fn stamped(&self, mut params: Value, token: Option<&str>) -> Value {
+        if let Some(token) = token {
+            params["token"] = json!(token);
+        }
+        if let Some(via) = self.0.via {
+            params["via"] = json!(via);
+        }
+        params
+    }
+
+    async fn request(
+        &self,
+        method: &str,
+        params: &Value,
+        limit: Option<Duration>,
+        listener: &mut impl FnMut(Event),
+    ) -> Result<Value, Error> {
+        let waiting = async {
+            let link = self.link().await?;
+            let mut pending = link.send(method, params).await?;
+            loop {
+                tokio::select! {
+                    // Events come before the answer that they belong to.
+                    biased;
+                    Some(event) = pending.events.recv() => listener(event),
+                    answer = &mut pending.answer => {
+                        pending.over();
+                        return answer.unwrap_or(Err(Error::Gone));
+                    }
+                }
+            }
+        };
+        match limit {
+            Some(limit) => tokio::time::timeout(limit, waiting)
+                .await
+                .unwrap_or(Err(Error::TimedOut)),
+            None => waiting.await,
+        }
+    }
+
+    /// The connection that has the least to do; a new one if all have enough.
+    async fn link(&self) -> Result<Arc<Link>, Error> {
+        let mut links = self.0.links.lock().await;
+        links.retain(|link| !link.is_gone());
+        let idlest = links.iter().min_by_key(|link| link.busy()).cloned();
+        if let Some(link) = idlest
+            && (link.busy() < BUSY || links.len() >= LINKS)
+        {
+            return Ok(link);
+        }
+        let link = Arc::new(Link::open(&self.0.path).await?);
+        links.push(Arc::clone(&link));
+        Ok(link)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("path", &self.0.path)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,142 @@
+//! What is asked and what is answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// What a tool does to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Nothing.
+    Read,
+    /// It changes something that can be changed back.
+    Write,
+    /// Something may be lost for good.
+    Destroy,
+}
+
+/// A tool as the daemon describes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tool {
+    /// Matches `^[a-zA-Z0-9_-]{1,64}$`.
+    pub name: String,
+    /// A few words for people.
+    pub title: String,
+    /// What it does and gives.
+    pub description: String,
+    /// What part of the host it is about, in a word.
+    pub domain: String,
+    /// What it does to the host.
+    pub effect: Effect,
+    /// The least role that may call it: `viewer`, `operator` or `admin`.
+    pub role: String,
+    /// The schema of its arguments.
+    pub input_schema: Map<String, Value>,
+    /// The schema of its answer.
+    pub output_schema: Map<String, Value>,
+    /// Arguments that make sense.
+    #[serde(default)]
+    pub examples: Vec<Value>,
+}
+
+/// Something that happens while a call goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Event {
+    /// `begin`, `doing`, `done`, `failed`, `undoing`, `undone`, `not-undone`, `note` or `end`.
+    pub kind: String,
+    /// In words; may be empty.
+    #[serde(default)]
+    pub text: String,
+    /// Steps done so far.
+    pub done: usize,
+    /// Steps in all, 0 where nobody knows.
+    pub total: usize,
+}
+
+/// One call of a tool.
+#[derive(Clone, Default)]
+pub struct Call {
+    /// The tool.
+    pub name: String,
+    /// Its arguments; null for none.
+    pub arguments: Value,
+    /// Show the plan and change nothing.
+    pub dry_run: bool,
+    /// The hash of the plan that a person has seen.
+    pub plan: Option<String>,
+    /// How long it may take; an hour if not said.
+    pub timeout: Option<Duration>,
+    /// The token of the person behind the call; without one the daemon goes by this process's user.
+    pub token: Option<Arc<str>>,
+}
+
+impl Call {
+    /// A call without arguments.
+    pub fn of(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with arguments.
+    #[must_use]
+    pub fn with(mut self, arguments: Value) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    pub(crate) fn params(&self) -> Value {
+        let mut params = json!({
+            "name": self.name, "arguments": self.arguments, "dry_run": self.dry_run, "progress": true,
+        });
+        if let Some(plan) = &self.plan {
+            params["plan"] = json!(plan);
+        }
+        if let Some(timeout) = self.timeout {
+            params["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        }
+        params
+    }
+}
+
+/// Without arguments and token, which may be secrets.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = &mut f.debug_struct("Call");
+        call.field("name", &self.name)
+            .field("dry_run", &self.dry_run);
+        call.field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// Who the daemon takes the caller for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Identity {
+    /// The login name, or `token:NAME`.
+    pub name: String,
+    /// `viewer`, `operator` or `admin`; none for nothing at all.
+    pub role: Option<String>,
+    /// The scopes of the token; empty without one.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// What the daemon says to the call that was asked about.
+    #[serde(default)]
+    pub call: Option<Verdict>,
+}
+
+/// Whether a caller may call a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Verdict {
+    /// They may.
+    pub allowed: bool,
+    /// The scope that a token needs for it.
+    pub scope: String,
+    /// Why not.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
