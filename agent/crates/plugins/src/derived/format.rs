@@ -172,7 +172,7 @@ pub struct WriteEntry {
     pub reviewed_at: Option<String>,
     /// The resource's name is that of a network link whose traffic the write may interrupt: a write to the link that
     /// administrators come by then waits to be confirmed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disrupts_link: bool,
     /// The method that sets it; without it the property itself is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -206,7 +206,10 @@ fn groups(tree: &Tree) -> BTreeMap<(String, String), Arc<Interface>> {
             }
             let siblings = places.get(&(parent, name)).map_or(0, BTreeSet::len);
             let numbered = last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty();
-            let pattern = match siblings > 1 || numbered {
+            let pattern = match siblings > 1
+                || numbered
+                || list(tree, &format!("{parent}/*"), interface).is_some()
+            {
                 true => format!("{parent}/*"),
                 false => object.path.clone(),
             };

@@ -413,7 +413,7 @@ impl<'a> Service<'a> {
                 &(
                     kind.interface.as_str(),
                     property,
-                    Variant::Variant(Box::new(value)),
+                    value,
                 ),
                 doing,
             );
