@@ -23,6 +23,7 @@ pub(super) fn check(
     let mapped = Mapped {
         base: cli.base.clone(),
         directory: plugins.map(Path::to_owned),
+        lenient: false,
     };
     let path = path.unwrap_or(&cli.file);
     if path != Path::new("-") && !path.exists() {

@@ -198,9 +198,17 @@ impl Site {
         {
             return Ok(Arc::clone(declaration));
         }
+        let declaration = Arc::new(self.read(false)?);
+        *read = Some((stamp, Arc::clone(&declaration)));
+        Ok(declaration)
+    }
+
+    /// Reads the declaration; without what is wrong with the sections of mapped plugins if it is `lenient`.
+    fn read(&self, lenient: bool) -> Result<Declaration, ToolError> {
         let mapped = Mapped {
             base: self.base.clone(),
-            directory: None,
+            lenient,
+            ..Mapped::default()
         };
         let mut declaration = match &self.source {
             Source::Text(text) => Declaration::parse_with(text, Format::Yaml, &mapped)?,
@@ -209,8 +217,6 @@ impl Site {
         if let Some(base) = &self.base {
             declaration.plugins.btrfs.base.path.clone_from(base);
         }
-        let declaration = Arc::new(declaration);
-        *read = Some((stamp, Arc::clone(&declaration)));
         Ok(declaration)
     }
 
@@ -251,7 +257,11 @@ impl Site {
 
     /// Where things are.
     pub fn paths(&self) -> Result<Paths, ToolError> {
-        let declaration = self.declaration_if_any()?;
+        // A plugin whose section is bad has to be mended, or enabled, at its place.
+        let declaration = match self.declaration_if_any() {
+            Err(error @ ToolError::Declaration(_)) => Arc::new(self.read(true).map_err(|_| error)?),
+            other => other?,
+        };
         let paths = Paths {
             base: declaration.plugins.btrfs.base.path.clone(),
         };
