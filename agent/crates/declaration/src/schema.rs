@@ -20,12 +20,13 @@ pub fn schema() -> Json {
         .map(|definition| (definition.name.to_owned(), definition.schema()))
         .collect();
     if let Some(plugins) = schemas.get_mut("Plugins") {
-        plugins["patternProperties"] = json!({
-            <PluginName as Text<PluginName>>::PATTERN: {
-                "type": "object",
-                "description": "The section of a plugin made from a D-Bus service. What it may hold is said by the \
-                                plugin's mapping: `op-dbus plugin show NAME`.",
-            },
+        plugins["propertyNames"] = json!({
+            "pattern": <PluginName as Text<PluginName>>::PATTERN,
+        });
+        plugins["additionalProperties"] = json!({
+            "type": "object",
+            "description": "The section of a plugin made from a D-Bus service. What it may hold is said by the \
+                            plugin's mapping: `op-dbus plugin show NAME`.",
         });
     }
     json!({
