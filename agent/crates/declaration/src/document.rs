@@ -16,11 +16,13 @@ use crate::form::Form;
 use crate::lxc::{Container, Lxc, Network};
 use crate::mcp::Mcp;
 use crate::names::ContainerName;
+use crate::names::{ContainerName, PluginName};
 use crate::network::Ovs;
 use crate::packagekit::Packagekit;
 use crate::problem::{DocumentPath, Problem, Problems};
 use crate::reader::Reader;
 use crate::schema::Definitions;
+use crate::sections::{self, NoSections, Sections};
 use crate::storage::Btrfs;
 use crate::systemd::Systemd;
 use crate::tree::{LARGEST, Node, Value};
@@ -43,6 +45,8 @@ pub struct Declaration {
     pub mcp: Mcp,
     /// What each plugin is to do.
     pub plugins: Plugins,
+    /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
+    pub derived: BTreeMap<PluginName, Json>,
 }
 
 record! {
@@ -184,17 +188,30 @@ impl Declaration {
 
     /// Reads a file; its name or its content says which format it has.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        read(path, Self::parse)
+        Self::read_with(path, &NoSections)
+    }
+
+    /// Reads a file that may have sections which `sections` answers for.
+    pub fn read_with(path: &Path, sections: &dyn Sections) -> Result<Self, ReadError> {
+        read(path, |text, format| {
+            Self::parse_with(text, format, sections)
+        })
     }
 
     /// Reads a text, with all problems in one go.
     pub fn parse(text: &str, format: Format) -> Result<Self, Problems> {
+        Self::parse_with(text, format, &NoSections)
+    }
+
+    /// Reads a text that may have sections which `sections` answers for, with all problems in one go.
+    pub fn parse_with(
+        text: &str,
+        format: Format,
+        sections: &dyn Sections,
+    ) -> Result<Self, Problems> {
         let node = tree(text, format)?;
         let mut reader = Reader::default();
         let document = Document::decode(&node, &mut reader);
-        let mut findings = node.repeated_keys();
-        let damage = Damage::of(&reader);
-        findings.extend(reader.findings);
         let mut declaration = match document {
             Some(document) => Self {
                 reconcile: document.reconcile,
@@ -202,9 +219,15 @@ impl Declaration {
                 web: document.web,
                 mcp: document.mcp,
                 plugins: document.plugins,
+                derived: BTreeMap::new(),
             },
             None => Self::default(),
         };
+        let base = &declaration.plugins.btrfs.base.path;
+        declaration.derived = sections::collect(&node, &mut reader, base, sections);
+        let mut findings = node.repeated_keys();
+        let damage = Damage::of(&reader);
+        findings.extend(reader.findings);
         if damage.spares(&check::path(["ovs", "bridges"])) {
             declaration.connect();
         }
@@ -258,15 +281,18 @@ impl Declaration {
 /// The document's form, complete with all defaults.
 impl Serialize for Declaration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Document {
+        let mut document = Document::encode(&Document {
             version: Version,
             reconcile: self.reconcile,
             access: self.access.clone(),
             web: self.web.clone(),
             mcp: self.mcp.clone(),
             plugins: self.plugins.clone(),
+        });
+        for (name, section) in &self.derived {
+            document["plugins"][name.as_str()] = section.clone();
         }
-        .serialize(serializer)
+        document.serialize(serializer)
     }
 }
 

@@ -27,6 +27,7 @@ mod problem;
 mod reader;
 mod reference;
 mod schema;
+mod sections;
 mod size;
 mod storage;
 mod systemd;
@@ -49,6 +50,7 @@ pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
     PackageVersion, SubvolumeName, TemplateName, TokenName, UnitName,
     PackageVersion, SubvolumeName, TemplateName, UnitName, UpstreamName, VariableName,
+    PackageVersion, PluginName, SubvolumeName, TemplateName, TokenName, UnitName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};
@@ -56,6 +58,7 @@ pub use pattern::ToolPattern;
 pub use problem::{DocumentPath, Problem, Problems, Step};
 pub use reference::{EXAMPLE, reference};
 pub use schema::schema;
+pub use sections::{NoSections, Sections};
 pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};

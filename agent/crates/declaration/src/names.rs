@@ -148,6 +148,17 @@ const VERSION: Rule = Rule {
     ..PACKAGE
 };
 
+/// Plugins made from a D-Bus service: a directory name, and a key of the declaration.
+const PLUGIN: Rule = Rule {
+    longest: 32,
+    prefix: "",
+    first: |byte| byte.is_ascii_lowercase(),
+    inner: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte),
+    last: |_| true,
+    reserved: &[],
+    suffixes: &[],
+};
+
 impl Rule {
     /// Why the text breaks the rule.
     fn broken_by(&self, text: &str) -> Option<String> {
@@ -390,6 +401,14 @@ name! {
     PackageVersion, VERSION,
     r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.+~^:-]{0,127}$",
     "the version of a package, such as 1.24.0-1, at most 128 characters"
+}
+
+name! {
+    /// A plugin made from a D-Bus service, such as `hostname1`: a small letter, then small letters, digits, `_`
+    /// and `-`; at most 32 characters.
+    PluginName, PLUGIN,
+    r"^[a-z][a-z0-9_-]{0,31}$",
+    "the name of a plugin: small letters, digits, `_` and `-`, at most 32 characters"
 }
 
 impl From<&BridgeName> for LinkName {

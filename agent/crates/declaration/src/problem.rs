@@ -46,6 +46,11 @@ impl DocumentPath {
         path
     }
 
+    /// The path to what is at `below`, counted from the value at this path.
+    pub fn join(&self, below: &Self) -> Self {
+        Self([self.0.as_slice(), &below.0].concat())
+    }
+
     /// The steps from the document's root.
     pub fn steps(&self) -> &[Step] {
         &self.0
@@ -125,11 +130,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(
-        path: DocumentPath,
-        found: impl Into<String>,
-        accepted: impl Into<String>,
-    ) -> Self {
+    /// A problem without a line and a hint.
+    pub fn new(path: DocumentPath, found: impl Into<String>, accepted: impl Into<String>) -> Self {
         Self {
             path,
             line: None,
@@ -139,7 +141,9 @@ impl Problem {
         }
     }
 
-    pub(crate) fn hint(self, hint: impl Into<Option<String>>) -> Self {
+    /// The same with a hint, or without.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<Option<String>>) -> Self {
         Self {
             hint: hint.into(),
             ..self

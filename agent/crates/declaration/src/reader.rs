@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::form::Form;
 use crate::problem::{DocumentPath, Findings, Problem, Step};
+use crate::sections::UNKNOWN;
 use crate::tree::{Node, Value};
 
 /// Walks a document, and remembers what is wrong with it.
@@ -81,7 +82,7 @@ impl Reader {
             self.misspelt
                 .extend(nearest.map(|known| self.path.key(known)));
             self.findings.push(
-                Problem::new(self.path.key(key), "an unknown key", accepted_keys(keys))
+                Problem::new(self.path.key(key), UNKNOWN, accepted_keys(keys))
                     .hint(nearest.map(|known| format!("did you mean `{known}`?"))),
             );
         }

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::document::Document;
-use crate::form::Form;
+use crate::form::{Form, Text};
+use crate::names::PluginName;
 
 /// The JSON Schema of a declaration: what it accepts, its defaults and its descriptions.
 ///
@@ -13,11 +14,21 @@ use crate::form::Form;
 pub fn schema() -> Json {
     let mut definitions = Definitions::default();
     let document = Document::schema(&mut definitions);
-    let schemas: serde_json::Map<_, _> = definitions
+    let mut schemas: serde_json::Map<_, _> = definitions
         .0
         .iter()
         .map(|definition| (definition.name.to_owned(), definition.schema()))
         .collect();
+    if let Some(plugins) = schemas.get_mut("Plugins") {
+        plugins["propertyNames"] = json!({
+            "pattern": <PluginName as Text<PluginName>>::PATTERN,
+        });
+        plugins["additionalProperties"] = json!({
+            "type": "object",
+            "description": "The section of a plugin made from a D-Bus service. What it may hold is said by the \
+                            plugin's mapping: `op-dbus plugin show NAME`.",
+        });
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "operation-dbus declaration",

@@ -55,6 +55,10 @@ pub(crate) enum Command {
         /// The declaration, instead of --file
         #[arg(value_name = "FILE")]
         path: Option<PathBuf>,
+        /// Where plugins made from D-Bus services are, instead of BASE/@plugins: for a check elsewhere than on
+        /// the host
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
     },
     /// Print the declaration's JSON Schema
     Schema,
@@ -88,6 +92,9 @@ pub(crate) enum Command {
     /// See, build and remove container templates
     #[command(subcommand)]
     Template(Template),
+    /// See, generate, enable and disable plugins made from D-Bus services
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Read and verify the record of what was done
     #[command(subcommand)]
     Ledger(Ledger),
@@ -504,6 +511,39 @@ pub(crate) enum Template {
     Destroy {
         /// The template
         name: TemplateName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// List the plugins
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one plugin: its resources, what may be declared, and the digests of its interfaces
+    Show {
+        /// The plugin
+        name: String,
+    },
+    /// Make the files of a plugin from what a service says of itself, and print them
+    Generate {
+        /// The service's name on the system bus, such as org.freedesktop.hostname1
+        service: String,
+        /// The plugin's name; without it the last part of the service's
+        #[arg(long)]
+        name: Option<String>,
+        /// Put them into BASE/@plugins, disabled
+        #[arg(long)]
+        write: bool,
+    },
+    /// Put a plugin into use
+    Enable {
+        /// The plugin
+        name: String,
+    },
+    /// Take a plugin out of use
+    Disable {
+        /// The plugin
+        name: String,
     },
 }
 

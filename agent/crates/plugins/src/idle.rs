@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(crate) struct Idle(pub(crate) Box<dyn Plugin>);
 
 impl Plugin for Idle {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.0.name()
     }
 

@@ -139,7 +139,7 @@ impl PluginError {
 /// that a crash left half done completes it; the same holds for the inverse of each change.
 pub trait Plugin: Send + Sync {
     /// The plugin's name, and its section in the declaration.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// What the declaration asks for, by resource.
     fn desired(&self) -> BTreeMap<String, Desired>;

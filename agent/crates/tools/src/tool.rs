@@ -88,6 +88,8 @@ pub enum Domain {
     Mcp,
     /// Tasks, and the agents that do them.
     Tasks,
+    /// Plugins made from D-Bus services.
+    Plugins,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

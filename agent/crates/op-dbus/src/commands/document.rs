@@ -6,14 +6,25 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::CommandFactory;
 use clap_complete::Shell;
-use declaration::Declaration;
+use declaration::{Declaration, Format};
+use plugins::derived::Mapped;
 use serde_json::json;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::screen::Screen;
 
-pub(super) fn check(cli: &Cli, path: Option<&Path>, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn check(
+    cli: &Cli,
+    path: Option<&Path>,
+    plugins: Option<&Path>,
+    screen: &Screen,
+) -> Result<u8, Failure> {
+    let mapped = Mapped {
+        base: cli.base.clone(),
+        directory: plugins.map(Path::to_owned),
+        lenient: false,
+    };
     let path = path.unwrap_or(&cli.file);
     if path != Path::new("-") && !path.exists() {
         return Err(Failure::Usage(format!(
@@ -25,9 +36,9 @@ pub(super) fn check(cli: &Cli, path: Option<&Path>, screen: &Screen) -> Result<u
         Some("-") => {
             let text = std::io::read_to_string(std::io::stdin())
                 .context("read the declaration from standard input")?;
-            Declaration::from_yaml(&text)?
+            Declaration::parse_with(&text, Format::Yaml, &mapped)?
         }
-        _ => Declaration::read(path)?,
+        _ => Declaration::read_with(path, &mapped)?,
     };
     // What only the tools know: a prefix that would stand before names of theirs.
     let own = tools::builtin::all();

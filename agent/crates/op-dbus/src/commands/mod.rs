@@ -9,6 +9,7 @@ mod introspect;
 mod inspect;
 mod look;
 mod mcp;
+mod plugin;
 mod record;
 mod task;
 mod template;
@@ -26,7 +27,9 @@ use crate::screen::Screen;
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
     let line = || Line::open(cli, screen);
     match &cli.command {
-        Command::Check { path } => document::check(cli, path.as_deref(), screen),
+        Command::Check { path, plugins } => {
+            document::check(cli, path.as_deref(), plugins.as_deref(), screen)
+        }
         Command::Schema => document::schema(),
         Command::Completions { shell } => document::completions(*shell),
         Command::Man => document::man(),
@@ -42,6 +45,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Introspect(options) => introspect::run(cli, screen, options),
         Command::Container(command) => container::run(cli, &mut line()?, screen, command),
         Command::Template(command) => template::run(&mut line()?, screen, command),
+        Command::Plugin(command) => plugin::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),

@@ -12,6 +12,7 @@ mod network;
 mod openflow;
 mod ovs;
 mod package;
+mod plugin;
 mod process;
 mod program;
 mod state;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Tool> {
         systemd::tools(),
         upstream::tools(),
         task::tools(),
+        plugin::tools(),
     ]
     .into_iter()
     .flatten()

@@ -307,7 +307,7 @@ fn verify(call: &Call<'_>) -> Result<Verified, ToolError> {
 
 fn query(call: &Call<'_>, input: Query) -> Result<Queried, ToolError> {
     let host = host(call)?;
-    let every = plugins::all(&host.declaration);
+    let every = plugins::views(&host.declaration, input.plugin.as_deref());
     if let Some(only) = &input.plugin
         && !every.iter().any(|plugin| plugin.name() == only)
     {
@@ -319,7 +319,7 @@ fn query(call: &Call<'_>, input: Query) -> Result<Queried, ToolError> {
     }
     let mut found = Vec::new();
     let mut plugins = BTreeMap::new();
-    for plugin in every {
+    for plugin in &every {
         let name = plugin.name();
         if input.plugin.as_ref().is_some_and(|only| only != name) {
             continue;

@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use declaration::Declaration;
+use declaration::{Declaration, Format};
+use plugins::derived::Mapped;
 use reconcile::Recovery;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,7 +32,8 @@ impl Mark {
     /// The mark for the open confirm window; to be taken before its end, which forgets its declaration.
     pub(crate) fn of_window(paths: &Paths) -> Self {
         let text = fs::read_to_string(paths.guarded()).ok();
-        let declaration = text.and_then(|text| Declaration::from_json(&text).ok());
+        let declaration = text
+            .and_then(|text| Declaration::parse_with(&text, Format::Json, &Mapped::default()).ok());
         Self {
             path: paths.undone(),
             declaration: declaration.as_ref().map(fingerprint),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use declaration::{Access, Declaration, Format, Web};
 use ledger::{Ledger, NewEntry};
+use plugins::derived::Mapped;
 
 use crate::call::Call;
 use crate::error::ToolError;
@@ -220,20 +221,32 @@ impl Site {
                 }
             },
         };
+        // Whether a mapping answers for a section does not only depend on this file.
         if let Some((known, declaration)) = &*read
             && *known == stamp
+            && declaration.derived.is_empty()
         {
             return Ok(Arc::clone(declaration));
         }
+        let declaration = Arc::new(self.read(false)?);
+        *read = Some((stamp, Arc::clone(&declaration)));
+        Ok(declaration)
+    }
+
+    /// Reads the declaration; without what is wrong with the sections of mapped plugins if it is `lenient`.
+    fn read(&self, lenient: bool) -> Result<Declaration, ToolError> {
+        let mapped = Mapped {
+            base: self.base.clone(),
+            lenient,
+            ..Mapped::default()
+        };
         let mut declaration = match &self.source {
-            Source::Text(text) => Declaration::parse(text, Format::Yaml)?,
-            Source::File(path) => Declaration::read(path)?,
+            Source::Text(text) => Declaration::parse_with(text, Format::Yaml, &mapped)?,
+            Source::File(path) => Declaration::read_with(path, &mapped)?,
         };
         if let Some(base) = &self.base {
             declaration.plugins.btrfs.base.path.clone_from(base);
         }
-        let declaration = Arc::new(declaration);
-        *read = Some((stamp, Arc::clone(&declaration)));
         Ok(declaration)
     }
 
@@ -274,7 +287,11 @@ impl Site {
 
     /// Where things are.
     pub fn paths(&self) -> Result<Paths, ToolError> {
-        let declaration = self.declaration_if_any()?;
+        // A plugin whose section is bad has to be mended, or enabled, at its place.
+        let declaration = match self.declaration_if_any() {
+            Err(error @ ToolError::Declaration(_)) => Arc::new(self.read(true).map_err(|_| error)?),
+            other => other?,
+        };
         let paths = Paths {
             base: declaration.plugins.btrfs.base.path.clone(),
         };
