@@ -24,8 +24,6 @@ unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.s
 
 if [[ ${1:-} == --remove ]]; then
     rm -fv "$binary" "$bridge" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
-        "$bus" "$actions"
-    rm -fv "$binary" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
         "$bus" "$agents" "$actions"
     exit
 fi

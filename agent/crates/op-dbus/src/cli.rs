@@ -113,12 +113,10 @@ pub(crate) enum Command {
     Agent(Agent),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
-    /// Serve the tools to AI clients: MCP on standard input and output
+    /// Serve the tools to AI clients: MCP on standard input and output; or use other such servers
     Mcp(Mcp),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
-    /// Use servers of the Model Context Protocol
-    Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -358,6 +356,7 @@ pub(crate) struct Daemon {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Mcp {
     /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
     #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
@@ -371,6 +370,8 @@ pub(crate) struct Mcp {
     /// The daemon's socket, instead of the one in the base
     #[arg(long, value_name = "PATH", conflicts_with = "here")]
     pub(crate) socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
 }
 
 #[derive(Debug, Args)]
@@ -600,12 +601,6 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
             "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
         )),
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Mcp {
-    #[command(subcommand)]
-    pub(crate) command: McpCommand,
 }
 
 #[derive(Debug, Subcommand)]

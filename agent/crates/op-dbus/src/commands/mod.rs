@@ -53,9 +53,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Task(command) => task::run(&mut line()?, screen, command),
         Command::Agent(cli::Agent::List) => task::agents(&mut line()?, screen),
         Command::Daemon(options) => crate::daemon::run(cli, options),
-        Command::Mcp(options) => mcp::run(cli, options),
         Command::Web(options) => web::run(cli, screen, options),
-        Command::Mcp(options) => mcp::run(cli, screen, &options.command),
+        Command::Mcp(options) => mcp::run(cli, screen, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {
             engine::watch(&*site(cli)?.declaration_if_any()?, run)?;

@@ -1,26 +1,20 @@
-//! mcp: serves AI clients.
-
-mod serve;
-
-use crate::cli::{self, Cli};
-use crate::failure::Failure;
-
-pub(super) fn run(cli: &Cli, options: &cli::Mcp) -> Result<u8, Failure> {
-    serve::run(cli, options)
-}
-//! mcp: tools, call, servers, config.
+//! mcp: serves AI clients; tools, call, servers, config use other servers.
 
 mod call;
 mod config;
 mod reach;
+mod serve;
 mod servers;
 mod tools;
 
-use crate::cli::{Cli, McpCommand};
+use crate::cli::{self, Cli, McpCommand};
 use crate::failure::Failure;
 use crate::screen::Screen;
 
-pub(super) fn run(cli: &Cli, screen: &Screen, command: &McpCommand) -> Result<u8, Failure> {
+pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Mcp) -> Result<u8, Failure> {
+    let Some(command) = &options.command else {
+        return serve::run(cli, options);
+    };
     match command {
         McpCommand::Tools { server, how } => tools::run(cli, screen, server.as_deref(), how),
         McpCommand::Call { words, plan, how } => {
