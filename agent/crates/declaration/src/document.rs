@@ -15,7 +15,6 @@ use crate::flow::Openflow;
 use crate::form::Form;
 use crate::lxc::{Container, Lxc, Network};
 use crate::mcp::Mcp;
-use crate::names::ContainerName;
 use crate::names::{ContainerName, PluginName};
 use crate::network::Ovs;
 use crate::packagekit::Packagekit;

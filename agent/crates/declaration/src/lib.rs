@@ -62,5 +62,5 @@ pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};
 pub use template::{Bootstrap, Recipe, Template};
-pub use web::{Profile, Scope, Token, Web};
 pub use url_prefix::UrlPrefix;
+pub use web::{Profile, Scope, Token, Web};

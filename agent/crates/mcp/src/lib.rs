@@ -2,12 +2,12 @@
 
 pub mod aggregate;
 mod backend;
+pub mod bridge;
+pub mod client;
 pub mod host;
 pub mod profile;
-pub mod bridge;
 pub mod server;
 pub mod stdio;
-pub mod client;
 pub mod upstream;
 
 pub use backend::{

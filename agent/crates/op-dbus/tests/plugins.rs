@@ -134,13 +134,24 @@ impl House {
         let text = format!("{head}{}", kept.concat());
         // The mock tells another type of a property once it was set (`v`): both are reviewed.
         for (property, value) in [("AutoConnect", "false"), ("Managed", "true")] {
-            let all = ["set-property", SERVICE, DEVICE, DEVICE_INTERFACE, property, "b", value];
+            let all = [
+                "set-property",
+                SERVICE,
+                DEVICE,
+                DEVICE_INTERFACE,
+                property,
+                "b",
+                value,
+            ];
             lab::run("busctl", &[&["--system"], &all[..]].concat());
         }
         let known = self.digests();
         let [reviewed, now] = [&known["reviewed"][0], &known["now"]];
         let both = format!("{reviewed},\n{now}");
-        self.write("semantic-mapping.toml", &text.replace(&reviewed.to_string(), &both));
+        self.write(
+            "semantic-mapping.toml",
+            &text.replace(&reviewed.to_string(), &both),
+        );
     }
 
     /// The digests of the device's interface: in the mapping, and as it is.

@@ -25,6 +25,5 @@ pub use error::ToolError;
 pub use orchestrator::{Orchestrator, PRIORITIES, Submission, may_see, of_queue, owner};
 pub use page::{Page, page};
 pub use record::sounds_secret;
-pub use registry::{Description, Registry};
 pub use registry::{Accepted, Description, Registry};
 pub use tool::{Domain, Effect, Tool};
