@@ -148,6 +148,7 @@ pub async fn walk(
         managed: HashMap::new(),
         definitions: HashMap::new(),
         shared: HashSet::new(),
+        leaves: HashMap::new(),
         bytes: 0,
         objects: BTreeMap::new(),
         tree: Tree {
@@ -197,6 +198,8 @@ struct Walk<'a> {
     /// The first definition seen of each interface.
     definitions: HashMap<String, Arc<Interface>>,
     shared: HashSet<Arc<Interface>>,
+    /// The interfaces of objects without children, by their text: most objects of a kind say the same, letter by letter.
+    leaves: HashMap<String, Vec<Arc<Interface>>>,
     bytes: usize,
     objects: BTreeMap<String, Vec<Arc<Interface>>>,
     tree: Tree,
@@ -227,7 +230,16 @@ impl Walk<'_> {
             self.objects.insert(path, interfaces);
             return Ok(());
         }
-        let Some((node, bytes)) = self.introspect(&path).await? else {
+        let Some(text) = self.introspect(&path).await? else {
+            self.objects.insert(path, Vec::new());
+            return Ok(());
+        };
+        if let Some(interfaces) = self.leaves.get(&text) {
+            self.objects.insert(path, interfaces.clone());
+            return Ok(());
+        }
+        let faults = self.tree.faults.len();
+        let Some(node) = self.parse(&path, &text) else {
             self.objects.insert(path, Vec::new());
             return Ok(());
         };
@@ -240,9 +252,13 @@ impl Walk<'_> {
             self.list_managed(&path, depth).await?;
         }
         let definitions = self.shared.len();
-        self.take(path, node, depth);
+        let leaf = !manages && node.children.is_empty() && self.tree.faults.len() == faults;
+        self.take(path.clone(), node, depth);
         if self.shared.len() > definitions {
-            self.bytes = self.bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(text.len());
+            if leaf && let Some(interfaces) = self.objects.get(&path) {
+                self.leaves.insert(text, interfaces.clone());
+            }
         }
         match self.bytes > self.limits.bytes {
             false => Ok(()),
@@ -325,27 +341,31 @@ impl Walk<'_> {
         self.known.insert(path.to_owned())
     }
 
-    async fn introspect(&mut self, path: &str) -> Result<Option<(Node, usize)>, Over> {
+    /// What an object says of itself; none if it says nothing, which is noted.
+    async fn introspect(&mut self, path: &str) -> Result<Option<String>, Over> {
         let answer = self.ask(path, "org.freedesktop.DBus.Introspectable", "Introspect");
-        let text = match answer.await {
-            Ok(Xml::Text(text)) => text,
+        match answer.await {
+            Ok(Xml::Text(text)) => Ok(Some(text)),
             Ok(Xml::TooLong(bytes)) => {
                 let limit = self.limits.xml.bytes;
                 self.fault(path, xml::Error::TooLong { bytes, limit }.to_string());
-                return Ok(None);
+                Ok(None)
             }
-            Err(error) => return self.failed(path, error).map(|()| None),
-        };
-        match xml::parse(&text, &self.limits.xml) {
+            Err(error) => self.failed(path, error).map(|()| None),
+        }
+    }
+
+    fn parse(&mut self, path: &str, text: &str) -> Option<Node> {
+        match xml::parse(text, &self.limits.xml) {
             Ok(parsed) => {
                 for warning in parsed.warnings {
                     self.fault(path, warning);
                 }
-                Ok(Some((parsed.node, text.len())))
+                Some(parsed.node)
             }
             Err(error) => {
                 self.fault(path, error.to_string());
-                Ok(None)
+                None
             }
         }
     }
