@@ -10,7 +10,8 @@ use zbus::names::BusName;
 use super::cache::{self, Cache, Key};
 use super::names::{Names, names};
 use super::sessions::{Sessions, sessions};
-use super::walk::{Limits, Tree, WalkError, owner, walk};
+use super::tree::Tree;
+use super::walk::{Limits, WalkError, owner, walk};
 
 /// Which bus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

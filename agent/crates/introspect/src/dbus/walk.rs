@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use zbus::names::BusName;
 use zbus::{Connection, ObjectPath};
 
 use super::call::{CallError, Managed, Object as Callee, Xml, call};
 use super::model::{Interface, Node};
+use super::tree::{Fault, Object, Reason, Tree, Truncation};
 use super::xml;
 
 /// How far a walk goes.
@@ -51,70 +50,6 @@ pub const MOST_FAULTS: usize = 100;
 
 /// The longest path of an object that is followed, in bytes.
 const LONGEST_PATH: usize = 2048;
-
-/// A service's objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    /// The name that was asked for.
-    pub service: String,
-    /// The connection behind it, such as `:1.7`.
-    pub owner: String,
-    /// Where the walk began.
-    pub root: String,
-    /// The objects, by path.
-    pub objects: Vec<Object>,
-    /// What was cut off; empty if these are all the objects.
-    pub truncated: Vec<Truncation>,
-    /// What single objects said that could not be used, at most [`MOST_FAULTS`].
-    pub faults: Vec<Fault>,
-}
-
-/// An object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    /// Its path.
-    pub path: String,
-    /// What it can do; the same definition is there once for all objects of a tree that share it.
-    pub interfaces: Vec<Arc<Interface>>,
-}
-
-/// What a walk has left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Truncation {
-    /// Why.
-    pub reason: Reason,
-    /// In words.
-    pub text: String,
-}
-
-/// Why a walk has left something out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// There are more objects than were asked for.
-    Objects,
-    /// There are objects deeper than was asked for.
-    Depth,
-    /// The objects say more than is taken in.
-    Bytes,
-    /// The time was over.
-    Time,
-    /// The service gave no answer.
-    Hung,
-    /// The service left the bus.
-    Gone,
-    /// Whoever asked has stopped it.
-    Stopped,
-}
-
-/// Something of an object that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Fault {
-    /// The object.
-    pub path: String,
-    /// What is wrong.
-    pub text: String,
-}
 
 /// Why there was no walk.
 #[derive(Debug, thiserror::Error)]
