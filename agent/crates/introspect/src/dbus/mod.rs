@@ -1,6 +1,6 @@
 //! Services on a message bus: their names, their objects, and what these can do.
 //!
-//! [`xml`] reads what an object says of itself, [`walk`](walk::walk) a service's objects, [`names`] the names on a bus:
+//! [`xml`] reads what an object says of itself, [`walk()`] a service's objects, [`names()`] the names on a bus:
 //! all on a connection that the caller has. [`Scanner`] does the same for code that waits, and remembers.
 
 mod cache;

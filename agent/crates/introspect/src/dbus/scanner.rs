@@ -51,12 +51,12 @@ impl Scanner {
         self.wait(async |connection| names(connection).await)
     }
 
-    /// Who is logged in; see [`sessions`].
+    /// Who is logged in; see [`sessions()`].
     pub fn sessions(&self) -> Result<Sessions, WalkError> {
         self.wait(async |connection| Ok(sessions(connection).await))
     }
 
-    /// The objects of a service; those of a moment ago, unless `anew`. See [`walk`](super::walk::walk).
+    /// The objects of a service; those of a moment ago, unless `anew`. See [`walk`].
     pub fn tree(
         &self,
         service: &BusName<'_>,
