@@ -73,7 +73,13 @@ fn cyclic_and_absurd_paths_are_not_followed() {
 fn fifty_megabytes_of_xml_are_refused_and_the_others_are_read() {
     let Some(lab) = roomy_lab() else { return };
     lab.peer("org.example.Large", large);
-    let tree = lab.walk("org.example.Large", &Limits::default());
+    // So much takes a while to carry on a busy machine.
+    let limits = Limits {
+        call: Duration::from_secs(60),
+        time: Duration::from_secs(120),
+        ..Limits::default()
+    };
+    let tree = lab.walk("org.example.Large", &limits);
     assert_eq!(paths(&tree), ["/", "/huge", "/small"]);
     assert_eq!(tree.faults.len(), 1);
     assert_eq!(tree.faults[0].path, "/huge");
@@ -269,14 +275,13 @@ fn managed(call: &Message) -> Message {
 
 #[test]
 fn a_bus_full_of_hostile_peers_is_surveyed_and_the_good_one_is_seen() {
-    let Some(lab) = roomy_lab() else { return };
+    let Some(lab) = lab() else { return };
     let mut last = 0;
     lab.peer("org.example.Endless", move |_, _| {
         last += 1;
         Answer::Xml(node(&[&format!("n{last}")]))
     });
     lab.peer("org.example.Mute", |_, _| Answer::Silence);
-    lab.peer("org.example.Large", large);
     lab.peer("org.example.Brief", |path, _| match path {
         "/" => Answer::Xml(node(&["a"])),
         _ => Answer::Leave,
@@ -286,20 +291,13 @@ fn a_bus_full_of_hostile_peers_is_surveyed_and_the_good_one_is_seen() {
         _ => Answer::Xml(node(&[])),
     });
     let connection = lab.connect();
-    let survey = survey(
-        &connection,
-        &Limits {
-            call: Duration::from_secs(3),
-            ..Limits::default()
-        },
-        &|_, _| true,
-    );
+    let limits = impatient();
+    let survey = survey(&connection, &limits, &|_, _| true);
     let seen = lab.runtime.block_on(survey).unwrap();
     let tree = |name: &str| seen[name].as_ref().unwrap();
     assert_eq!(reasons(tree("org.example.Endless")), [Reason::Depth]);
     assert_eq!(reasons(tree("org.example.Mute")), [Reason::Hung]);
     assert_eq!(reasons(tree("org.example.Brief")), [Reason::Gone]);
-    assert_eq!(tree("org.example.Large").faults.len(), 1);
     assert_eq!(paths(tree("org.example.Good")), ["/", "/a", "/b"]);
     assert!(seen.contains_key("org.freedesktop.DBus"));
 }

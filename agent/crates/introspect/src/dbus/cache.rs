@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream};
 
-use super::walk::{Limits, Reason, Tree};
+use super::tree::{Reason, Tree};
+use super::walk::Limits;
 
 /// How long a tree is good for. Objects come and go without a word; who pages through a tree wants it to stay.
 const FRESH: Duration = Duration::from_secs(60);
@@ -158,7 +159,7 @@ pub async fn invalidate(connection: &Connection, cache: Weak<Cache>) -> zbus::Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::walk::{Object, Truncation};
+    use super::super::tree::{Object, Truncation};
     use super::*;
 
     fn tree(objects: usize) -> Arc<Tree> {

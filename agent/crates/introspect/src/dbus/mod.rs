@@ -1,6 +1,6 @@
 //! Services on a message bus: their names, their objects, and what these can do.
 //!
-//! [`xml`] reads what an object says of itself, [`walk`](walk::walk) a service's objects, [`names`] the names on a bus:
+//! [`xml`] reads what an object says of itself, [`walk()`] a service's objects, [`names()`] the names on a bus:
 //! all on a connection that the caller has. [`Scanner`] does the same for code that waits, and remembers.
 
 mod cache;
@@ -10,6 +10,7 @@ mod names;
 mod scanner;
 mod sessions;
 mod survey;
+mod tree;
 pub mod walk;
 pub mod xml;
 
@@ -21,4 +22,5 @@ pub use names::{MOST_NAMES, Name, Names, names};
 pub use scanner::{Scanner, Scanners, Which};
 pub use sessions::{Session, Sessions, sessions};
 pub use survey::survey;
-pub use walk::{Fault, Limits, Object, Reason, Tree, Truncation, WalkError, walk};
+pub use tree::{Fault, Object, Reason, Tree, Truncation};
+pub use walk::{Limits, WalkError, walk};

@@ -10,7 +10,8 @@ use zbus::names::BusName;
 use super::cache::{self, Cache, Key};
 use super::names::{Names, names};
 use super::sessions::{Sessions, sessions};
-use super::walk::{Limits, Tree, WalkError, owner, walk};
+use super::tree::Tree;
+use super::walk::{Limits, WalkError, owner, walk};
 
 /// Which bus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -50,12 +51,12 @@ impl Scanner {
         self.wait(async |connection| names(connection).await)
     }
 
-    /// Who is logged in; see [`sessions`].
+    /// Who is logged in; see [`sessions()`].
     pub fn sessions(&self) -> Result<Sessions, WalkError> {
         self.wait(async |connection| Ok(sessions(connection).await))
     }
 
-    /// The objects of a service; those of a moment ago, unless `anew`. See [`walk`](super::walk::walk).
+    /// The objects of a service; those of a moment ago, unless `anew`. See [`walk`].
     pub fn tree(
         &self,
         service: &BusName<'_>,

@@ -9,7 +9,8 @@ use zbus::names::BusName;
 use zbus::{Connection, ObjectPath};
 
 use super::names::names;
-use super::walk::{Limits, Tree, WalkError, walk};
+use super::tree::Tree;
+use super::walk::{Limits, WalkError, walk};
 
 /// How many services are looked at at once: one that hangs holds up none of the others for long.
 const AT_ONCE: usize = 8;

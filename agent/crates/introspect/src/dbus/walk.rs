@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use zbus::names::BusName;
 use zbus::{Connection, ObjectPath};
 
 use super::call::{CallError, Managed, Object as Callee, Xml, call};
 use super::model::{Interface, Node};
+use super::tree::{Fault, Object, Reason, Tree, Truncation};
 use super::xml;
 
 /// How far a walk goes.
@@ -52,70 +51,6 @@ pub const MOST_FAULTS: usize = 100;
 /// The longest path of an object that is followed, in bytes.
 const LONGEST_PATH: usize = 2048;
 
-/// A service's objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    /// The name that was asked for.
-    pub service: String,
-    /// The connection behind it, such as `:1.7`.
-    pub owner: String,
-    /// Where the walk began.
-    pub root: String,
-    /// The objects, by path.
-    pub objects: Vec<Object>,
-    /// What was cut off; empty if these are all the objects.
-    pub truncated: Vec<Truncation>,
-    /// What single objects said that could not be used, at most [`MOST_FAULTS`].
-    pub faults: Vec<Fault>,
-}
-
-/// An object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    /// Its path.
-    pub path: String,
-    /// What it can do; the same definition is there once for all objects of a tree that share it.
-    pub interfaces: Vec<Arc<Interface>>,
-}
-
-/// What a walk has left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Truncation {
-    /// Why.
-    pub reason: Reason,
-    /// In words.
-    pub text: String,
-}
-
-/// Why a walk has left something out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// There are more objects than were asked for.
-    Objects,
-    /// There are objects deeper than was asked for.
-    Depth,
-    /// The objects say more than is taken in.
-    Bytes,
-    /// The time was over.
-    Time,
-    /// The service gave no answer.
-    Hung,
-    /// The service left the bus.
-    Gone,
-    /// Whoever asked has stopped it.
-    Stopped,
-}
-
-/// Something of an object that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Fault {
-    /// The object.
-    pub path: String,
-    /// What is wrong.
-    pub text: String,
-}
-
 /// Why there was no walk.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
@@ -148,6 +83,7 @@ pub async fn walk(
         managed: HashMap::new(),
         definitions: HashMap::new(),
         shared: HashSet::new(),
+        leaves: HashMap::new(),
         bytes: 0,
         objects: BTreeMap::new(),
         tree: Tree {
@@ -197,6 +133,8 @@ struct Walk<'a> {
     /// The first definition seen of each interface.
     definitions: HashMap<String, Arc<Interface>>,
     shared: HashSet<Arc<Interface>>,
+    /// The interfaces of objects without children, by their text: most objects of a kind say the same, letter by letter.
+    leaves: HashMap<String, Vec<Arc<Interface>>>,
     bytes: usize,
     objects: BTreeMap<String, Vec<Arc<Interface>>>,
     tree: Tree,
@@ -227,7 +165,16 @@ impl Walk<'_> {
             self.objects.insert(path, interfaces);
             return Ok(());
         }
-        let Some((node, bytes)) = self.introspect(&path).await? else {
+        let Some(text) = self.introspect(&path).await? else {
+            self.objects.insert(path, Vec::new());
+            return Ok(());
+        };
+        if let Some(interfaces) = self.leaves.get(&text) {
+            self.objects.insert(path, interfaces.clone());
+            return Ok(());
+        }
+        let faults = self.tree.faults.len();
+        let Some(node) = self.parse(&path, &text) else {
             self.objects.insert(path, Vec::new());
             return Ok(());
         };
@@ -240,9 +187,13 @@ impl Walk<'_> {
             self.list_managed(&path, depth).await?;
         }
         let definitions = self.shared.len();
-        self.take(path, node, depth);
+        let leaf = !manages && node.children.is_empty() && self.tree.faults.len() == faults;
+        self.take(path.clone(), node, depth);
         if self.shared.len() > definitions {
-            self.bytes = self.bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(text.len());
+            if leaf && let Some(interfaces) = self.objects.get(&path) {
+                self.leaves.insert(text, interfaces.clone());
+            }
         }
         match self.bytes > self.limits.bytes {
             false => Ok(()),
@@ -325,27 +276,31 @@ impl Walk<'_> {
         self.known.insert(path.to_owned())
     }
 
-    async fn introspect(&mut self, path: &str) -> Result<Option<(Node, usize)>, Over> {
+    /// What an object says of itself; none if it says nothing, which is noted.
+    async fn introspect(&mut self, path: &str) -> Result<Option<String>, Over> {
         let answer = self.ask(path, "org.freedesktop.DBus.Introspectable", "Introspect");
-        let text = match answer.await {
-            Ok(Xml::Text(text)) => text,
+        match answer.await {
+            Ok(Xml::Text(text)) => Ok(Some(text)),
             Ok(Xml::TooLong(bytes)) => {
                 let limit = self.limits.xml.bytes;
                 self.fault(path, xml::Error::TooLong { bytes, limit }.to_string());
-                return Ok(None);
+                Ok(None)
             }
-            Err(error) => return self.failed(path, error).map(|()| None),
-        };
-        match xml::parse(&text, &self.limits.xml) {
+            Err(error) => self.failed(path, error).map(|()| None),
+        }
+    }
+
+    fn parse(&mut self, path: &str, text: &str) -> Option<Node> {
+        match xml::parse(text, &self.limits.xml) {
             Ok(parsed) => {
                 for warning in parsed.warnings {
                     self.fault(path, warning);
                 }
-                Ok(Some((parsed.node, text.len())))
+                Some(parsed.node)
             }
             Err(error) => {
                 self.fault(path, error.to_string());
-                Ok(None)
+                None
             }
         }
     }

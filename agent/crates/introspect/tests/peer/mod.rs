@@ -170,7 +170,7 @@ impl Lab {
 /// Limits for tests that wait for one to be reached.
 pub fn impatient() -> Limits {
     Limits {
-        call: Duration::from_millis(500),
+        call: Duration::from_secs(2),
         ..Limits::default()
     }
 }
