@@ -12,7 +12,6 @@ use inspector::{
 use serde_json::{Value, json};
 use tools::Options;
 
-use super::apply::destroy;
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::Line;
@@ -31,15 +30,7 @@ pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Inspect) -> Result<
         );
     }
     if let Some(name) = &options.forget {
-        let question = format!("Forget what was learned as {name}?");
-        let arguments = json!({ "name": name });
-        return destroy(
-            &mut Line::open(cli, screen)?,
-            screen,
-            "inspect_forget",
-            arguments,
-            &question,
-        );
+        return forget(&mut Line::open(cli, screen)?, screen, name);
     }
     let first = options.source.iter();
     let sources: Vec<_> = first.chain(&options.examples).map(String::as_str).collect();
@@ -326,4 +317,31 @@ fn show(line: &mut Line<'_>, screen: &Screen, name: &str, template: bool) -> Res
     };
     screen.result(told, || format!("{told:#}\n"));
     Ok(0)
+}
+
+fn forget(line: &mut Line<'_>, screen: &Screen, name: &str) -> Result<u8, Failure> {
+    let arguments = json!({ "name": name });
+    let dry = Options {
+        dry_run: true,
+        ..Options::default()
+    };
+    let shown = line.call("inspect_forget", arguments.clone(), dry)?;
+    // Not agreed to, it is still asked for: the refusal belongs into the ledger.
+    let agreed = screen.agrees(&format!("Forget what was learned as {name}?"));
+    let plan = shown["plan_hash"].as_str().filter(|_| agreed);
+    let options = Options {
+        plan: plan.map(str::to_owned),
+        ..Options::default()
+    };
+    match line.call("inspect_forget", arguments, options) {
+        Ok(forgotten) => {
+            screen.result(&forgotten, || format!("forgotten {name}\n"));
+            Ok(0)
+        }
+        Err(failure) if !agreed && failure.status() == 3 => Err(Failure::Refused(
+            "what was learned would be lost, and that was not confirmed; --yes confirms it"
+                .to_owned(),
+        )),
+        Err(failure) => Err(failure),
+    }
 }
