@@ -2,6 +2,7 @@
 
 mod backend;
 pub mod host;
+pub mod profile;
 pub mod server;
 pub mod stdio;
 

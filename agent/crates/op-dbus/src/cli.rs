@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use declaration::{BridgeName, ContainerName, Scope, Size, TemplateName, TokenName};
 use ipnet::IpNet;
+use mcp::profile::Profile;
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Daemon(Daemon),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
+    /// Serve the tools to AI clients: MCP on standard input and output
+    Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -209,6 +212,22 @@ pub(crate) enum WebCommand {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
         scopes: Vec<Scope>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
+    #[arg(long, value_name = "NAME", default_value_t, conflicts_with = "groups")]
+    pub(crate) profile: Profile,
+    /// The tools of these domains instead, such as containers,journal
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
+    pub(crate) groups: Vec<String>,
+    /// List four tools only, which find and call the others
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// The daemon's socket, instead of the one in the base
+    #[arg(long, value_name = "PATH", conflicts_with = "here")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

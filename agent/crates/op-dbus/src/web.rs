@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::Client;
 use declaration::{Profile, Web};
+use mcp::Backend;
 use mcp::host::{Host, INSTRUCTIONS};
+use mcp::profile::of_path;
 use mcp::server::{Options, Server};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
@@ -49,9 +51,10 @@ pub(crate) fn run(web: &Web, options: &cli::Web) -> Result<u8, Failure> {
 
 /// A server for each profile, and one for the path without a name.
 fn endpoints(client: &Client, usual: Profile) -> Result<Endpoints, Failure> {
+    let host: Arc<dyn Backend> = Arc::new(Host::through(client.clone()));
     let mut endpoints = Endpoints::new();
     for profile in PROFILES {
-        let server = server(client)?;
+        let server = server(&host, profile)?;
         if profile == usual {
             endpoints.insert(String::new(), server.clone());
         }
@@ -95,8 +98,9 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-fn server(client: &Client) -> Result<Server, Failure> {
+fn server(host: &Arc<dyn Backend>, profile: Profile) -> Result<Server, Failure> {
+    let picked = of_path(Arc::clone(host), Some(profile.as_str()))
+        .map_err(|error| anyhow::anyhow!("make the MCP server: {error}"))?;
     let options = Options::new("op-dbus", "operation-dbus").instructions(INSTRUCTIONS);
-    let host = Arc::new(Host::through(client.clone()));
-    Ok(Server::new(host, options).context("make the MCP server")?)
+    Ok(Server::new(picked, options).context("make the MCP server")?)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Host, resources};
+use super::Host;
 use crate::backend::{Asked, Completion, Fault, Speaker};
 
 /// How many names are looked through.
@@ -155,6 +155,5 @@ mod tests {
         for name in TOOLS {
             assert!(all.iter().any(|tool| tool.name == name), "{name}");
         }
-        assert_eq!(resources::INTROSPECT, "introspect_service");
     }
 }

@@ -2,6 +2,7 @@
 
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::{Value, json};
+use tools::Effect;
 
 use crate::backend::{Fault, Output, ToolInfo};
 
@@ -81,10 +82,14 @@ fn too_large(tool: &ToolInfo, size: usize) -> Fault {
         true => "ask for a part of it, or use the command line".to_owned(),
         false => format!("ask for less, with {}", less.join(" or ")),
     };
+    let done = match tool.effect {
+        Effect::Read => "",
+        _ => "it was done, but ",
+    };
     Fault::Failed {
         code: "too-large".to_owned(),
         text: format!(
-            "the answer has {size} bytes, more than the {LARGEST} that clients take: {advice}"
+            "{done}the answer has {size} bytes, more than the {LARGEST} that clients take: {advice}"
         ),
     }
 }
@@ -121,8 +126,6 @@ fn cut(text: &str, most: usize) -> String {
 mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
-
-    use tools::Effect;
 
     use super::*;
     use crate::backend::Hint;

@@ -12,7 +12,7 @@ use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::json;
 
-use super::{Server, list, protocol_error, speaker};
+use super::{Server, is_stateless, list, protocol_error, speaker};
 use crate::backend::{Asked, Completion, Fault};
 
 /// How long a list may be kept, in milliseconds: it is the same as long as the server runs.
@@ -20,7 +20,7 @@ const FRESH_MS: u64 = 300_000;
 
 /// Makes a page of a list into the protocol's result.
 macro_rules! listed {
-    ($result:ident, $items:ident, $answer:expr, $request:expr) => {{
+    ($result:ident, $items:ident, $answer:expr, $request:expr, $context:expr) => {{
         let all = $answer.await.map_err(|fault| protocol_error(&fault))?;
         let cursor = $request.and_then(|request| request.cursor);
         let (items, next) = list::page(&all, cursor.as_deref())?;
@@ -29,9 +29,12 @@ macro_rules! listed {
             ..$result::default()
         };
         result.next_cursor = next;
-        Ok(result
-            .with_ttl_ms(FRESH_MS)
-            .with_cache_scope(CacheScope::Private))
+        Ok(match is_stateless(&$context) {
+            true => result
+                .with_ttl_ms(FRESH_MS)
+                .with_cache_scope(CacheScope::Private),
+            false => result,
+        })
     }};
 }
 
@@ -69,7 +72,7 @@ impl ServerHandler for Server {
             let tools = self.backend().tools(&speaker).await?;
             Ok::<_, Fault>(tools.iter().map(list::describe).collect::<Vec<_>>())
         };
-        listed!(ListToolsResult, tools, tools, request)
+        listed!(ListToolsResult, tools, tools, request, context)
     }
 
     async fn call_tool(
@@ -87,7 +90,7 @@ impl ServerHandler for Server {
     ) -> Result<ListResourcesResult, ErrorData> {
         let speaker = speaker(&context);
         let all = self.backend().resources(&speaker);
-        listed!(ListResourcesResult, resources, all, request)
+        listed!(ListResourcesResult, resources, all, request, context)
     }
 
     async fn list_resource_templates(
@@ -101,7 +104,8 @@ impl ServerHandler for Server {
             ListResourceTemplatesResult,
             resource_templates,
             all,
-            request
+            request,
+            context
         )
     }
 
@@ -122,10 +126,12 @@ impl ServerHandler for Server {
             }
             other => protocol_error(&other),
         })?;
-        let result = ReadResourceResult::new(contents)
-            .with_ttl_ms(0)
-            .with_cache_scope(CacheScope::Private);
-        Ok(result.into())
+        let result = ReadResourceResult::new(contents);
+        Ok(match is_stateless(&context) {
+            true => result.with_ttl_ms(0).with_cache_scope(CacheScope::Private),
+            false => result,
+        }
+        .into())
     }
 
     async fn list_prompts(
@@ -135,7 +141,7 @@ impl ServerHandler for Server {
     ) -> Result<ListPromptsResult, ErrorData> {
         let speaker = speaker(&context);
         let all = self.backend().prompts(&speaker);
-        listed!(ListPromptsResult, prompts, all, request)
+        listed!(ListPromptsResult, prompts, all, request, context)
     }
 
     async fn get_prompt(

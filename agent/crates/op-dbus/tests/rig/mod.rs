@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod daemon;
+pub mod mcp;
 pub mod web;
 
 use std::cell::Cell;
