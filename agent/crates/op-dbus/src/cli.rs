@@ -94,10 +94,10 @@ pub(crate) enum Command {
     Tool(Tool),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
-    /// Serve the tools to AI clients: MCP on standard input and output
-    Mcp(Mcp),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
+    /// Serve the tools to AI clients: MCP on standard input and output
+    Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -186,22 +186,6 @@ pub(crate) struct Daemon {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Mcp {
-    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
-    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
-    pub(crate) profile: Profile,
-    /// The tools of these domains instead, such as containers,journal
-    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
-    pub(crate) groups: Vec<String>,
-    /// List four tools only, which find and call the others
-    #[arg(long)]
-    pub(crate) compact: bool,
-    /// The daemon's socket, instead of the one in the base
-    #[arg(long, value_name = "PATH", conflicts_with = "here")]
-    pub(crate) socket: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Web {
     /// Where to listen, instead of the declaration's `web.listen`: a loopback address with a port
@@ -227,6 +211,22 @@ pub(crate) enum WebCommand {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
         scopes: Vec<Scope>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
+    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
+    pub(crate) profile: Profile,
+    /// The tools of these domains instead, such as containers,journal
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
+    pub(crate) groups: Vec<String>,
+    /// List four tools only, which find and call the others
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// The daemon's socket, instead of the one in the base
+    #[arg(long, value_name = "PATH", conflicts_with = "here")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
