@@ -8,6 +8,7 @@ mod addresses;
 mod containers;
 mod flows;
 mod links;
+mod mcp;
 mod packages;
 mod storage;
 mod units;
@@ -32,6 +33,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
     if let Some(section) = &declaration.web {
         web::check(section, &mut check);
     }
+    mcp::check(&declaration.mcp, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

@@ -14,6 +14,7 @@ use crate::define::record;
 use crate::flow::Openflow;
 use crate::form::Form;
 use crate::lxc::{Container, Lxc, Network};
+use crate::mcp::Mcp;
 use crate::names::ContainerName;
 use crate::network::Ovs;
 use crate::packagekit::Packagekit;
@@ -38,6 +39,8 @@ pub struct Declaration {
     pub access: Access,
     /// The HTTP doors, and who may speak at them.
     pub web: Option<Web>,
+    /// The Model Context Protocol.
+    pub mcp: Mcp,
     /// What each plugin is to do.
     pub plugins: Plugins,
 }
@@ -71,6 +74,8 @@ record! {
         access: Access = Access::default(),
         /// The HTTP doors, and who may speak at them.
         web: Option<Web> = None,
+        /// Other servers of the Model Context Protocol whose tools this host passes on.
+        mcp: Mcp = Mcp::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -195,6 +200,7 @@ impl Declaration {
                 reconcile: document.reconcile,
                 access: document.access,
                 web: document.web,
+                mcp: document.mcp,
                 plugins: document.plugins,
             },
             None => Self::default(),
@@ -257,6 +263,7 @@ impl Serialize for Declaration {
             reconcile: self.reconcile,
             access: self.access.clone(),
             web: self.web.clone(),
+            mcp: self.mcp.clone(),
             plugins: self.plugins.clone(),
         }
         .serialize(serializer)

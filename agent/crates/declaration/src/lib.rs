@@ -17,10 +17,12 @@ mod flow;
 mod form;
 mod json;
 mod lxc;
+mod mcp;
 mod names;
 mod network;
 mod numbers;
 mod packagekit;
+mod pattern;
 mod problem;
 mod reader;
 mod reference;
@@ -41,12 +43,14 @@ pub use define::UnknownWord;
 pub use document::{ContainersFile, Declaration, Format, Plugins, ReadError, Version};
 pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflow};
 pub use lxc::{Container, Lxc, Network};
+pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
-    PackageVersion, SubvolumeName, TemplateName, TokenName, UnitName,
+    PackageVersion, SubvolumeName, TemplateName, TokenName, UnitName, UpstreamName, VariableName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};
+pub use pattern::ToolPattern;
 pub use problem::{DocumentPath, Problem, Problems, Step};
 pub use reference::{EXAMPLE, reference};
 pub use schema::schema;

@@ -85,6 +85,28 @@ const ACCOUNT: Rule = Rule {
     suffixes: &[],
 };
 
+/// Upstream servers: no `_`, so that the first one of a tool's name ends the prefix.
+const UPSTREAM: Rule = Rule {
+    longest: 16,
+    prefix: "",
+    first: |byte| byte.is_ascii_lowercase(),
+    inner: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit(),
+    last: |_| true,
+    reserved: &[],
+    suffixes: &[],
+};
+
+/// Environment variables: a name of POSIX (IEEE Std 1003.1, section 3.216).
+const VARIABLE: Rule = Rule {
+    longest: 64,
+    prefix: "",
+    first: |byte| byte.is_ascii_alphabetic() || byte == b'_',
+    inner: |byte| byte.is_ascii_alphanumeric() || byte == b'_',
+    last: |_| true,
+    reserved: &[],
+    suffixes: &[],
+};
+
 /// Units: `VALID_CHARS_WITH_AT` and `UNIT_NAME_MAX` of systemd (src/basic/unit-name.c).
 const UNIT: Rule = Rule {
     longest: 255,
@@ -328,6 +350,22 @@ name! {
     TokenName, TEMPLATE,
     r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.-]{0,63}$",
     "a name for a token: letters, digits, `_`, `.` and `-`, at most 64 characters"
+}
+
+name! {
+    /// An upstream server, and the prefix of its tools, such as `files`: a small letter, then small letters and
+    /// digits; at most 16 characters.
+    UpstreamName, UPSTREAM,
+    r"^[a-z][a-z0-9]{0,15}$",
+    "a prefix for tools: a small letter, then small letters and digits, at most 16 characters"
+}
+
+name! {
+    /// An environment variable, such as `LANG`: a letter or `_`, then letters, digits and `_`; at most 64
+    /// characters.
+    VariableName, VARIABLE,
+    r"^[A-Za-z_][A-Za-z0-9_]{0,63}$",
+    "the name of an environment variable: letters, digits and `_`, at most 64 characters"
 }
 
 name! {

@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Daemon(Daemon),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
-    /// Serve the tools to AI clients: MCP on standard input and output
+    /// Serve the tools to AI clients: MCP on standard input and output; and use other such servers
     Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
@@ -214,7 +214,7 @@ pub(crate) enum WebCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Mcp {
+pub(crate) struct Serve {
     /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
     #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
     pub(crate) profile: Profile,
@@ -395,6 +395,76 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
             "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
         )),
     }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Mcp {
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// List the tools of a server
+    Tools {
+        /// A prefix of the declaration, a name that `op-dbus mcp servers` shows, or a URL
+        #[arg(required_unless_present = "program")]
+        server: Option<String>,
+        #[command(flatten)]
+        how: Reaching,
+    },
+    /// Call a tool of a server: `SERVER TOOL [ARGUMENTS]`, or `TOOL [ARGUMENTS] -- PROGRAM …`
+    Call {
+        /// The server (a prefix of the declaration, a name that `op-dbus mcp servers` shows, or a URL), the
+        /// tool, and its arguments: one JSON object, `-` for standard input, or KEY=VALUE
+        #[arg(required = true, value_name = "WORD")]
+        words: Vec<String>,
+        /// Call only if the plan still has this hash; what destroys needs it, or a yes
+        #[arg(long, value_name = "HASH")]
+        plan: Option<String>,
+        #[command(flatten)]
+        how: Reaching,
+    },
+    /// List the servers that the declaration and the programs on this machine know of
+    Servers,
+    /// Print the configuration by which a program uses this host's server
+    Config {
+        /// The program
+        #[arg(long)]
+        client: McpClient,
+        /// The profile of tools that it gets
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// By HTTP with a token, at this URL, instead of starting it
+        #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/mcp")]
+        http: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reaching {
+    /// Give up after this time, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) timeout: Duration,
+    /// The file with the token that a URL wants
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The program to start as a server, with its arguments
+    #[arg(last = true)]
+    pub(crate) program: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum McpClient {
+    /// Claude Desktop and Claude Code
+    Claude,
+    /// Cursor
+    Cursor,
+    /// Visual Studio Code
+    Vscode,
 }
 
 /// Reads `60s`, `5m`, `1h`, or a bare number of seconds.

@@ -20,5 +20,6 @@ pub use call::{Call, Cancel, Event, Kind, Options};
 pub use caller::{Accounts, Caller, Door, Role};
 pub use error::ToolError;
 pub use page::{Page, page};
+pub use record::sounds_secret;
 pub use registry::{Description, Registry};
 pub use tool::{Domain, Effect, Tool};

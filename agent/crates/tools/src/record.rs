@@ -19,7 +19,9 @@ const LONGEST_OF_ALL: usize = 16 << 10;
 const LARGEST_NUMBER: f64 = 9_007_199_254_740_991.0;
 
 /// Arguments that name what a call is about, the most telling first.
-const TARGETS: [&str; 6] = ["name", "unit", "path", "bridge", "packages", "plugin"];
+const TARGETS: [&str; 7] = [
+    "name", "unit", "path", "bridge", "packages", "plugin", "upstream",
+];
 
 /// Parts of keys whose values are nobody's business.
 const SECRET: [&str; 8] = [
@@ -32,6 +34,12 @@ const SECRET: [&str; 8] = [
     "private",
     "authorization",
 ];
+
+/// Whether a key sounds as if its value were nobody's business.
+pub fn sounds_secret(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    SECRET.iter().any(|part| lower.contains(part))
+}
 
 /// How a call ended.
 pub(crate) struct Ended<'a> {
@@ -103,9 +111,7 @@ fn redacted(schema: &Value, arguments: &Value) -> Value {
         Value::Object(map) => {
             let clean = |(key, value): (&String, &Value)| {
                 let below = &schema["properties"][key];
-                let lower = key.to_ascii_lowercase();
-                let secret = below["writeOnly"] == json!(true)
-                    || SECRET.iter().any(|part| lower.contains(part));
+                let secret = below["writeOnly"] == json!(true) || sounds_secret(key);
                 let value = match secret {
                     true => digest(value),
                     false => redacted(below, value),

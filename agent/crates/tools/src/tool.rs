@@ -80,6 +80,8 @@ pub enum Domain {
     Packages,
     /// The machine itself.
     Host,
+    /// Other servers of the Model Context Protocol.
+    Mcp,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

@@ -29,6 +29,16 @@ pub(super) fn check(cli: &Cli, path: Option<&Path>, screen: &Screen) -> Result<u
         }
         _ => Declaration::read(path)?,
     };
+    // What only the tools know: a prefix that would stand before names of theirs.
+    let own = tools::builtin::all();
+    let collisions = mcp::aggregate::collisions(&declaration.mcp, own.iter().map(|tool| tool.name));
+    if !collisions.is_empty() {
+        let reasons: Vec<_> = collisions
+            .into_iter()
+            .map(|(prefix, reason)| format!("mcp.upstreams.{prefix}: {reason}"))
+            .collect();
+        return Err(Failure::Usage(reasons.join("\n")));
+    }
     let result = json!({ "valid": true, "declaration": declaration });
     screen.result(&result, || format!("{}: valid\n", path.display()));
     Ok(0)

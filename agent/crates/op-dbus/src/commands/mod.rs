@@ -41,7 +41,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Web(options) => web::run(cli, screen, options),
-        Command::Mcp(options) => mcp::run(cli, options),
+        Command::Mcp(options) => mcp::run(cli, screen, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {
             engine::watch(&*site(cli)?.declaration_if_any()?, run)?;

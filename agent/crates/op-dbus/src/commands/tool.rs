@@ -100,7 +100,7 @@ fn text(tool: &Value) -> String {
 }
 
 /// Arguments as people write them: `name=web-01 cores=4`, or a JSON object.
-fn parse(arguments: &[String]) -> Result<Value, Failure> {
+pub(super) fn parse(arguments: &[String]) -> Result<Value, Failure> {
     if let [only] = arguments
         && only.trim_start().starts_with('{')
     {

@@ -15,6 +15,7 @@ mod program;
 mod state;
 mod systemd;
 mod template;
+mod upstream;
 
 use crate::tool::Tool;
 
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Tool> {
         journal::tools(),
         package::tools(),
         systemd::tools(),
+        upstream::tools(),
     ]
     .into_iter()
     .flatten()
