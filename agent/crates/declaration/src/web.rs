@@ -32,9 +32,9 @@ words! {
         Developer = "developer",
         /// Those for the care of a host.
         Sysadmin = "sysadmin",
-        /// All tools.
+        /// All tools, by way of four that find and call the others.
         Full = "full",
-        /// Four that find and call all others.
+        /// The same.
         Compact = "compact",
     }
 }
@@ -51,7 +51,7 @@ record! {
         /// Who may speak at the door, each with a token. Without one, nobody may.
         tokens: BTreeMap<TokenName, Token> = BTreeMap::new(),
         /// Which tools `/mcp` shows; `/mcp/PROFILE` shows those of another profile.
-        profile: Profile = Profile::Sysadmin,
+        profile: Profile = Profile::Safe,
     }
 }
 

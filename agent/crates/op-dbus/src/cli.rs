@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Mcp(Mcp),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
+    /// Serve the tools to AI clients: MCP on standard input and output; and use other such servers
+    Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each
     Doctor,
     /// Print shell completions
@@ -357,25 +359,6 @@ pub(crate) struct Daemon {
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Mcp {
-    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
-    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
-    pub(crate) profile: Profile,
-    /// The tools of these domains instead, such as containers,journal
-    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
-    pub(crate) groups: Vec<String>,
-    /// List four tools only, which find and call the others
-    #[arg(long)]
-    pub(crate) compact: bool,
-    /// The daemon's socket, instead of the one in the base
-    #[arg(long, value_name = "PATH", conflicts_with = "here")]
-    pub(crate) socket: Option<PathBuf>,
-    #[command(subcommand)]
-    pub(crate) command: Option<McpCommand>,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Web {
     /// Where to listen, instead of the declaration's `web.listen`: a loopback address with a port
     #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
@@ -400,6 +383,22 @@ pub(crate) enum WebCommand {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
         scopes: Vec<Scope>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
+    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
+    pub(crate) profile: Profile,
+    /// The tools of these domains instead, such as containers,journal
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
+    pub(crate) groups: Vec<String>,
+    /// List four tools only, which find and call the others
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// The daemon's socket, instead of the one in the base
+    #[arg(long, value_name = "PATH", conflicts_with = "here")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -601,6 +600,15 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
             "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
         )),
     }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Mcp {
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
 }
 
 #[derive(Debug, Subcommand)]

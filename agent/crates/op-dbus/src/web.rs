@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::Client;
 use declaration::{Profile, Web};
+use mcp::Backend;
 use mcp::host::{Host, INSTRUCTIONS};
 use mcp::profile::{Selection, select};
 use mcp::server::{Options, Server};
@@ -50,9 +51,10 @@ pub(crate) fn run(web: &Web, options: &cli::Web) -> Result<u8, Failure> {
 
 /// A server for each profile, and one for the path without a name.
 fn endpoints(client: &Client, usual: Profile) -> Result<Endpoints, Failure> {
+    let host: Arc<dyn Backend> = Arc::new(Host::through(client.clone()));
     let mut endpoints = Endpoints::new();
     for profile in PROFILES {
-        let server = server(client, profile)?;
+        let server = server(&host, profile)?;
         if profile == usual {
             endpoints.insert(String::new(), server.clone());
         }
@@ -96,9 +98,8 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-fn server(client: &Client, profile: Profile) -> Result<Server, Failure> {
+fn server(host: &Arc<dyn Backend>, profile: Profile) -> Result<Server, Failure> {
+    let picked = select(Arc::clone(host), Selection::Profile(profile), false);
     let options = Options::new("op-dbus", "operation-dbus").instructions(INSTRUCTIONS);
-    let host = Arc::new(Host::through(client.clone()));
-    let tools = select(host, Selection::Profile(profile), false);
-    Ok(Server::new(tools, options).context("make the MCP server")?)
+    Ok(Server::new(picked, options).context("make the MCP server")?)
 }

@@ -37,7 +37,7 @@ impl Host {
         rig.apply();
         rig.declare_top(
             &format!(
-                "reconcile: observe\nweb:\n  hosts: [host.example.org]\n  origins: [\"https://chat.example.org\"]\n  \
+                "reconcile: observe\nweb:\n  profile: sysadmin\n  hosts: [host.example.org]\n  origins: [\"https://chat.example.org\"]\n  \
                  tokens:\n{viewing}{operating}{administering}"
             ),
             "",
@@ -170,12 +170,12 @@ fn scopes_are_roles_and_what_they_do_is_in_the_ledger() {
     );
     assert!(host.rig.base.join("@cache").exists());
     let low = web
-        .call(&host.operator, "command_run", json!({ "name": "x" }))
+        .call(&host.operator, "container_destroy", json!({ "name": "x" }))
         .expect(403);
     assert!(low.head.contains("scope=\"mcp:destroy\""), "{low:#?}");
-    // The admin is let through: that there is no such command is the tool's to say.
+    // The admin is let through: that there is no such container is the tool's to say.
     let high = web
-        .call(&host.admin, "command_run", json!({ "name": "x" }))
+        .call(&host.admin, "container_destroy", json!({ "name": "x" }))
         .expect(200);
     assert_eq!(high.json()["result"]["isError"], true, "{high:#?}");
 
@@ -189,7 +189,7 @@ fn scopes_are_roles_and_what_they_do_is_in_the_ledger() {
     };
     assert!(of("token:viewer", "refused"), "{entries:#?}");
     assert!(of("token:operator", "done"), "{entries:#?}");
-    let admin = host.rig.ledger(&["--operation", "command_run"]);
+    let admin = host.rig.ledger(&["--operation", "container_destroy"]);
     assert!(
         admin
             .iter()

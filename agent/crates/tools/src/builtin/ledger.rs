@@ -44,6 +44,7 @@ struct Log {
 #[derive(Serialize, JsonSchema)]
 struct Entries {
     /// The entries, each as it is in the chain.
+    #[schemars(with = "Vec<serde_json::Map<String, Value>>")]
     entries: Vec<Value>,
     /// Where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! mcp: serves AI clients; tools, call, servers, config use other servers.
+//! mcp: serves AI clients; and tools, call, servers, config of other servers.
 
 mod call;
 mod config;
@@ -7,13 +7,13 @@ mod serve;
 mod servers;
 mod tools;
 
-use crate::cli::{self, Cli, McpCommand};
+use crate::cli::{Cli, Mcp, McpCommand};
 use crate::failure::Failure;
 use crate::screen::Screen;
 
-pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Mcp) -> Result<u8, Failure> {
+pub(super) fn run(cli: &Cli, screen: &Screen, options: &Mcp) -> Result<u8, Failure> {
     let Some(command) = &options.command else {
-        return serve::run(cli, options);
+        return serve::run(cli, &options.serve);
     };
     match command {
         McpCommand::Tools { server, how } => tools::run(cli, screen, server.as_deref(), how),

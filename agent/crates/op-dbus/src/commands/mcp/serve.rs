@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use declaration::Mcp;
+use mcp::aggregate::Aggregate;
 use mcp::host::{Host, INSTRUCTIONS};
 use mcp::profile::{Selection, select};
 use mcp::server::{Options, Server};
@@ -22,14 +24,15 @@ use crate::line::site;
 /// How long threads may take to end after a signal. A run that does not is found in its journal by the next one.
 const GRACE: Duration = Duration::from_secs(5);
 
-pub(super) fn run(cli: &Cli, options: &cli::Mcp) -> Result<u8, Failure> {
+pub(super) fn run(cli: &Cli, options: &cli::Serve) -> Result<u8, Failure> {
     let host: Arc<dyn Backend> = Arc::new(host(cli, options)?);
+    let upstreams = upstreams(cli);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the server")?;
     let end = CancellationToken::new();
-    let served = runtime.block_on(serve(host, options, end.clone()));
+    let served = runtime.block_on(serve(host, upstreams, options, end.clone()));
     match end.is_cancelled() {
         true => runtime.shutdown_timeout(GRACE),
         // Waits for calls in this process that cannot be left in the middle.
@@ -39,7 +42,7 @@ pub(super) fn run(cli: &Cli, options: &cli::Mcp) -> Result<u8, Failure> {
 }
 
 /// The way to the tools: the daemon's socket, or this process where it has the rights and no daemon runs.
-fn host(cli: &Cli, options: &cli::Mcp) -> Result<Host, Failure> {
+fn host(cli: &Cli, options: &cli::Serve) -> Result<Host, Failure> {
     let through = |path: PathBuf| Host::through(api::Client::via(path, "mcp"));
     if let Some(path) = &options.socket {
         return Ok(through(path.clone()));
@@ -65,9 +68,22 @@ fn host(cli: &Cli, options: &cli::Mcp) -> Result<Host, Failure> {
     Ok(Host::here(Registry::built_in(site), caller))
 }
 
+/// The declared servers whose tools are passed on. Who may not read the declaration has none.
+fn upstreams(cli: &Cli) -> Mcp {
+    let declaration = site(cli).and_then(|site| Ok(site.declaration_if_any()?));
+    match declaration {
+        Ok(declaration) => declaration.mcp.clone(),
+        Err(error) => {
+            log::info!("no other servers are joined: {error}");
+            Mcp::default()
+        }
+    }
+}
+
 async fn serve(
     host: Arc<dyn Backend>,
-    options: &cli::Mcp,
+    upstreams: Mcp,
+    options: &cli::Serve,
     end: CancellationToken,
 ) -> Result<(), Failure> {
     let selection = match options.groups.is_empty() {
@@ -77,7 +93,14 @@ async fn serve(
             Selection::Groups(options.groups.clone())
         }
     };
-    let backend = select(host, selection, options.compact);
+    let backend: Arc<dyn Backend> = match upstreams.upstreams.is_empty() {
+        true => host,
+        false => {
+            let built_in = tools::builtin::all();
+            Aggregate::start(host, &upstreams, built_in.iter().map(|tool| tool.name))
+        }
+    };
+    let backend = select(backend, selection, options.compact);
     let about = Options::new("op-dbus", "operation-dbus").instructions(INSTRUCTIONS);
     let server = Server::new(backend, about).context("make the server")?;
     let mut terminated = signal(SignalKind::terminate()).context("wait for signals")?;
