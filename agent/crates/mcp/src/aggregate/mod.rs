@@ -6,7 +6,7 @@
 //! leaves its whole server out.
 //!
 //! The host has the last word on each call: it is asked for a read, and told of a write before the call goes
-//! out and after it has ended (see [`gate`]).
+//! out and after it has ended (module `gate`).
 
 mod gate;
 mod status;

@@ -7,6 +7,7 @@
 pub mod bounds;
 mod child;
 mod connection;
+mod declared;
 mod error;
 mod guard;
 mod http;
@@ -15,13 +16,12 @@ mod offer;
 mod schema;
 mod stderr;
 mod text;
-mod upstream;
 
 pub use child::Account;
 pub use connection::{Answered, Connection};
+pub use declared::{Report, Standing, Upstream};
 pub use error::UpstreamError;
 pub use guard::{Guard, Unreachable};
 pub use name::{LONGEST_NAME, tool_name};
 pub use offer::{LeftOut, Offer, Offered};
 pub use text::{clean, foreign};
-pub use upstream::{Report, Standing, Upstream};
