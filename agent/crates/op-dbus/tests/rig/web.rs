@@ -187,7 +187,7 @@ impl Reply {
             .map(|line| line.strip_prefix("data:").unwrap_or(line).trim())
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(Value::is_object)
-            .last();
+            .next_back();
         found.unwrap_or_else(|| panic!("no JSON: {self:#?}"))
     }
 }
