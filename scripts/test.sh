@@ -15,7 +15,7 @@ source ../scripts/nixos.sh
 packages() {
     ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
         mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck nix-bin \
-        curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3 python3-openvswitch \
+        curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3 python3-openvswitch python3-venv npm \
         dbus libglib2.0-bin packagekit polkitd python3-dbus python3-dbusmock python3-gi systemd tzdata
 }
 

@@ -113,8 +113,6 @@ pub(crate) enum Command {
     Agent(Agent),
     /// Keep the host in its declared state, and serve the tools
     Daemon(Daemon),
-    /// Serve the tools to AI clients: MCP on standard input and output; or use other such servers
-    Mcp(Mcp),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
     /// Serve the tools to AI clients: MCP on standard input and output; and use other such servers

@@ -186,8 +186,7 @@ impl Reply {
         let found = lines
             .map(|line| line.strip_prefix("data:").unwrap_or(line).trim())
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(Value::is_object)
-            .last();
+            .rfind(Value::is_object);
         found.unwrap_or_else(|| panic!("no JSON: {self:#?}"))
     }
 }
