@@ -410,11 +410,7 @@ impl<'a> Service<'a> {
                     interface: "org.freedesktop.DBus.Properties",
                 },
                 "Set",
-                &(
-                    kind.interface.as_str(),
-                    property,
-                    value,
-                ),
+                &(kind.interface.as_str(), property, value),
                 doing,
             );
         };
