@@ -41,3 +41,35 @@ pub fn digest(interface: &Interface) -> Digest {
         .collect();
     Digest(format!("sha256:{digits}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use introspect::dbus::xml;
+
+    use super::*;
+
+    /// `printf 'interface …\n…' | sha256sum`, as the documentation of [`digest`] has it.
+    const EXPECTED: &str =
+        "sha256:0cea04eb61d00ef7a2b9578c8a2e4b121e2286f74b5c16ee64320888b5b4f949";
+
+    fn of(members: &str) -> String {
+        let text = format!("<node><interface name=\"org.example.A\">{members}</interface></node>");
+        let parsed = xml::parse(&text, &xml::Limits::default()).unwrap();
+        digest(&parsed.node.interfaces[0]).0
+    }
+
+    #[test]
+    fn order_names_and_signals_do_not_count_and_types_do() {
+        let method = r#"<method name="Set"><arg type="s" direction="in"/><arg name="x" type="b" direction="in"/></method>"#;
+        let name = r#"<property name="Name" type="s" access="read"/>"#;
+        let level = r#"<property name="Level" type="u" access="readwrite"/>"#;
+        let signal = r#"<signal name="Gone"/>"#;
+        assert_eq!(of(&format!("{method}{name}{level}")), EXPECTED);
+        assert_eq!(of(&format!("{level}{signal}{name}{method}")), EXPECTED);
+        assert_ne!(of(&format!("{level}{name}")), EXPECTED);
+        assert_ne!(
+            of(&format!("{method}{name}{level}").replace("\"u\"", "\"t\"")),
+            EXPECTED
+        );
+    }
+}

@@ -332,13 +332,13 @@ impl Checker {
             let mut properties = BTreeMap::new();
             for (name, text) in &entry.properties {
                 let at = path.key("properties").key(name);
-                if let Some(signature) = self.signature(at, &text.0) {
-                    let property = Property {
-                        signature,
-                        write: None,
-                    };
-                    properties.insert(name.clone(), property);
-                }
+                // One of a bad type is there all the same: what names it is not wrong too.
+                let signature = self.signature(at, &text.0).unwrap_or(Signature::Unit);
+                let property = Property {
+                    signature,
+                    write: None,
+                };
+                properties.insert(name.clone(), property);
             }
             if let Some(identity) = &entry.identity
                 && entry

@@ -1,7 +1,7 @@
 //! Plugins made from D-Bus services: a mapping says which of a service's objects are resources, and which of their
 //! properties a declaration may set.
 //!
-//! A mapping is two files, `plugin.toml` and `semantic-mapping.toml` ([`format`]). Some come with the agent, others
+//! A mapping is two files, `plugin.toml` and `semantic-mapping.toml` ([`mod@format`]). Some come with the agent, others
 //! are in `BASE/@plugins/NAME/` ([`store`]). [`DerivedPlugin`] is the plugin of the engine that follows one.
 
 mod digest;

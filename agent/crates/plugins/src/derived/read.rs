@@ -18,12 +18,13 @@ pub(crate) fn read<T: DeserializeOwned>(
     text: &str,
     schema: &Value,
 ) -> Result<(T, Lines), Problems> {
-    let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
+    let source = Source::new(text);
+    let document = DeTable::parse(text).map_err(|error| syntax(&source, &error))?;
     let mut lines = Lines::default();
     let value = table(
         document.get_ref(),
         &DocumentPath::default(),
-        text,
+        &source,
         &mut lines,
     );
     let whole = |error: &dyn std::fmt::Display| {
@@ -38,17 +39,47 @@ pub(crate) fn read<T: DeserializeOwned>(
     let mut problems: Vec<_> = errors
         .by_ref()
         .take(LISTED)
-        .map(|error| problem(&error))
+        .flat_map(|error| problems_of(&error))
         .collect();
     if !problems.is_empty() {
         problems.iter_mut().for_each(|problem| lines.place(problem));
         problems.sort_by_key(|problem| problem.line);
-        let omitted = errors.count();
+        let omitted = errors.count() + problems.len().saturating_sub(LISTED);
+        problems.truncate(LISTED);
         return Err(Problems { problems, omitted });
     }
     drop(errors);
     let read = serde_json::from_value(value).map_err(|error| whole(&error))?;
     Ok((read, lines))
+}
+
+/// The text with the place of each line.
+struct Source<'t> {
+    text: &'t str,
+    /// Where each line ends.
+    ends: Vec<usize>,
+}
+
+impl<'t> Source<'t> {
+    fn new(text: &'t str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self {
+            text,
+            ends: ends.map(|(at, _)| at).collect(),
+        }
+    }
+
+    /// The line of a byte, counted from 1.
+    fn line(&self, at: usize) -> u64 {
+        self.ends.partition_point(|end| *end < at) as u64 + 1
+    }
+
+    /// Its place in the line, in bytes, counted from 1.
+    fn column(&self, at: usize) -> usize {
+        let before = self.ends.partition_point(|end| *end < at);
+        let start = before.checked_sub(1).map_or(0, |last| self.ends[last] + 1);
+        at.min(self.text.len()).saturating_sub(start) + 1
+    }
 }
 
 /// The line of each value, by its path.
@@ -72,9 +103,9 @@ impl Lines {
     }
 }
 
-fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+fn syntax(source: &Source<'_>, error: &toml::de::Error) -> Problem {
     let at = error.span().map_or(0, |span| span.start);
-    let (line, column) = (line(text, at), column(text, at));
+    let (line, column) = (source.line(at), source.column(at));
     let message = error.message().lines().next().unwrap_or_default();
     Problem {
         line: Some(line),
@@ -86,31 +117,29 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     }
 }
 
-fn line(text: &str, at: usize) -> u64 {
-    let before = text.as_bytes().iter().take(at);
-    before.filter(|byte| **byte == b'\n').count() as u64 + 1
-}
-
-fn column(text: &str, at: usize) -> usize {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    before
-        .iter()
-        .rev()
-        .take_while(|byte| **byte != b'\n')
-        .count()
-        + 1
-}
-
-fn table(table: &DeTable<'_>, path: &DocumentPath, text: &str, lines: &mut Lines) -> Value {
+fn table(
+    table: &DeTable<'_>,
+    path: &DocumentPath,
+    source: &Source<'_>,
+    lines: &mut Lines,
+) -> Value {
     let entries = table.iter().map(|(key, node)| {
         let below = path.key(key.get_ref());
-        lines.0.insert(below.clone(), line(text, key.span().start));
-        (key.get_ref().to_string(), value(node, &below, text, lines))
+        lines.0.insert(below.clone(), source.line(key.span().start));
+        (
+            key.get_ref().to_string(),
+            value(node, &below, source, lines),
+        )
     });
     Value::Object(entries.collect::<Map<_, _>>())
 }
 
-fn value(node: &Spanned<DeValue<'_>>, path: &DocumentPath, text: &str, lines: &mut Lines) -> Value {
+fn value(
+    node: &Spanned<DeValue<'_>>,
+    path: &DocumentPath,
+    source: &Source<'_>,
+    lines: &mut Lines,
+) -> Value {
     match node.get_ref() {
         DeValue::String(text) => text.as_ref().into(),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -127,32 +156,36 @@ fn value(node: &Spanned<DeValue<'_>>, path: &DocumentPath, text: &str, lines: &m
         DeValue::Array(items) => {
             let items = items.iter().enumerate().map(|(index, item)| {
                 let below = path.index(index);
-                lines.0.insert(below.clone(), line(text, item.span().start));
-                value(item, &below, text, lines)
+                lines
+                    .0
+                    .insert(below.clone(), source.line(item.span().start));
+                value(item, &below, source, lines)
             });
             items.collect()
         }
-        DeValue::Table(entries) => table(entries, path, text, lines),
+        DeValue::Table(entries) => table(entries, path, source, lines),
     }
 }
 
-/// What the validator says, as we say it.
-fn problem(error: &jsonschema::ValidationError<'_>) -> Problem {
+/// What the validator says, as we say it: each unknown key is a problem of its own.
+fn problems_of(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
     use jsonschema::error::ValidationErrorKind as Kind;
-    let path = document_path(error.instance_path().as_str(), error.instance());
+    let path = document_path(error.instance_path().as_str());
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
-            let path = match unexpected.first() {
-                Some(key) => path.key(key),
-                None => path,
+            let unknown = |key: &String| {
+                let accepted = "one of the keys that the published schema names";
+                Problem::new(path.key(key), "an unknown key", accepted)
             };
-            let keys: Vec<_> = unexpected.iter().map(|key| format!("`{key}`")).collect();
-            Problem::new(
-                path,
-                format!("an unknown key ({})", keys.join(", ")),
-                "the keys of the published schema",
-            )
+            unexpected.iter().map(unknown).collect()
         }
+        _ => vec![problem(error, path)],
+    }
+}
+
+fn problem(error: &jsonschema::ValidationError<'_>, path: DocumentPath) -> Problem {
+    use jsonschema::error::ValidationErrorKind as Kind;
+    match error.kind() {
         Kind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
             Problem::new(
@@ -195,7 +228,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// A JSON Pointer (RFC 6901) as a path. Digits are taken for the place in a list: keys of these files are names.
-fn document_path(pointer: &str, _: &Value) -> DocumentPath {
+fn document_path(pointer: &str) -> DocumentPath {
     let steps = pointer.split('/').skip(1).map(|step| match step.parse() {
         Ok(index) => Step::Index(index),
         Err(_) => Step::Key(step.replace("~1", "/").replace("~0", "~")),

@@ -97,7 +97,7 @@ fn what_takes_two_values_to_see_is_said_too() {
         ("Price = \"u\"", "Price = \"h\"", "`h`"),
         ("Price = \"u\"", "Price = \"uu\"", "`uu`"),
         ("Price = \"u\"", "Price = \"(\"", "`(`"),
-        ("identity = \"Name\"", "identity = \"Price\"", "`Price`"),
+        ("identity = \"Name\"", "identity = \"Colour\"", "`Colour`"),
         ("reviewed_by = \"somebody\"\n", "", "without `reviewed_by`"),
         ("resource = \"item\"", "resource = \"thing\"", "`thing`"),
         ("property = \"Price\"", "property = \"Colour\"", "`Colour`"),
