@@ -327,7 +327,7 @@ fn systemd_is_bridged_whole() {
     );
     let error = client.error("Manager-GetUnit", json!({ "name": "nothing.service" }));
     assert!(
-        error.contains("org.freedesktop.systemd1.NoSuchUnit"),
+        error.starts_with("failed") && error.contains("systemd1.NoSuchUnit"),
         "{error}"
     );
 }

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 use zbus::{Array, Dict, ObjectPath, Signature, Structure, Variant};
 
-use super::{Problem, Problems, has_descriptor};
+use super::{EXACT, Problem, Problems, has_descriptor};
 
 /// The longest signature of a value, in bytes (the specification of D-Bus, "Valid Signatures").
 const LONGEST_SIGNATURE: usize = 255;
@@ -116,10 +116,7 @@ impl Encoder<'_> {
     }
 
     fn whole<T: Whole>(&mut self, value: &Value) -> Option<Variant<'static>> {
-        let number = value
-            .as_i64()
-            .and_then(|number| T::try_from(number.into()).ok());
-        match number {
+        match integer(value).and_then(|number| T::try_from(number).ok()) {
             Some(number) => Some(number.into()),
             None => self.wrong(value, &T::range()),
         }
@@ -128,10 +125,7 @@ impl Encoder<'_> {
     fn long<T: Whole>(&mut self, value: &Value) -> Option<Variant<'static>> {
         let number = match value {
             Value::String(digits) => digits.parse().ok(),
-            value => value
-                .as_i64()
-                .map(i128::from)
-                .or(value.as_u64().map(i128::from)),
+            value => integer(value),
         };
         match number.and_then(|number| T::try_from(number).ok()) {
             Some(number) => Some(number.into()),
@@ -308,6 +302,16 @@ fn tagged(object: &Map<String, Value>) -> Option<(&str, &Value)> {
     (object.len() == 2).then_some((tag, value))
 }
 
+/// A whole number, also one that is written as `3.0`: JSON Schema makes no difference.
+fn integer(value: &Value) -> Option<i128> {
+    let whole = value.as_i64().map(i128::from);
+    whole.or(value.as_u64().map(i128::from)).or_else(|| {
+        let number = value.as_f64()?;
+        let exact = number.fract() == 0.0 && number.abs() <= EXACT as f64;
+        exact.then_some(number as i128)
+    })
+}
+
 /// The type that a number has where nobody says which.
 fn inferred(number: &Value) -> &'static Signature {
     match (number.as_i64(), number.as_u64()) {
@@ -374,6 +378,7 @@ mod tests {
     #[test]
     fn numbers_are_checked_against_their_range() {
         assert_eq!(encoded("y", json!(255)), Ok(255_u8.into()));
+        assert_eq!(encoded("t", json!(3.0)), Ok(3_u64.into()));
         let error = encoded("y", json!(256)).unwrap_err();
         assert_eq!(
             error,

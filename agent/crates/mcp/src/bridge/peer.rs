@@ -182,23 +182,24 @@ pub(super) fn unpack(
 /// What went wrong on the bus.
 pub(super) fn fault(error: zbus::Error) -> Fault {
     let error = dbus::Error::from(error);
-    if error.is_unknown_service() {
+    let name = error.name().unwrap_or_default();
+    let text = bounded(&error.to_string());
+    // Services have errors of their own that only end alike.
+    let standard = name.strip_prefix("org.freedesktop.DBus.Error.");
+    if standard.is_some() && error.is_unknown_service() {
         return Fault::Unavailable(format!(
-            "the service does not run: {error}. It is not started by a call, unless the bridge runs with --activate"
+            "the service does not run: {text}. It is not started by a call, unless the bridge runs with --activate"
         ));
     }
-    let name = error.name().unwrap_or_default();
-    match name.rsplit('.').next().unwrap_or_default() {
-        "AccessDenied" | "NotAuthorized" | "InteractiveAuthorizationRequired" | "AuthFailed" => {
-            Fault::Refused(error.to_string())
-        }
+    match standard.unwrap_or_default() {
+        "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => Fault::Refused(text),
         "UnknownObject" | "UnknownMethod" | "UnknownInterface" | "UnknownProperty" => {
-            Fault::NotFound(error.to_string())
+            Fault::NotFound(text)
         }
         "NoReply" | "Disconnected" => Fault::Unavailable(format!(
-            "the service left the bus before it answered: {error}"
+            "the service left the bus before it answered: {text}"
         )),
-        _ => failed("failed", &bounded(&error.to_string())),
+        _ => failed("failed", &text),
     }
 }
 
