@@ -16,7 +16,7 @@ let
 
   definition = name: document."$defs".${name};
 
-  # POSIX has no lookahead; the agent's own check of the declaration has the last word.
+  # POSIX has no lookahead, and no escape for a closing bracket; the agent's own check of the declaration has the last word.
   posix =
     lib.replaceStrings
       [
@@ -24,12 +24,14 @@ let
         "(?!.*\\.\\.)"
         "(?!(.*/)?\\.\\.(/|$))"
         "[^\\u0000-\\u001f\\u007f-\\u009f]*"
+        "\\]"
       ]
       [
         ""
         ""
         ""
         ".*"
+        "]"
       ];
 
   fits = schema: text: builtins.match (posix schema.pattern) text != null;
