@@ -23,7 +23,7 @@ fn a_look_starts_nobody() {
     let dir = lab.machine.dir();
     let marker = dir.join("started");
     let service = format!(
-        "[D-BUS Service]\nName=org.example.Sleeper\nExec=/bin/sh -c \"echo >> {}\"\n",
+        "[D-BUS Service]\nName=org.example.Sleeper\nExec=/bin/sh -c \"echo >> {}; exit 1\"\n",
         marker.display()
     );
     fs::write(dir.join("services/org.example.Sleeper.service"), service).unwrap();
