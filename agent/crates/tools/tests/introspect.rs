@@ -18,7 +18,12 @@ fn this_machine_is_seen_as_other_programs_see_it() {
     let btrfs = machine.btrfs(128);
     let target = btrfs.to_str().unwrap();
     run("btrfs", &["subvolume", "create", &format!("{target}/@one")]);
-    run("ip", &["link", "add", "lab0", "type", "dummy"]);
+    run(
+        "ip",
+        &[
+            "link", "add", "lab0", "type", "veth", "peer", "name", "lab1",
+        ],
+    );
     run("ip", &["address", "add", "192.0.2.7/24", "dev", "lab0"]);
     run("ip", &["link", "set", "lab0", "up"]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -114,16 +119,16 @@ fn services_are_listed_and_looked_at() {
     let service = "org.freedesktop.systemd1";
     let first = look(
         "introspect_service",
-        json!({ "service": service, "limit": 10, "objects": 50 }),
+        json!({ "service": service, "limit": 10, "objects": 20 }),
     )
     .unwrap();
     assert_eq!(
         (&first["total"], &first["truncated"][0]["reason"]),
-        (&json!(50), &json!("objects"))
+        (&json!(20), &json!("objects"))
     );
     assert!(first.get("interfaces").is_none());
     let more =
-        json!({ "service": service, "limit": 10, "objects": 50, "cursor": first["next_cursor"] });
+        json!({ "service": service, "limit": 10, "objects": 20, "cursor": first["next_cursor"] });
     let second = look("introspect_service", more).unwrap();
     assert!(texts(&first["objects"], "path").last() < texts(&second["objects"], "path").first());
 

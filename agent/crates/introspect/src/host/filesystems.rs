@@ -115,7 +115,7 @@ const SLOW: [&str; 10] = [
 /// Looks at what is mounted on this machine.
 pub fn filesystems() -> Filesystems {
     let mut look = Look::at(Path::new("/"));
-    let text = look.text("/proc/self/mountinfo").unwrap_or_default();
+    let text = look.text("/proc/thread-self/mountinfo").unwrap_or_default();
     let mounts: Vec<_> = text.lines().filter_map(mount).collect();
     let mut mounts = look.cut("mounts", mounts);
     for mount in &mut mounts {

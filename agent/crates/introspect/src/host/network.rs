@@ -152,12 +152,12 @@ fn by_netlink(look: &mut Look) -> Result<(Vec<Link>, Vec<Route>), netlink::Error
     Ok((links, routes))
 }
 
-/// proc_net(5): the states of TCP sockets that listen, and of UDP sockets that nobody else is at the end of.
+/// The calling thread may be in a namespace of its own. proc_pid_net(5): the states of TCP sockets that listen, and of UDP sockets that nobody else is at the end of.
 const SOCKETS: [(&str, &str, &str); 4] = [
-    ("/proc/net/tcp", "tcp", "0A"),
-    ("/proc/net/tcp6", "tcp", "0A"),
-    ("/proc/net/udp", "udp", "07"),
-    ("/proc/net/udp6", "udp", "07"),
+    ("/proc/thread-self/net/tcp", "tcp", "0A"),
+    ("/proc/thread-self/net/tcp6", "tcp", "0A"),
+    ("/proc/thread-self/net/udp", "udp", "07"),
+    ("/proc/thread-self/net/udp6", "udp", "07"),
 ];
 
 fn listening(look: &mut Look) -> Vec<Socket> {
