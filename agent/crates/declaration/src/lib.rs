@@ -57,7 +57,7 @@ pub use pattern::ToolPattern;
 pub use problem::{DocumentPath, Problem, Problems, Step};
 pub use reference::{EXAMPLE, reference};
 pub use schema::schema;
-pub use sections::{NoSections, Sections};
+pub use sections::{AnySections, NoSections, Sections};
 pub use size::{Size, SizeError};
 pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};

@@ -20,6 +20,28 @@ pub trait Sections {
 
     /// Everything that is wrong with the section of one of these names. Paths begin at the section.
     fn check(&self, base: &Path, name: &PluginName, section: &Json) -> Vec<Problem>;
+
+    /// Whether every name is answered for, also one that is not among the names.
+    fn answers_all(&self) -> bool {
+        false
+    }
+}
+
+/// Answers for everything: for processes that need other parts of a document, and could not read a mapping.
+pub struct AnySections;
+
+impl Sections for AnySections {
+    fn names(&self, _: &Path) -> Vec<PluginName> {
+        Vec::new()
+    }
+
+    fn check(&self, _: &Path, _: &PluginName, _: &Json) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    fn answers_all(&self) -> bool {
+        true
+    }
 }
 
 /// Answers for nothing.
@@ -62,7 +84,8 @@ pub(crate) fn collect(
         let Some(place) = reported(key, &reader.findings) else {
             continue;
         };
-        let Some(name) = names.iter().find(|name| name.as_str() == key) else {
+        let name = key.parse::<PluginName>().ok();
+        let Some(name) = name.filter(|name| sections.answers_all() || names.contains(name)) else {
             let known: Vec<_> = names.iter().map(PluginName::as_str).collect();
             let problem = &mut reader.findings.problems[place];
             if problem.hint.is_none() {
@@ -74,13 +97,13 @@ pub(crate) fn collect(
         let path = plugins.key(key);
         reader.misspelt.retain(|misspelt| *misspelt != path);
         let section = json(node);
-        for problem in sections.check(base, name, &section) {
+        for problem in sections.check(base, &name, &section) {
             reader.findings.push(Problem {
                 path: path.join(&problem.path),
                 ..problem
             });
         }
-        found.insert(name.clone(), section);
+        found.insert(name, section);
     }
     found
 }

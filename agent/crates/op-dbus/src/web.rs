@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::Client;
-use declaration::{Profile, Web};
+use declaration::{Declaration, Mcp, Profile};
 use mcp::Backend;
+use mcp::aggregate::Aggregate;
 use mcp::host::{Host, INSTRUCTIONS};
 use mcp::profile::{Selection, select};
 use mcp::server::{Options, Server};
@@ -30,28 +31,32 @@ const PROFILES: [Profile; 6] = [
 ];
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(web: &Web, options: &cli::Web) -> Result<u8, Failure> {
+pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Failure> {
     if rustix::process::geteuid().is_root() {
         log::warn!(
             "the web server needs no rights: run it as a user of its own, in the group opdbus"
         );
     }
     let client = Client::via(&options.socket, "mcp");
-    let endpoints = endpoints(&client, web.profile)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("op-dbus-web")
         .enable_all()
         .build()
         .context("start the server's threads")?;
+    let web = declaration.web.unwrap_or_default();
     let address = options.listen.unwrap_or(web.listen);
-    runtime.block_on(serve(address, Names::of(web), client, endpoints))?;
+    runtime.block_on(async {
+        let endpoints = endpoints(&client, &declaration.mcp, web.profile)?;
+        serve(address, Names::of(&web), client, endpoints).await
+    })?;
     Ok(0)
 }
 
-/// A server for each profile, and one for the path without a name.
-fn endpoints(client: &Client, usual: Profile) -> Result<Endpoints, Failure> {
-    let host: Arc<dyn Backend> = Arc::new(Host::through(client.clone()));
+/// A server for each profile, and one for the path without a name, with the declared upstream servers joined. Begun
+/// in the runtime that they run in.
+fn endpoints(client: &Client, upstreams: &Mcp, usual: Profile) -> Result<Endpoints, Failure> {
+    let host = Aggregate::joined_to(Arc::new(Host::through(client.clone())), upstreams);
     let mut endpoints = Endpoints::new();
     for profile in PROFILES {
         let server = server(&host, profile)?;

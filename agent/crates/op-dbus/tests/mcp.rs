@@ -428,3 +428,43 @@ fn without_a_daemon_root_is_served_in_the_process() {
     assert!(client.end().success());
     rig.assert_converged();
 }
+
+#[test]
+fn objects_of_the_bus_are_resources_whose_names_are_completed() {
+    let Some(rig) = Rig::storage(256) else { return };
+    let Some(_bus) = rig.machine.system_bus() else {
+        return;
+    };
+    rig.declare("");
+    let mut client = Client::stateless(rig.command(&["mcp"]), json!({}));
+    let uri = "dbus://system/org.freedesktop.DBus/org/freedesktop/DBus";
+    let read = client.request("resources/read", json!({ "uri": uri }));
+    let text = read["result"]["contents"][0]["text"].as_str();
+    let object: Value = serde_json::from_str(text.unwrap_or_else(|| panic!("{read:#}"))).unwrap();
+    let object = &object["objects"][0];
+    assert_eq!(object["path"], "/org/freedesktop/DBus", "{read:#}");
+    assert!(
+        object["interfaces"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("org.freedesktop.DBus"))
+    );
+    let completed = client.request(
+        "completion/complete",
+        json!({
+            "ref": { "type": "ref/resource", "uri": "dbus://{bus}/{service}/{+path}" },
+            "argument": { "name": "service", "value": "org.free" },
+            "context": { "arguments": { "bus": "system" } },
+        }),
+    );
+    assert_eq!(
+        completed["result"]["completion"]["values"],
+        json!(["org.freedesktop.DBus"]),
+        "{completed:#}"
+    );
+    let away = client.request(
+        "resources/read",
+        json!({ "uri": "dbus://system/org.example.Away/" }),
+    );
+    assert!(away["error"]["message"].is_string(), "{away:#}");
+}

@@ -35,9 +35,14 @@ impl Host {
         let (admin, administering) = make_token(&rig, "admin", "mcp:destroy");
         rig.declare("");
         rig.apply();
+        let peer = rig.machine.dir().join("peer.py");
+        std::fs::write(&peer, include_str!("../../mcp/tests/peers/peer.py")).unwrap();
+        let peer = peer.display();
         rig.declare_top(
             &format!(
-                "reconcile: observe\nweb:\n  profile: sysadmin\n  hosts: [host.example.org]\n  origins: [\"https://chat.example.org\"]\n  \
+                "reconcile: observe\nmcp:\n  upstreams:\n    \
+                 sums: {{ command: [/usr/bin/python3, {peer}, good], effect: {{ \"*\": read }} }}\n    \
+                 notes: {{ command: [/usr/bin/python3, {peer}, good] }}\nweb:\n  profile: sysadmin\n  hosts: [host.example.org]\n  origins: [\"https://chat.example.org\"]\n  \
                  tokens:\n{viewing}{operating}{administering}"
             ),
             "",
@@ -202,7 +207,7 @@ fn the_web_server_itself_may_nothing() {
     let Some(host) = Host::new() else { return };
     let script = "import json, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
         s.sendall(sys.argv[2].encode() + b'\\n')\nprint(s.makefile().readline())";
-    let Some(python) = rig::bus::python("socket") else {
+    let Some(python) = rig::bus::python("import socket") else {
         return lab::skip("needs python3");
     };
     let ask = |method: &str, params: Value| -> Value {
@@ -522,4 +527,46 @@ fn only_loopback_is_listened_on_and_tokens_are_made_once() {
     assert!(again.err.contains("remove it first"), "{again:?}");
     rig.run(&["web", "token", "a b"]).expect(2);
     rig.run(&["web", "token", "x", "--scope", "all"]).expect(2);
+}
+
+#[test]
+fn upstream_servers_are_served_by_the_daemons_word() {
+    let Some(host) = Host::new() else { return };
+    let web = &host.web;
+    let arguments = json!({ "a": 2, "b": 3 });
+    let call = |path, token: &str, name, arguments| {
+        let params = json!({ "name": name, "arguments": arguments });
+        web.ask_at(path, token, "tools/call", params)
+            .expect(200)
+            .json()["result"]
+            .take()
+    };
+    let listed = web.ask_at("/mcp/safe", &host.viewer, "tools/list", json!({}));
+    let listed = listed.expect(200).json();
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    let is_there = |name: &str| tools.iter().any(|tool| tool["name"] == name);
+    assert!(is_there("sums_add") && !is_there("notes_add"), "{listed:#}");
+    // What the daemon is asked for their sake is not for clients.
+    assert!(!is_there("upstream_read"), "{listed:#}");
+
+    let sum = call("/mcp/safe", &host.viewer, "sums_add", arguments.clone());
+    assert_eq!(sum["structuredContent"]["sum"], 5, "{sum:#}");
+    let who = call("/mcp/safe", &host.viewer, "sums_who", json!({}));
+    let who: Value = serde_json::from_str(who["content"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(who["NoNewPrivs"], json!(["1"]), "{who:#}");
+    for secret in [&host.viewer, &host.operator, &host.admin] {
+        assert!(!who.to_string().contains(secret.as_str()), "{who:#}");
+    }
+
+    let add = json!({ "name": "notes_add", "arguments": arguments });
+    let refused = call("/mcp/compact", &host.viewer, "tool_execute", add.clone());
+    assert_eq!(refused["isError"], true, "{refused:#}");
+    let done = call("/mcp/compact", &host.operator, "tool_execute", add);
+    assert_ne!(done["isError"], true, "{done:#}");
+    let entries = host.rig.ledger(&["--operation", "upstream_write"]);
+    let by: Vec<_> = entries
+        .iter()
+        .map(|entry| &entry["metadata"]["actor"]["name"])
+        .collect();
+    assert!(by.contains(&&json!("token:operator")), "{entries:#?}");
 }

@@ -62,6 +62,13 @@ pub fn collisions<'a>(
 }
 
 impl Aggregate {
+    /// The host with the declared servers. Also without any, since what the host is asked for their sake is not for
+    /// clients.
+    pub fn joined_to(host: Arc<dyn Backend>, mcp: &Mcp) -> Arc<dyn Backend> {
+        let built_in = tools::builtin::all();
+        Self::start(host, mcp, built_in.iter().map(|tool| tool.name))
+    }
+
     /// Starts the declared servers. `reserved` are the names of all tools that the host itself may have,
     /// whoever sees them.
     pub fn start<'a>(

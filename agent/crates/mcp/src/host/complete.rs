@@ -130,7 +130,9 @@ fn ranked(names: Vec<String>, typed: &str) -> Vec<String> {
 
 /// The tools that completion reads with; a test sees that they are there and take what they are given.
 #[cfg(test)]
-const TOOLS: [&str; 4] = [
+const TOOLS: [&str; 6] = [
+    "introspect_dbus",
+    super::resources::INTROSPECT,
     "systemd_list_units",
     "container_list",
     "template_list",

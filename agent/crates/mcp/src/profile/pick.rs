@@ -23,17 +23,34 @@ const MINIMAL: [&str; 10] = [
 ];
 
 /// Reads that few ask for. The profile `safe` does without them, so that it has room for what else only reads.
-const RARE: [&str; 10] = [
+const RARE: [&str; 27] = [
+    "agent_list",
     "command_list",
     "host_sessions",
+    "inspect_search",
+    "inspect_show",
+    "inspect_validate",
+    "introspect_filesystems",
+    "introspect_network",
+    "introspect_runtime",
+    "introspect_sessions",
+    "introspect_software",
+    "net_list_neighbours",
     "openflow_flow_counts",
     "openflow_list_ports",
     "openflow_list_tables",
     "ovs_list_interfaces",
     "ovs_list_ports",
+    "ovs_show",
+    "package_details",
+    "plugin_generate",
+    "plugin_show",
     "proc_read",
+    "process_show",
     "systemd_list_jobs",
     "systemd_unit_properties",
+    "task_list",
+    "task_show",
 ];
 
 /// A backend with some of its tools; everything else of it is as it was.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use declaration::{Declaration, Scope, TokenName, Web};
+use declaration::{AnySections, Declaration, Scope, TokenName};
 use serde_json::json;
 
 use crate::cli::{self, Cli};
@@ -21,22 +21,23 @@ const PREFIX: &str = "opdbus_";
 
 pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
     match &options.command {
-        None => web::run(&declared(&cli.file)?, options),
+        None => web::run(declared(&cli.file)?, options),
         Some(cli::WebCommand::Token { name, file, scopes }) => {
             token(screen, name, file.as_deref(), scopes)
         }
     }
 }
 
-/// The section of the declaration, or its defaults.
-fn declared(file: &Path) -> Result<Web, Failure> {
-    let web = Declaration::read(file)?.web;
-    if web.as_ref().is_none_or(|web| web.tokens.is_empty()) {
+/// The declaration; mappings of plugins, which this user may not be able to read, are no matter here.
+fn declared(file: &Path) -> Result<Declaration, Failure> {
+    let declaration = Declaration::read_with(file, &AnySections)?;
+    let web = declaration.web.as_ref();
+    if web.is_none_or(|web| web.tokens.is_empty()) {
         log::warn!(
             "nobody can speak here yet: no token is declared. `op-dbus web token NAME` makes one"
         );
     }
-    Ok(web.unwrap_or_default())
+    Ok(declaration)
 }
 
 /// Makes a token, and says how it is declared. It is shown this once.

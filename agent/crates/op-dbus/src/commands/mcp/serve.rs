@@ -93,13 +93,7 @@ async fn serve(
             Selection::Groups(options.groups.clone())
         }
     };
-    let backend: Arc<dyn Backend> = match upstreams.upstreams.is_empty() {
-        true => host,
-        false => {
-            let built_in = tools::builtin::all();
-            Aggregate::start(host, &upstreams, built_in.iter().map(|tool| tool.name))
-        }
-    };
+    let backend = Aggregate::joined_to(host, &upstreams);
     let backend = select(backend, selection, options.compact);
     let about = Options::new("op-dbus", "operation-dbus").instructions(INSTRUCTIONS);
     let server = Server::new(backend, about).context("make the server")?;
