@@ -18,8 +18,8 @@ const LESS: [&str; 8] = [
     "limit", "cursor", "lines", "since", "until", "filter", "name", "depth",
 ];
 
-/// A result of what a call gave.
-pub(super) fn done(tool: &ToolInfo, output: Output) -> CallToolResult {
+/// A result of what a call gave, or of what it would do.
+pub(super) fn done(tool: &ToolInfo, output: Output, dry_run: bool) -> CallToolResult {
     let Output {
         structured,
         content,
@@ -37,12 +37,12 @@ pub(super) fn done(tool: &ToolInfo, output: Output) -> CallToolResult {
         (Some(structured), true) => {
             let text = structured.to_string();
             if text.len() > LARGEST {
-                return failed(&too_large(tool, text.len()));
+                return failed(&too_large(tool, dry_run, text.len()));
             }
             vec![ContentBlock::text(text)]
         }
         (Some(structured), false) if structured.to_string().len() > LARGEST => {
-            return failed(&too_large(tool, structured.to_string().len()));
+            return failed(&too_large(tool, dry_run, structured.to_string().len()));
         }
         _ => bounded(content),
     };
@@ -70,7 +70,7 @@ pub(super) fn error_data(fault: &Fault) -> Value {
     data
 }
 
-fn too_large(tool: &ToolInfo, size: usize) -> Fault {
+fn too_large(tool: &ToolInfo, dry_run: bool, size: usize) -> Fault {
     let properties = tool.input.get("properties").and_then(Value::as_object);
     let takes = |name: &&str| properties.is_some_and(|known| known.contains_key(*name));
     let less: Vec<_> = LESS
@@ -82,9 +82,10 @@ fn too_large(tool: &ToolInfo, size: usize) -> Fault {
         true => "ask for a part of it, or use the command line".to_owned(),
         false => format!("ask for less, with {}", less.join(" or ")),
     };
-    let done = match tool.effect {
-        Effect::Read => "",
-        _ => "it was done, but ",
+    let done = match (tool.effect, dry_run) {
+        (Effect::Read, _) => "",
+        (_, true) => "nothing was done, and ",
+        (_, false) => "it was done, but ",
     };
     Fault::Failed {
         code: "too-large".to_owned(),
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_there_as_value_and_as_text() {
-        let result = done(&tool(json!({})), json!({ "a": 1 }).into());
+        let result = done(&tool(json!({})), json!({ "a": 1 }).into(), false);
         assert_eq!(result.structured_content, Some(json!({ "a": 1 })));
         assert_eq!(text(&result), r#"{"a":1}"#);
         assert_eq!(result.is_error, Some(false));
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_too_large_says_how_to_ask_for_less() {
         let look = tool(json!({ "properties": { "limit": {}, "other": {}, "since": {} } }));
-        let result = done(&look, json!("x".repeat(LARGEST)).into());
+        let result = done(&look, json!("x".repeat(LARGEST)).into(), false);
         assert_eq!(result.is_error, Some(true));
         assert!(text(&result).ends_with("ask for less, with `limit` or `since`"));
         assert_eq!(
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_missing_answer_is_a_failure() {
-        let result = done(&tool(json!({})), Output::default());
+        let result = done(&tool(json!({})), Output::default(), false);
         assert_eq!(result.is_error, Some(true));
     }
 

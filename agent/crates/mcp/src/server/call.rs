@@ -60,7 +60,7 @@ impl Server {
             arguments,
         };
         let settled = match &request.request_state {
-            Some(state) if tool.effect != Effect::Read => self.shared.seal.answer(
+            Some(state) if tool.effect != Effect::Read && !dry_run => self.shared.seal.answer(
                 state,
                 request.input_responses.as_ref(),
                 &asked.subject(),
@@ -74,7 +74,7 @@ impl Server {
             None => asked.carry_out(dry_run, None).await,
         };
         match answered {
-            Ok(output) => Ok(answer::done(tool, output).into()),
+            Ok(output) => Ok(answer::done(tool, output, dry_run).into()),
             Err(Fault::Unconfirmed { text, plan }) if !confirmed => asked.confirm(text, plan).await,
             Err(fault) => Ok(answer::failed(&fault).into()),
         }
@@ -118,14 +118,22 @@ impl Asked<'_> {
                 ..
             }) => {
                 let hash = plan::hash(&shown).unwrap_or(&plan).to_owned();
-                (plan::text(&shown), hash)
+                let Some(shown) = plan::text(&shown) else {
+                    let text = "the plan loses more than a person can be asked about here: do it on the command line, \
+                         or in smaller parts";
+                    return Ok(answer::failed(&Fault::Refused(text.to_owned())).into());
+                };
+                (shown, hash)
             }
-            _ => (text, plan),
+            Ok(_) => (text, plan),
+            // Nobody is asked about what cannot be shown.
+            Err(fault) => return Ok(answer::failed(&fault).into()),
         };
         let question = format!(
-            "{} ({}) loses data for good:\n\n{shown}\n\nThe plan is {}.",
+            "{} ({}) loses data for good:\n\n{shown}\n\nIt is called with {}. The plan is {}.",
             self.tool.title,
             self.tool.name,
+            plan::arguments(&self.arguments),
             plan.get(..12).unwrap_or(&plan)
         );
         if is_stateless(self.context) {
@@ -135,7 +143,7 @@ impl Asked<'_> {
         }
         let verdict = confirm::ask(self.context, &question, options.patience).await?;
         Ok(match self.settle(verdict, plan).await {
-            Ok(output) => answer::done(self.tool, output).into(),
+            Ok(output) => answer::done(self.tool, output, false).into(),
             Err(fault) => answer::failed(&fault).into(),
         })
     }

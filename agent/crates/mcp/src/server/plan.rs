@@ -1,9 +1,12 @@
 //! A plan, as people read it before they confirm it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// How many changes are named; the rest is counted.
 const NAMED: usize = 20;
+
+/// How many losses a person can be asked about at once.
+const MOST_LOST: usize = 100;
 
 /// The longest line of a change, in characters.
 const LONGEST: usize = 160;
@@ -28,16 +31,41 @@ pub(super) fn hash(plan: &Value) -> Option<&str> {
     plan.get("plan_hash").and_then(Value::as_str)
 }
 
-/// A plan's changes, a line each.
-pub(super) fn text(plan: &Value) -> String {
+/// A plan's changes, a line each: what is lost first, and all of it. Nothing if that is more than a person reads.
+pub(super) fn text(plan: &Value) -> Option<String> {
     let changes = plan["changes"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut lines: Vec<String> = changes.iter().take(NAMED).map(line).collect();
-    if changes.len() > NAMED {
-        lines.push(format!("… and {} more", changes.len() - NAMED));
+    let (lost, others): (Vec<_>, Vec<_>) = changes.iter().partition(|change| destroys(change));
+    if lost.len() > MOST_LOST {
+        return None;
+    }
+    let room = NAMED.saturating_sub(lost.len());
+    let named = lost.iter().chain(others.iter().take(room));
+    let mut lines: Vec<String> = named.map(|change| line(change)).collect();
+    if others.len() > room {
+        lines.push(format!(
+            "… and {} more, which lose nothing",
+            others.len() - room
+        ));
     }
     let notes = plan["notes"].as_array().map_or(&[][..], Vec::as_slice);
     lines.extend(notes.iter().take(NAMED).map(note));
-    lines.join("\n")
+    Some(lines.join("\n"))
+}
+
+/// The arguments of a call, as people read them: without what sounds like a secret, and cut where they are long.
+pub(super) fn arguments(arguments: &Map<String, Value>) -> String {
+    if arguments.is_empty() {
+        return "no arguments".to_owned();
+    }
+    let words = arguments.iter().map(|(name, value)| match value {
+        _ if tools::sounds_secret(name) => format!("{}: …", plain(name)),
+        value => format!("{}: {}", plain(name), plain(&value.to_string())),
+    });
+    words.take(NAMED).collect::<Vec<_>>().join(", ")
+}
+
+fn destroys(change: &Value) -> bool {
+    change["destroys"] == Value::Bool(true)
 }
 
 fn line(change: &Value) -> String {
@@ -47,9 +75,9 @@ fn line(change: &Value) -> String {
         resource if word("plugin").is_empty() => resource.to_owned(),
         resource => format!("{}/{resource}", word("plugin")),
     };
-    let lost = match change["destroys"] {
-        Value::Bool(true) => " (its data is lost)",
-        _ => "",
+    let lost = match destroys(change) {
+        true => " (its data is lost)",
+        false => "",
     };
     plain(&format!("{} {name}{lost}", word("verb")))
 }
@@ -86,17 +114,35 @@ mod tests {
             .collect();
         let text = text(
             &json!({ "changes": changes, "notes": [{ "resource": "lxc/container:c1", "text": "it runs" }] }),
-        );
+        )
+        .unwrap();
         assert!(text.starts_with("delete lxc/container:c0\ndelete lxc/container:c1\n"));
-        assert!(text.ends_with("… and 10 more\nlxc/container:c1: it runs"));
+        assert!(text.ends_with("… and 10 more, which lose nothing\nlxc/container:c1: it runs"));
+    }
+
+    #[test]
+    fn every_loss_is_named_or_nobody_is_asked() {
+        let plan = |losses: usize| {
+            let change = |n: usize| json!({ "resource": format!("r{n}"), "verb": "delete", "destroys": n >= 200 });
+            let changes: Vec<_> = (0..200 + losses).map(change).collect();
+            json!({ "changes": changes })
+        };
+        let shown = text(&plan(50)).unwrap();
+        assert!((200..250).all(|n| shown.contains(&format!("delete r{n} (its data is lost)"))));
+        assert_eq!(text(&plan(101)), None);
+    }
+
+    #[test]
+    fn people_see_what_it_is_called_with() {
+        let called = json!({ "path": "/srv/a\n\u{202e}b", "password": "hunter2", "n": 1 });
+        let shown = arguments(called.as_object().unwrap());
+        assert_eq!(shown, r#"n: 1, password: …, path: "/srv/a\n b""#);
     }
 
     #[test]
     fn no_name_hides_what_is_done() {
         let change = json!({ "verb": "delete", "resource": "a\u{202e}b\r\n\u{1b}[2Jkeep" });
-        assert_eq!(
-            text(&json!({ "changes": [change] })),
-            "delete a b   [2Jkeep"
-        );
+        let shown = text(&json!({ "changes": [change] }));
+        assert_eq!(shown.as_deref(), Some("delete a b   [2Jkeep"));
     }
 }
