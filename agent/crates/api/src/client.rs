@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::error::Error;
 use crate::link::Link;
-use crate::message::{Call, Event, Identity, Tool};
+use crate::message::{Call, Event, Identity, Intended, Question, Stamped, Tool};
 
-/// How many connections there are at most. The daemon makes 4 answers of a connection at once: slow ones must not
+/// How many connections there are for calls at most; one more is for who calls. The daemon makes 4 answers of a connection at once: slow ones must not
 /// hold up all others.
 const LINKS: usize = 4;
 /// How busy a connection is before there is another.
@@ -31,6 +31,8 @@ struct Inner {
     path: PathBuf,
     via: Option<&'static str>,
     links: Mutex<Vec<Arc<Link>>>,
+    /// For who somebody is and how the daemon stands: no call holds these up.
+    aside: Mutex<Option<Arc<Link>>>,
 }
 
 impl Client {
@@ -49,6 +51,7 @@ impl Client {
             path,
             via,
             links: Mutex::default(),
+            aside: Mutex::default(),
         }))
     }
 
@@ -89,8 +92,8 @@ impl Client {
         arguments: &Value,
         token: Option<&str>,
     ) -> Result<Identity, Error> {
-        let params = json!({ "call": { "name": name, "arguments": arguments } });
-        self.ask("access.whoami", params, token).await
+        let call = Intended { name, arguments };
+        self.ask("access.whoami", Question { call }, token).await
     }
 
     /// Calls a tool, and tells of what happens meanwhile. To drop the future is to take the call back.
@@ -105,13 +108,10 @@ impl Client {
     async fn ask<T: DeserializeOwned>(
         &self,
         method: &str,
-        params: Value,
+        params: impl Serialize,
         token: Option<&str>,
     ) -> Result<T, Error> {
-        let params = match method {
-            "daemon.status" => params,
-            _ => self.stamped(params, token),
-        };
+        let params = self.stamped(params, token);
         let limit = Some(PATIENCE);
         let first = self.request(method, &params, limit, &mut |_| {}).await;
         let result = match first {
@@ -123,25 +123,26 @@ impl Client {
     }
 
     /// Adds who asks.
-    fn stamped(&self, mut params: Value, token: Option<&str>) -> Value {
-        if let Some(token) = token {
-            params["token"] = json!(token);
+    fn stamped<'a, P>(&self, params: P, token: Option<&'a str>) -> Stamped<'a, P> {
+        Stamped {
+            params,
+            token,
+            via: self.0.via,
         }
-        if let Some(via) = self.0.via {
-            params["via"] = json!(via);
-        }
-        params
     }
 
     async fn request(
         &self,
         method: &str,
-        params: &Value,
+        params: &impl Serialize,
         limit: Option<Duration>,
         listener: &mut impl FnMut(Event),
     ) -> Result<Value, Error> {
         let waiting = async {
-            let link = self.link().await?;
+            let link = match method {
+                "access.whoami" | "daemon.status" => self.aside().await?,
+                _ => self.link().await?,
+            };
             let mut pending = link.send(method, params).await?;
             loop {
                 tokio::select! {
@@ -161,6 +162,17 @@ impl Client {
                 .unwrap_or(Err(Error::TimedOut)),
             None => waiting.await,
         }
+    }
+
+    /// The connection for what holds nobody up.
+    async fn aside(&self) -> Result<Arc<Link>, Error> {
+        let mut place = self.0.aside.lock().await;
+        if let Some(link) = place.as_ref().filter(|link| !link.is_gone()) {
+            return Ok(Arc::clone(link));
+        }
+        let link = Arc::new(Link::open(&self.0.path).await?);
+        *place = Some(Arc::clone(&link));
+        Ok(link)
     }
 
     /// The connection that has the least to do; a new one if all have enough.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::bounds::Excess;
+
 /// The daemon's word for why a tool did not do what was asked (`data.code`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +62,9 @@ pub enum Error {
     /// The answer is larger than any that the daemon should give.
     #[error("the daemon sent a message of more than {0} bytes")]
     TooLarge(usize),
+    /// The request is more than the daemon takes; it was not sent.
+    #[error("the request is too large for the daemon: {0}")]
+    TooMuch(#[from] Excess),
     /// The daemon did not answer in time.
     #[error("the daemon did not answer in time")]
     TimedOut,

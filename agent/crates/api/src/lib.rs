@@ -9,11 +9,13 @@
 //! # }
 //! ```
 
+mod bounds;
 mod client;
 mod error;
 mod link;
 mod message;
 
+pub use bounds::{Bounds, DEEPEST, Excess, LARGEST, VALUES};
 pub use client::Client;
 pub use error::{Code, Error};
 pub use message::{Call, Effect, Event, Identity, Tool, Verdict};

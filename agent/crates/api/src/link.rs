@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::bounds::Bounds;
 use crate::error::Error;
 use crate::message::Event;
 
@@ -47,6 +48,15 @@ struct Waiting {
     events: mpsc::Sender<Event>,
     /// Held until the daemon has answered, also to what was taken back.
     _room: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// A request as it is written: it borrows, since arguments may be large.
+#[derive(Serialize)]
+struct Line<'a, P> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'a str,
+    params: &'a P,
 }
 
 /// A request on its way. To drop it is to take it back.
@@ -93,11 +103,26 @@ impl Link {
         self.shared.busy.load(Ordering::Relaxed)
     }
 
-    /// Sends a request; waits while too many are on their way.
-    pub(crate) async fn send(&self, method: &str, params: &Value) -> Result<Pending<'_>, Error> {
+    /// Sends a request; waits while too many are on their way. What the daemon would end the connection for, with all
+    /// calls on it, is not sent.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        params: &impl Serialize,
+    ) -> Result<Pending<'_>, Error> {
         let room = Arc::clone(&self.shared.room).acquire_owned().await;
         let room = room.map_err(|_| Error::Gone)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let line = Line {
+            jsonrpc: "2.0",
+            id,
+            method,
+            params,
+        };
+        let mut line = serde_json::to_string(&line)
+            .map_err(|error| Error::Protocol(format!("a request cannot be written: {error}")))?;
+        Bounds::DAEMON.check(line.as_bytes())?;
+        line.push('\n');
         let (answers, answer) = oneshot::channel();
         let (told, events) = mpsc::channel(EVENTS);
         let waiting = Waiting {
@@ -106,10 +131,7 @@ impl Link {
             _room: room,
         };
         self.shared.enter(id, waiting)?;
-        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        self.lines
-            .send(format!("{request}\n"))
-            .map_err(|_| Error::Gone)?;
+        self.lines.send(line).map_err(|_| Error::Gone)?;
         Ok(Pending {
             link: self,
             id,

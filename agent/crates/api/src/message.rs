@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What a tool does to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +57,43 @@ pub struct Event {
     pub total: usize,
 }
 
+/// What `tools.call` takes.
+#[derive(Serialize)]
+pub(crate) struct CallParams<'a> {
+    name: &'a str,
+    arguments: &'a Value,
+    dry_run: bool,
+    progress: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+}
+
+/// What `access.whoami` takes where a call is asked about.
+#[derive(Serialize)]
+pub(crate) struct Question<'a> {
+    pub(crate) call: Intended<'a>,
+}
+
+/// The call that is asked about.
+#[derive(Serialize)]
+pub(crate) struct Intended<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) arguments: &'a Value,
+}
+
+/// Parameters with who asks.
+#[derive(Serialize)]
+pub(crate) struct Stamped<'a, P> {
+    #[serde(flatten)]
+    pub(crate) params: P,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) via: Option<&'static str>,
+}
+
 /// One call of a tool.
 #[derive(Clone, Default)]
 pub struct Call {
@@ -90,17 +127,16 @@ impl Call {
         self
     }
 
-    pub(crate) fn params(&self) -> Value {
-        let mut params = json!({
-            "name": self.name, "arguments": self.arguments, "dry_run": self.dry_run, "progress": true,
-        });
-        if let Some(plan) = &self.plan {
-            params["plan"] = json!(plan);
+    pub(crate) fn params(&self) -> CallParams<'_> {
+        let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        CallParams {
+            name: &self.name,
+            arguments: &self.arguments,
+            dry_run: self.dry_run,
+            progress: true,
+            plan: self.plan.as_deref(),
+            timeout_ms: self.timeout.map(millis),
         }
-        if let Some(timeout) = self.timeout {
-            params["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        }
-        params
     }
 }
 

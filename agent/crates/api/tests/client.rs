@@ -164,6 +164,66 @@ async fn it_connects_again_and_repeats_only_what_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_the_daemon_would_break_on_is_not_sent_and_others_go_on() {
+    let daemon = Played::new();
+    let client = Client::new(&daemon.path);
+    let running = client.clone();
+    let running = tokio::spawn(async move { running.call(&Call::of("slow"), |_| {}).await });
+    let mut peer = daemon.accept().await;
+    let slow = peer.hear().await;
+    let deep = (0..99).fold(Value::Null, |inner, _| json!([inner]));
+    let many = json!(vec![0; 100_000]);
+    let long = json!("x".repeat(8 << 20));
+    for arguments in [deep, many, long] {
+        let call = Call::of("x").with(arguments);
+        let error = client.call(&call, |_| {}).await.unwrap_err();
+        assert!(matches!(error, Error::TooMuch(_)), "{error:?}");
+    }
+    // The next that comes is the next that is sent, over the same connection.
+    let next = client.clone();
+    let next = tokio::spawn(async move { next.call(&Call::of("next"), |_| {}).await });
+    let asked = peer.hear().await;
+    assert_eq!(asked["params"]["name"], "next");
+    peer.answer(&asked["id"], json!(2)).await;
+    peer.answer(&slow["id"], json!(1)).await;
+    assert_eq!(next.await.unwrap().unwrap(), 2);
+    assert_eq!(running.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn who_somebody_is_has_a_connection_of_its_own() {
+    let daemon = Played::new();
+    let client = Client::via(&daemon.path, "mcp");
+    let calling = client.clone();
+    let calling = tokio::spawn(async move { calling.call(&Call::of("slow"), |_| {}).await });
+    let mut calls = daemon.accept().await;
+    let slow = calls.hear().await;
+    let play = async {
+        let mut aside = daemon.accept().await;
+        let asked = aside.hear().await;
+        assert_eq!(asked["method"], "access.whoami");
+        assert_eq!(asked["params"]["call"]["arguments"], json!({ "a": 1 }));
+        assert_eq!(asked["params"]["token"], "secret");
+        assert_eq!(asked["params"]["via"], "mcp");
+        aside
+            .answer(&asked["id"], json!({ "name": "token:a", "role": null }))
+            .await;
+        let asked = aside.hear().await;
+        assert_eq!(asked["method"], "daemon.status");
+        aside.answer(&asked["id"], json!({ "pid": 1 })).await;
+    };
+    let ask = async {
+        let arguments = json!({ "a": 1 });
+        let who = client.may_call("x", &arguments, Some("secret")).await;
+        assert_eq!(who.unwrap().name, "token:a");
+        assert_eq!(client.status().await.unwrap()["pid"], 1);
+    };
+    tokio::join!(play, ask);
+    calls.answer(&slow["id"], json!(1)).await;
+    assert_eq!(calling.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
 async fn nobody_there_is_said_with_what_to_do() {
     let client = Client::new("/nonexistent/api.sock");
     let error = client.status().await.unwrap_err();

@@ -452,7 +452,7 @@ fn objects_of_the_bus_are_resources_whose_names_are_completed() {
     let completed = client.request(
         "completion/complete",
         json!({
-            "ref": { "type": "ref/resource", "uri": "dbus://{bus}/{service}/{+path}" },
+            "ref": { "type": "ref/resource", "uri": "dbus://system/{service}/{+path}" },
             "argument": { "name": "service", "value": "org.free" },
             "context": { "arguments": { "bus": "system" } },
         }),

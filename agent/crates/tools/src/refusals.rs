@@ -11,9 +11,9 @@ const A_SECOND: f64 = 1.0;
 /// So many callers are remembered.
 const CALLERS: usize = 1024;
 
-/// What each caller has left, by uid.
+/// What each caller has left, by uid and name: one user may speak for the owners of many tokens.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<u32, Left>>);
+pub(crate) struct Refusals(Mutex<HashMap<(u32, String), Left>>);
 
 #[derive(Debug)]
 struct Left {
@@ -25,12 +25,13 @@ struct Left {
 
 impl Refusals {
     /// Whether one more refusal is recorded: then how many were left out before it.
-    pub(crate) fn admit(&self, uid: u32, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&self, uid: u32, name: &str, now: Instant) -> Option<u64> {
+        let caller = (uid, name.to_owned());
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= CALLERS && !callers.contains_key(&uid) {
+        if callers.len() >= CALLERS && !callers.contains_key(&caller) {
             callers.retain(|_, left| left.left_out > 0);
         }
-        let left = callers.entry(uid).or_insert(Left {
+        let left = callers.entry(caller).or_insert(Left {
             refusals: AT_ONCE,
             at: now,
             left_out: 0,
@@ -56,12 +57,13 @@ mod tests {
     #[test]
     fn a_flood_is_counted_and_others_are_not_touched_by_it() {
         let (refusals, start) = (Refusals::default(), Instant::now());
-        let recorded = (0..1000).filter(|_| refusals.admit(1000, start).is_some());
+        let recorded = (0..1000).filter(|_| refusals.admit(1000, "token:a", start).is_some());
         assert_eq!(recorded.count(), 60);
-        assert_eq!(refusals.admit(1001, start), Some(0));
+        assert_eq!(refusals.admit(1001, "token:a", start), Some(0));
+        assert_eq!(refusals.admit(1000, "token:b", start), Some(0));
         let later = start + Duration::from_secs(2);
-        assert_eq!(refusals.admit(1000, later), Some(940));
-        assert_eq!(refusals.admit(1000, later), Some(0));
-        assert_eq!(refusals.admit(1000, later), None);
+        assert_eq!(refusals.admit(1000, "token:a", later), Some(940));
+        assert_eq!(refusals.admit(1000, "token:a", later), Some(0));
+        assert_eq!(refusals.admit(1000, "token:a", later), None);
     }
 }

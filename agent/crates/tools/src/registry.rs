@@ -128,10 +128,17 @@ impl Registry {
 
     /// Writes an entry for what was refused, unless the caller has too many of them: then the next one that is
     /// written says how many were left out.
-    pub fn record_refused(&self, uid: u32, mut entry: NewEntry) -> Result<(), ToolError> {
-        match self.refusals.admit(uid, Instant::now()) {
+    pub fn record_refused(&self, caller: &Caller, mut entry: NewEntry) -> Result<(), ToolError> {
+        match self
+            .refusals
+            .admit(caller.uid, &caller.name, Instant::now())
+        {
             None => {
-                log::warn!("user {uid} is refused {} again and again", entry.operation);
+                log::warn!(
+                    "{} is refused {} again and again",
+                    caller.name,
+                    entry.operation
+                );
                 Ok(())
             }
             Some(left_out) => {
@@ -161,7 +168,7 @@ impl Registry {
                 plan_hash: None,
                 duration_ms: 0,
             };
-            self.record_refused(caller.uid, record::entry(tool, caller, arguments, &ended))?;
+            self.record_refused(caller, record::entry(tool, caller, arguments, &ended))?;
         }
         Err(refused)
     }
@@ -196,7 +203,7 @@ impl Registry {
                 duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             };
             let entry = record::entry(tool, caller, arguments, &ended);
-            self.record_refused(caller.uid, entry)?;
+            self.record_refused(caller, entry)?;
         }
         may.map(|()| Accepted {
             tool: tool.name,
@@ -254,7 +261,7 @@ impl Registry {
             let entry = record::entry(tool, caller, &arguments, &ended);
             let refused = result.as_ref().is_err_and(ToolError::is_refusal);
             let recorded = match refused {
-                true => self.record_refused(caller.uid, entry),
+                true => self.record_refused(caller, entry),
                 false => self.site.record(entry),
             };
             if let Err(error) = recorded {

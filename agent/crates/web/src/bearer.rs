@@ -137,6 +137,7 @@ fn refusal(error: &Error, challenge: &Challenge<'_>) -> Refusal {
             let text = "too many wrong tokens came lately: wait a while";
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with(RETRY_AFTER, "10")
         }
+        (Error::TooMuch(_), _) => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         (Error::Away { .. } | Error::Gone | Error::TimedOut, _) => {
             log::warn!("{error}");
             let text =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Client;
+use api::{Bounds, Client};
 use axum::body::{Body, Bytes};
 use axum::http::header::{ALLOW, AUTHORIZATION, HOST, HeaderName, ORIGIN, RETRY_AFTER};
 use axum::http::{Method, Request, Response, StatusCode};
@@ -17,8 +17,14 @@ use crate::guard::{self, Names};
 use crate::plain::{self, Refusal, json_response};
 use crate::session::{Places, Speakers, holding};
 
-/// The largest body of a request. The daemon takes messages of 8 MiB, with what is around the arguments.
+/// The largest body of a request, in bytes.
 const LARGEST: usize = 4 << 20;
+/// What a body may hold: less than the daemon takes, which gets the arguments with something around them.
+const BODY: Bounds = Bounds {
+    bytes: LARGEST,
+    depth: 90,
+    values: 90_000,
+};
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where metadata of resources is (RFC 9728 §3).
@@ -165,6 +171,9 @@ impl Doors {
     ) -> Result<Request<Body>, Refusal> {
         let (head, body) = request.into_parts();
         let body = whole(body).await?;
+        // Before it is parsed, which takes many times the memory of a text that is all brackets.
+        BODY.check(&body)
+            .map_err(|excess| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, excess.to_string()))?;
         // What is not JSON is told by the protocol's end.
         if let Ok(message) = serde_json::from_slice::<Value>(&body) {
             bearer::permit(&self.client, bearer, &message, challenge).await?;

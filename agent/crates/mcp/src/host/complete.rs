@@ -15,14 +15,12 @@ enum Kind {
     Container,
     Template,
     Plugin,
-    Bus,
     Service,
 }
 
 fn kind(completion: &Completion) -> Option<Kind> {
     let of_bus = matches!(&completion.asked, Asked::Template(uri) if uri.starts_with("dbus://"));
     match (completion.name.as_str(), of_bus) {
-        ("bus", true) => Some(Kind::Bus),
         ("service", true) => Some(Kind::Service),
         ("unit", _) => Some(Kind::Unit),
         ("container" | "name", false) => Some(Kind::Container),
@@ -42,10 +40,7 @@ impl Host {
         let Some(kind) = kind(&completion) else {
             return Ok(Vec::new());
         };
-        let bus = completion.known.iter().find(|(name, _)| name == "bus");
-        let bus = bus.map_or("system", |(_, bus)| bus);
         let names = match kind {
-            Kind::Bus => vec!["system".to_owned(), "session".to_owned()],
             Kind::Unit => {
                 let pattern = format!("*{}*", plain(&completion.value));
                 let asked = json!({ "pattern": pattern, "limit": MOST });
@@ -72,8 +67,13 @@ impl Host {
             }
             Kind::Plugin => self.plugins(speaker).await,
             Kind::Service => {
-                self.names(speaker, "introspect_dbus", json!({ "bus": bus }), "names")
-                    .await
+                self.names(
+                    speaker,
+                    "introspect_dbus",
+                    json!({ "bus": "system" }),
+                    "names",
+                )
+                .await
             }
         };
         Ok(ranked(names, &completion.value))

@@ -20,11 +20,7 @@ enum Named<'a> {
     Query(&'a str),
     Latest,
     Entry(i64),
-    Bus {
-        bus: &'a str,
-        service: &'a str,
-        path: String,
-    },
+    Bus { service: &'a str, path: String },
 }
 
 /// The resources without variables.
@@ -72,9 +68,9 @@ pub(super) fn templates(tools: &[ToolInfo]) -> Vec<ResourceTemplate> {
     ];
     if tools.iter().any(|tool| tool.name == INTROSPECT) {
         all.push(template(
-            "dbus://{bus}/{service}/{+path}",
+            "dbus://system/{service}/{+path}",
             "Object on the bus",
-            "The interfaces of an object; {bus} is system or session. Nothing is started for it",
+            "The interfaces of an object on the system bus. Nothing is started for it",
         ));
     }
     all
@@ -94,11 +90,10 @@ fn parse(uri: &str) -> Option<Named<'_>> {
         ("ledger", "latest") => Some(Named::Latest),
         ("ledger", id) => id.parse().ok().map(Named::Entry),
         ("dbus", rest) => {
-            let (bus, rest) = rest.split_once('/')?;
+            // A session bus lets in its user alone, and a daemon has none.
+            let rest = rest.strip_prefix("system/")?;
             let (service, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let known = matches!(bus, "system" | "session") && !service.is_empty();
-            known.then(|| Named::Bus {
-                bus,
+            (!service.is_empty()).then(|| Named::Bus {
                 service,
                 path: format!("/{}", path.trim_matches('/')),
             })
@@ -120,8 +115,8 @@ impl Host {
             Named::Query(plugin) => ("state_query", json!({ "plugin": plugin })),
             Named::Latest => ("ledger_log", json!({ "limit": 1 })),
             Named::Entry(id) => ("ledger_show", json!({ "id": id })),
-            Named::Bus { bus, service, path } => {
-                let arguments = json!({ "bus": bus, "service": service, "path": path });
+            Named::Bus { service, path } => {
+                let arguments = json!({ "bus": "system", "service": service, "path": path });
                 (INTROSPECT, arguments)
             }
         };
@@ -159,7 +154,6 @@ mod tests {
     #[test]
     fn a_uri_names_one_thing() {
         let object = |service, path: &str| Named::Bus {
-            bus: "system",
             service,
             path: path.to_owned(),
         };
@@ -177,7 +171,7 @@ mod tests {
             ),
             ("dbus://system/org.a", Some(object("org.a", "/"))),
             ("dbus://system/org.a//x/", Some(object("org.a", "/x"))),
-            ("dbus://other/org.a/", None),
+            ("dbus://session/org.a/", None),
             ("file:///etc/shadow", None),
         ] {
             assert_eq!(parse(uri), named, "{uri}");

@@ -117,6 +117,7 @@ fn fault(error: api::Error) -> Fault {
         }
         api::Error::Away { .. } => Fault::Unavailable(error.to_string()),
         api::Error::TooLarge(_) => fault_of("too-large", error.to_string(), None),
+        api::Error::TooMuch(_) => fault_of("invalid", error.to_string(), None),
         api::Error::TimedOut => fault_of("timed-out", error.to_string(), None),
         _ => fault_of("failed", error.to_string(), None),
     }

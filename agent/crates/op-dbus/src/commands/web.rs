@@ -74,11 +74,15 @@ fn token(
 /// Writes a secret where only root gets at it, and never over another one.
 fn save(path: &Path, secret: &str) -> Result<(), Failure> {
     if let Some(directory) = path.parent() {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory);
-        made.with_context(|| format!("make {}", directory.display()))?;
+        // What is above may hold the declaration, which everybody reads.
+        let above = directory.parent().map(|above| (above, 0o755));
+        for (directory, mode) in above.into_iter().chain([(directory, 0o700)]) {
+            let made = DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(directory);
+            made.with_context(|| format!("make {}", directory.display()))?;
+        }
     }
     let opened = OpenOptions::new()
         .write(true)
@@ -99,4 +103,22 @@ fn save(path: &Path, secret: &str) -> Result<(), Failure> {
         .and_then(|()| file.sync_all())
         .with_context(|| format!("write {}", path.display()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_the_directory_of_the_tokens_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let above = dir.path().join("op-dbus");
+        save(&above.join("tokens/laptop"), "secret").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o055;
+        assert_eq!(mode(&above), 0o055);
+        assert_eq!(mode(&above.join("tokens")), 0);
+        assert!(save(&above.join("tokens/laptop"), "other").is_err());
+    }
 }

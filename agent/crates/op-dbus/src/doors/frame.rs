@@ -1,13 +1,10 @@
 //! JSON values out of a stream, one after the other, with or without anything between them.
 
-/// The largest message that is accepted, in bytes.
-pub(crate) const LARGEST: usize = 8 << 20;
+pub(crate) use api::LARGEST;
+use api::{DEEPEST, VALUES};
+
 /// The largest message that a service of the host may send: the whole of a large switch's database.
 const LARGEST_OF_SERVICE: usize = 128 << 20;
-/// How deep a message may nest; `serde_json` stops at 128.
-const DEEPEST: usize = 100;
-/// How many values a message may hold: each takes many times the memory of its text.
-const VALUES: usize = 100_000;
 
 /// What a stream holds that is no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

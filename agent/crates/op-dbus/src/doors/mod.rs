@@ -24,6 +24,8 @@ use tokens::Tokens;
 
 /// How many calls that read are carried out at once; the others wait.
 const READS: usize = 8;
+/// How many questions for rights are answered at once, whatever reads meanwhile.
+const DECISIONS: usize = 8;
 /// How many calls that change something are on their way at once; they take turns inside.
 const CHANGES: usize = 24;
 /// How long a call may take where its caller does not say: an hour, since templates are downloaded.
@@ -42,6 +44,7 @@ pub(crate) struct Hall {
     tokens: Tokens,
     poke: Poke,
     reads: Arc<Semaphore>,
+    decisions: Arc<Semaphore>,
     changes: Arc<Semaphore>,
     /// What takes back the calls on their way.
     calls: Mutex<HashMap<u64, Cancel>>,
@@ -78,6 +81,7 @@ impl Hall {
             tokens: Tokens::default(),
             poke,
             reads: Arc::new(Semaphore::new(READS)),
+            decisions: Arc::new(Semaphore::new(DECISIONS)),
             changes: Arc::new(Semaphore::new(CHANGES)),
             calls: Mutex::default(),
             counted: AtomicU64::new(0),
@@ -177,7 +181,23 @@ impl Hall {
         &self,
         work: impl FnOnce(&Registry) -> T + Send + 'static,
     ) -> Result<T, ToolError> {
-        let permit = Arc::clone(&self.reads).acquire_owned().await;
+        self.ask_in(&self.reads, work).await
+    }
+
+    /// The same for what decides whether a caller may begin: it does not wait for what reads.
+    pub(crate) async fn decide<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Registry) -> T + Send + 'static,
+    ) -> Result<T, ToolError> {
+        self.ask_in(&self.decisions, work).await
+    }
+
+    async fn ask_in<T: Send + 'static>(
+        &self,
+        room: &Arc<Semaphore>,
+        work: impl FnOnce(&Registry) -> T + Send + 'static,
+    ) -> Result<T, ToolError> {
+        let permit = Arc::clone(room).acquire_owned().await;
         let permit = permit.map_err(|_| ToolError::Cancelled)?;
         let registry = Arc::clone(&self.registry);
         let work = move || {

@@ -315,7 +315,7 @@ impl Ovsdb {
             metadata,
         };
         let recorded = match outcome {
-            "refused" => self.hall.registry.record_refused(self.caller.uid, entry),
+            "refused" => self.hall.registry.record_refused(&self.caller, entry),
             _ => self.hall.registry.record(entry),
         };
         if let Err(error) = recorded {

@@ -106,7 +106,7 @@ impl Known {
             let role = hall.registry.tool(&name)?.role;
             let may =
                 move |registry: &tools::Registry| registry.may_call(&caller, &name, &arguments);
-            let verdict = hall.ask(may).await?;
+            let verdict = hall.decide(may).await?;
             answer["call"] = json!({ "allowed": verdict.is_ok(), "scope": role.scope() });
             if let Err(why) = verdict {
                 answer["call"]["reason"] = json!(why.to_string());
