@@ -126,7 +126,7 @@ async fn what_is_refused_never_goes_out() {
 async fn a_program_runs_with_as_little_as_possible() {
     let dir = directory();
     let secret = dir.path().join("secret");
-    std::fs::write(&secret, "hush\n").unwrap();
+    peers::write_secret(&secret, "hush\n");
     let mut files = stdio(dir.path(), "good");
     files["environment"] = json!({ "API_TOKEN": { "file": secret }, "MODE": "calm" });
     files["effect"] = json!({ "*": "read" });

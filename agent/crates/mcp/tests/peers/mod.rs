@@ -24,6 +24,13 @@ pub fn directory() -> tempfile::TempDir {
     dir
 }
 
+/// Writes a secret that only its owner reads.
+pub fn write_secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// The declaration of one server over standard input and output.
 pub fn stdio(dir: &Path, mode: &str) -> Value {
     let script = dir.join("peer.py");
