@@ -94,13 +94,9 @@ fn role(speaker: &Speaker) -> Option<Role> {
 }
 
 impl Backend for Host {
-    fn tools<'a>(&'a self, speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ToolInfo>>> {
+    fn tools<'a>(&'a self, _speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ToolInfo>>> {
         let object = |value: Value| Arc::new(value.as_object().cloned().unwrap_or_default());
-        let seen = self
-            .registry
-            .descriptions()
-            .filter(|it| role(speaker) >= Some(it.role));
-        let tools = seen.map(|it| ToolInfo {
+        let tools = self.registry.descriptions().map(|it| ToolInfo {
             name: it.name.to_owned(),
             title: it.title.to_owned(),
             description: it.description.to_owned(),
