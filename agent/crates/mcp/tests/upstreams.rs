@@ -92,8 +92,8 @@ async fn what_is_refused_never_goes_out() {
         .await;
     assert!(matches!(excluded, Err(Fault::NotFound(_))), "{excluded:?}");
     for gate in ["read", "write", "destroy", "outcome"] {
-        let gate = joined.call("admin", &format!("upstream_{gate}"), json!({}));
-        let gate = gate.await;
+        let name = format!("upstream_{gate}");
+        let gate = joined.call("admin", &name, json!({})).await;
         assert!(matches!(gate, Err(Fault::NotFound(_))), "{gate:?}");
     }
 
