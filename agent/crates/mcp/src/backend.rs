@@ -36,6 +36,8 @@ pub struct Hint {
     pub idempotent: bool,
     /// It reaches beyond this host.
     pub open_world: bool,
+    /// It is another server's, or about other servers.
+    pub upstream: bool,
 }
 
 /// A tool as clients see it.

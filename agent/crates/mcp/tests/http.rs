@@ -147,7 +147,7 @@ async fn a_server_of_the_stateless_era_serves_with_its_own_token_only() {
     let (address, heard) = real().await;
     let dir = directory();
     let token = dir.path().join("token");
-    std::fs::write(&token, "the-servers-own\n").unwrap();
+    peers::write_secret(&token, "the-servers-own\n");
     let joined = join(
         dir,
         json!({ "sums": http(address, json!({ "token_file": token })) }),

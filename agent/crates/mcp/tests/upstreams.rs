@@ -39,8 +39,10 @@ async fn tools_are_passed_on_with_their_prefix_and_every_change_is_recorded() {
             .any(|name| name.starts_with("files_get_text_plain-")),
         "{names:?}"
     );
-    assert_eq!(joined.names("viewer").await, ["files_who"]);
-    assert!(joined.names("nobody").await.is_empty());
+    // What somebody may do is said where they do it.
+    assert_eq!(joined.names("viewer").await, names);
+    let refused = joined.call("nobody", "files_who", json!({})).await;
+    assert!(matches!(refused, Err(Fault::Refused(_))), "{refused:?}");
 
     joined.call("viewer", "files_who", json!({})).await.unwrap();
     assert!(joined.host.entries().is_empty(), "a read leaves no entry");
@@ -89,8 +91,11 @@ async fn what_is_refused_never_goes_out() {
         .call("admin", "files_get_text_plain", json!({}))
         .await;
     assert!(matches!(excluded, Err(Fault::NotFound(_))), "{excluded:?}");
-    let gate = joined.call("admin", "upstream_write", json!({})).await;
-    assert!(matches!(gate, Err(Fault::NotFound(_))), "{gate:?}");
+    for gate in ["read", "write", "destroy", "outcome"] {
+        let name = format!("upstream_{gate}");
+        let gate = joined.call("admin", &name, json!({})).await;
+        assert!(matches!(gate, Err(Fault::NotFound(_))), "{gate:?}");
+    }
 
     // What destroys takes the hash of its plan, which is that of these arguments alone.
     let Err(Fault::Unconfirmed { plan, .. }) =
@@ -126,7 +131,7 @@ async fn what_is_refused_never_goes_out() {
 async fn a_program_runs_with_as_little_as_possible() {
     let dir = directory();
     let secret = dir.path().join("secret");
-    std::fs::write(&secret, "hush\n").unwrap();
+    peers::write_secret(&secret, "hush\n");
     let mut files = stdio(dir.path(), "good");
     files["environment"] = json!({ "API_TOKEN": { "file": secret }, "MODE": "calm" });
     files["effect"] = json!({ "*": "read" });
@@ -251,7 +256,6 @@ async fn foreign_text_is_bounded_and_says_whose_it_is() {
     assert_eq!(help.title, "bad: Help now");
     // That it calls itself harmless makes it no reader.
     assert_eq!(help.effect, tools::Effect::Write);
-    assert!(joined.names("viewer").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,6 +178,34 @@ fn servers_that_others_know_are_listed_without_their_secrets() {
 }
 
 #[test]
+fn the_tools_of_another_server_are_a_group() {
+    let home = home();
+    let served = run(home.path(), &["mcp", "--groups", "files"]);
+    assert!(served.status.success(), "{served:?}");
+    let slip = run(home.path(), &["mcp", "--groups", "fils"]);
+    assert_eq!(slip.status.code(), Some(2), "{slip:?}");
+}
+
+#[test]
+fn what_a_project_names_is_started_only_by_agreement() {
+    let home = home();
+    let project = tempfile::tempdir_in(home.path()).unwrap();
+    let peer = home.path().join("peer.py");
+    let servers = json!({ "mcpServers": { "peer": { "command": "/usr/bin/python3", "args": [peer, "good"] } } });
+    std::fs::write(project.path().join(".mcp.json"), servers.to_string()).unwrap();
+    let started = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_op-dbus"));
+        command.env("HOME", home.path()).current_dir(&project);
+        command.args(more).args(["--json", "mcp", "tools", "peer"]);
+        command.arg("--file").arg(home.path().join("state.json"));
+        command.stdin(std::process::Stdio::null()).output().unwrap()
+    };
+    let refused = started(&[]);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(started(&["--yes"]).status.success());
+}
+
+#[test]
 fn the_configuration_for_other_programs_holds_no_token() {
     let home = home();
     let printed = run(

@@ -104,3 +104,28 @@ fn a_viewer_announces_nothing() {
         ("files", &json!("refused"))
     );
 }
+
+#[test]
+fn the_end_of_a_call_is_told_once_by_who_announced_it() {
+    if !rustix::process::geteuid().is_root() {
+        return lab::skip("needs root, as every change of the ledger does");
+    }
+    let (_dir, registry) = host();
+    let ended = |tool: &str| {
+        let call = "000102030405060708090a0b0c0d0e0f";
+        json!({ "upstream": "files", "tool": tool, "call": call, "ended": "done", "duration_ms": 1 })
+    };
+    let tell = |role, tool| call(&registry, role, "upstream_outcome", ended(tool));
+    let refused = |answer: Result<Value, ToolError>, why: &str| {
+        let error = answer.unwrap_err();
+        assert!(matches!(&error, ToolError::Refused(_)), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    refused(tell(Role::Operator, "write_file"), "not announced");
+    let announced = announced("files", "write_file");
+    call(&registry, Role::Operator, "upstream_write", announced).unwrap();
+    refused(tell(Role::Admin, "write_file"), "not announced by admin");
+    refused(tell(Role::Operator, "write_other"), "not announced");
+    tell(Role::Operator, "write_file").unwrap();
+    refused(tell(Role::Operator, "write_file"), "recorded already");
+}

@@ -11,7 +11,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use declaration::LeastRole;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +19,7 @@ use tools::Effect;
 use crate::backend::{Backend, Fault, Output, Request, Speaker};
 use crate::upstream::{Answered, Upstream, UpstreamError, clean};
 
-/// The tool that is asked before a read.
-pub(super) const READ: &str = "upstream_read";
+const READ: &str = "upstream_read";
 const WRITE: &str = "upstream_write";
 const DESTROY: &str = "upstream_destroy";
 const OUTCOME: &str = "upstream_outcome";
@@ -29,16 +27,6 @@ const OUTCOME: &str = "upstream_outcome";
 /// Whether a tool is one of those that only doors call.
 pub(super) fn is_gate(name: &str) -> bool {
     [READ, WRITE, DESTROY, OUTCOME].contains(&name)
-}
-
-/// The tool that a caller has to see to see tools of this effect, of a server with this least role.
-pub(super) fn of(effect: Effect, role: LeastRole) -> &'static str {
-    let takes = match role {
-        LeastRole::Viewer => Effect::Read,
-        LeastRole::Operator => Effect::Write,
-        LeastRole::Admin => Effect::Destroy,
-    };
-    gate(effect.max(takes))
 }
 
 fn gate(effect: Effect) -> &'static str {
@@ -257,13 +245,5 @@ mod tests {
         ));
         assert_eq!(one, other);
         assert_ne!(one, digest(&map(json!({ "a": 2, "b": [{}] }))));
-    }
-
-    #[test]
-    fn the_higher_of_effect_and_role_counts() {
-        assert_eq!(of(Effect::Read, LeastRole::Viewer), READ);
-        assert_eq!(of(Effect::Read, LeastRole::Operator), WRITE);
-        assert_eq!(of(Effect::Write, LeastRole::Viewer), WRITE);
-        assert_eq!(of(Effect::Write, LeastRole::Admin), DESTROY);
     }
 }

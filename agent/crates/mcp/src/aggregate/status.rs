@@ -9,7 +9,7 @@ use crate::backend::{Hint, ToolInfo};
 use crate::upstream::Report;
 
 /// Its name.
-pub(super) const NAME: &str = "upstream_status";
+pub(crate) const NAME: &str = "upstream_status";
 
 /// The tool as clients see it.
 pub(super) fn tool() -> ToolInfo {
@@ -45,13 +45,21 @@ pub(super) fn tool() -> ToolInfo {
         input: object(json!({ "type": "object", "additionalProperties": false })),
         output: Some(object(json!({
             "type": "object",
-            "properties": { "upstreams": { "type": "array", "items": upstream } },
+            "properties": {
+                "upstreams": { "type": "array", "items": upstream },
+                "not_in_profile": {
+                    "type": "array",
+                    "description": "Tools that are passed on, but for which this profile has no room.",
+                    "items": { "type": "string" },
+                },
+            },
             "required": ["upstreams"],
         }))),
         effect: Effect::Read,
         hint: Hint {
             idempotent: true,
             open_world: false,
+            upstream: true,
         },
         domain: "mcp".to_owned(),
     }

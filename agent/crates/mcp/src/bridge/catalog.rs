@@ -202,6 +202,7 @@ impl Making<'_> {
             hint: Hint {
                 idempotent: false,
                 open_world: operation.kind == Kind::Unknown,
+                upstream: false,
             },
             domain: last(interface).to_lowercase(),
         }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::relaxed;
-use crate::upstream::clean;
+use crate::upstream::{clean, regular};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -48,6 +48,8 @@ pub struct Found {
     pub client: &'static str,
     /// The file that names it.
     pub file: PathBuf,
+    /// Whether that file lies in the project's directory: whoever made the project wrote it, not the person.
+    pub of_project: bool,
     /// Its name there.
     pub name: String,
     /// The program and its arguments; empty for a server that is reached by a URL.
@@ -74,7 +76,7 @@ impl Known {
     pub fn read(places: &Places) -> Self {
         let mut known = Self::default();
         let mut seen = BTreeSet::new();
-        for (client, file, key) in files(places) {
+        for (client, file, key, of_project) in files(places) {
             // The home may be the project.
             if !seen.insert(file.clone()) {
                 continue;
@@ -87,10 +89,11 @@ impl Known {
                     continue;
                 }
             };
-            known.take(client, &file, &document[key]);
+            known.take((client, &file, of_project), &document[key]);
             // Claude Code keeps the servers of a directory in the same file.
             let project = places.project.to_string_lossy();
-            known.take(client, &file, &document["projects"][&*project][key]);
+            let servers = &document["projects"][&*project][key];
+            known.take((client, &file, of_project), servers);
         }
         known
     }
@@ -107,12 +110,12 @@ impl Known {
         self.servers.iter().filter(fits).collect()
     }
 
-    fn take(&mut self, client: &'static str, file: &Path, servers: &Value) {
+    fn take(&mut self, origin: Origin<'_>, servers: &Value) {
         for (name, entry) in servers.as_object().into_iter().flatten() {
-            match found(client, file, name, entry) {
+            match found(origin, name, entry) {
                 Some(found) => self.servers.push(found),
                 None => self.problems.push(Problem {
-                    file: file.to_owned(),
+                    file: origin.1.to_owned(),
                     reason: format!(
                         "the server `{}` has neither command nor url",
                         clean(name, 100)
@@ -123,7 +126,11 @@ impl Known {
     }
 }
 
-fn files(places: &Places) -> Vec<(&'static str, PathBuf, &'static str)> {
+/// The program, its file, and whether that is one of the project.
+type Origin<'a> = (&'static str, &'a Path, bool);
+
+/// Programs, their files, the key there, and whether it is a file of the project.
+fn files(places: &Places) -> Vec<(&'static str, PathBuf, &'static str, bool)> {
     let home = |path: &str| places.home.join(path);
     let project = |path: &str| places.project.join(path);
     vec![
@@ -131,35 +138,40 @@ fn files(places: &Places) -> Vec<(&'static str, PathBuf, &'static str)> {
             "claude-desktop",
             home(".config/Claude/claude_desktop_config.json"),
             "mcpServers",
+            false,
         ),
         (
             "claude-desktop",
             home("Library/Application Support/Claude/claude_desktop_config.json"),
             "mcpServers",
+            false,
         ),
-        ("claude", home(".claude.json"), "mcpServers"),
-        ("claude", project(".mcp.json"), "mcpServers"),
-        ("cursor", home(".cursor/mcp.json"), "mcpServers"),
-        ("cursor", project(".cursor/mcp.json"), "mcpServers"),
-        ("vscode", home(".config/Code/User/mcp.json"), "servers"),
+        ("claude", home(".claude.json"), "mcpServers", false),
+        ("claude", project(".mcp.json"), "mcpServers", true),
+        ("cursor", home(".cursor/mcp.json"), "mcpServers", false),
+        ("cursor", project(".cursor/mcp.json"), "mcpServers", true),
+        (
+            "vscode",
+            home(".config/Code/User/mcp.json"),
+            "servers",
+            false,
+        ),
         (
             "vscode",
             home("Library/Application Support/Code/User/mcp.json"),
             "servers",
+            false,
         ),
-        ("vscode", project(".vscode/mcp.json"), "servers"),
+        ("vscode", project(".vscode/mcp.json"), "servers", true),
     ]
 }
 
 /// The document in a file; nothing where there is no such file.
 fn read(file: &Path) -> Result<Option<Value>, String> {
-    let opened = match std::fs::File::open(file) {
+    let opened = match regular(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| error.to_string())?,
     };
-    if !opened.metadata().is_ok_and(|about| about.is_file()) {
-        return Err("it is no file".to_owned());
-    }
     let mut text = String::new();
     opened
         .take(LARGEST + 1)
@@ -176,7 +188,7 @@ fn read(file: &Path) -> Result<Option<Value>, String> {
         .map_err(|error| error.to_string())
 }
 
-fn found(client: &'static str, file: &Path, name: &str, entry: &Value) -> Option<Found> {
+fn found((client, file, of_project): Origin<'_>, name: &str, entry: &Value) -> Option<Found> {
     let text = |key: &str| entry[key].as_str().map(str::to_owned);
     let texts = |key: &str| -> BTreeMap<String, String> {
         let entries = entry[key].as_object().into_iter().flatten();
@@ -191,6 +203,7 @@ fn found(client: &'static str, file: &Path, name: &str, entry: &Value) -> Option
     (url.is_some() || text("command").is_some()).then(|| Found {
         client,
         file: file.to_owned(),
+        of_project,
         name: name.to_owned(),
         command: if url.is_some() { Vec::new() } else { command },
         environment: texts("env"),
@@ -348,6 +361,22 @@ mod tests {
         assert_eq!(known.named("a").len(), 2);
         assert_eq!(known.named("cursor:a").len(), 1);
         assert_eq!(known.named("x").len(), 0);
+        let foreign = known.servers.iter().filter(|it| it.of_project);
+        let foreign: Vec<_> = foreign.map(|it| it.name.as_str()).collect();
+        assert_eq!(foreign, ["c", "a", "v"]);
+    }
+
+    #[test]
+    fn a_pipe_is_no_file_of_servers() {
+        use rustix::fs::{CWD, FileType, Mode};
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join(".mcp.json");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let places = Places {
+            home: dir.path().to_owned(),
+            project: dir.path().to_owned(),
+        };
+        assert_eq!(Known::read(&places).problems[0].reason, "it is no file");
     }
 
     #[test]
@@ -356,6 +385,7 @@ mod tests {
         let found = Found {
             client: "cursor",
             file: "/x".into(),
+            of_project: false,
             name: "n\u{1b}[2J".to_owned(),
             command: [
                 "npx",

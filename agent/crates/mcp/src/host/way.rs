@@ -174,5 +174,6 @@ fn hint(name: &str, domain: &str) -> Hint {
             "state_apply" | "host_set_hostname" | "host_set_timezone"
         ),
         open_world: domain == "packages",
+        upstream: false,
     }
 }

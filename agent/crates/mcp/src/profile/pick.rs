@@ -1,11 +1,14 @@
 //! A part of a backend's tools.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use declaration::Profile;
+use serde_json::json;
 use tools::Effect;
 
 use super::{MOST, Selection};
+use crate::aggregate::STATUS;
 use crate::backend::{Answer, Backend, Fault, Output, Request, Speaker, ToolInfo};
 
 /// The tools of the smallest profile.
@@ -58,6 +61,8 @@ pub struct Picked {
     backend: Arc<dyn Backend>,
     selection: Selection,
     bounded: bool,
+    /// Whether it was said that there is not room for all.
+    told: AtomicBool,
 }
 
 impl Picked {
@@ -67,23 +72,27 @@ impl Picked {
             backend,
             selection,
             bounded,
+            told: AtomicBool::new(false),
         }
     }
 
-    async fn picked(&self, speaker: &Speaker) -> Result<Arc<Vec<ToolInfo>>, Fault> {
+    /// The tools that are served, and the names of those for which there is no room: of other servers first.
+    async fn picked(&self, speaker: &Speaker) -> Result<(Vec<ToolInfo>, Vec<String>), Fault> {
         let all = self.backend.tools(speaker).await?;
-        let mut picked: Vec<_> = all
-            .iter()
-            .filter(|tool| takes(&self.selection, tool))
-            .collect();
-        if self.bounded && picked.len() > MOST {
+        let picked = all.iter().filter(|tool| takes(&self.selection, tool));
+        let (foreign, mut picked): (Vec<_>, Vec<_>) =
+            picked.cloned().partition(|tool| tool.hint.upstream);
+        picked.extend(foreign);
+        let most = if self.bounded { MOST } else { picked.len() };
+        let cut = picked.split_off(most.min(picked.len()));
+        let cut: Vec<_> = cut.into_iter().map(|tool| tool.name).collect();
+        if !cut.is_empty() && !self.told.swap(true, Ordering::Relaxed) {
             log::warn!(
-                "{} tools are selected, and {MOST} served: use compact mode for all",
-                picked.len()
+                "{MOST} tools are served; use compact mode for all, since there is no room for {}",
+                cut.join(", ")
             );
-            picked.truncate(MOST);
         }
-        Ok(Arc::new(picked.into_iter().cloned().collect()))
+        Ok((picked, cut))
     }
 }
 
@@ -95,6 +104,14 @@ fn takes(selection: &Selection, tool: &ToolInfo) -> bool {
         Selection::Groups(groups) => return groups.iter().any(|group| group == domain),
         Selection::Profile(profile) => profile,
     };
+    if tool.hint.upstream {
+        // The operator chose these, for whoever works here.
+        return match profile {
+            Profile::Minimal => false,
+            Profile::Safe => reads,
+            _ => true,
+        };
+    }
     match profile {
         Profile::Minimal => MINIMAL.contains(&name),
         Profile::Safe => reads && !RARE.contains(&name),
@@ -120,17 +137,22 @@ fn takes(selection: &Selection, tool: &ToolInfo) -> bool {
 
 impl Backend for Picked {
     fn tools<'a>(&'a self, speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ToolInfo>>> {
-        Box::pin(self.picked(speaker))
+        Box::pin(async move { Ok(Arc::new(self.picked(speaker).await?.0)) })
     }
 
     fn call<'a>(&'a self, request: Request<'a>) -> Answer<'a, Output> {
         Box::pin(async move {
-            let picked = self.picked(request.speaker).await?;
+            let (picked, cut) = self.picked(request.speaker).await?;
             if !picked.iter().any(|tool| tool.name == request.name) {
                 let text = format!("there is no tool `{}` in this profile", request.name);
                 return Err(Fault::NotFound(text));
             }
-            self.backend.call(request).await
+            let asks_for_status = request.name == STATUS;
+            let mut output = self.backend.call(request).await?;
+            if let (true, Some(status)) = (asks_for_status, &mut output.structured) {
+                status["not_in_profile"] = json!(cut);
+            }
+            Ok(output)
         })
     }
 

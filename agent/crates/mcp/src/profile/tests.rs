@@ -133,6 +133,61 @@ async fn groups_are_domains() {
     );
 }
 
+/// The built-in tools and those of other servers, of which every second one only reads.
+struct WithUpstreams(Echo);
+
+impl Backend for WithUpstreams {
+    fn tools<'a>(&'a self, speaker: &'a Speaker) -> Answer<'a, Arc<Vec<ToolInfo>>> {
+        Box::pin(async move {
+            let own = self.0.tools(speaker).await?;
+            let mut foreign = own[0].clone();
+            foreign.hint.upstream = true;
+            let foreign = (0..MOST).map(|number| ToolInfo {
+                name: match number {
+                    0 => "upstream_status".to_owned(),
+                    number => format!("files_t{number}"),
+                },
+                effect: [Effect::Read, Effect::Write][number % 2],
+                ..foreign.clone()
+            });
+            Ok(Arc::new(foreign.chain(own.iter().cloned()).collect()))
+        })
+    }
+
+    fn call<'a>(&'a self, request: Request<'a>) -> Answer<'a, Output> {
+        self.0.call(request)
+    }
+}
+
+#[tokio::test]
+async fn a_profile_has_the_tools_of_other_servers_as_far_as_there_is_room() {
+    for profile in PROFILES {
+        let backend = || Arc::new(WithUpstreams(Echo::default()));
+        let selection = || Selection::Profile(profile);
+        let own = Picked::new(Arc::new(Echo::default()), selection(), false);
+        let own = names(&own).await;
+        let all = names(&Picked::new(backend(), selection(), false)).await;
+        let foreign = match profile {
+            Profile::Minimal => 0,
+            Profile::Safe => MOST / 2,
+            _ => MOST,
+        };
+        assert_eq!(all.len(), own.len() + foreign, "{profile}");
+        if matches!(profile, Profile::Full | Profile::Compact) {
+            continue;
+        }
+        let bounded = Picked::new(backend(), selection(), true);
+        let kept = names(&bounded).await;
+        assert_eq!(kept, all[..kept.len()], "{profile}");
+        assert!(kept.starts_with(&own), "{profile}");
+        if kept.contains(&"upstream_status".to_owned()) {
+            let status = call(&bounded, "upstream_status", json!({})).await.unwrap();
+            let cut = &status.structured.unwrap()["not_in_profile"];
+            assert_eq!(*cut, json!(all[kept.len()..]), "{profile}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn compact_mode_is_four_tools_that_find_the_others() {
     let (_, compact) = compact();

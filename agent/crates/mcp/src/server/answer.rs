@@ -1,6 +1,6 @@
 //! What a call gives, as the protocol carries it, within what clients take.
 
-use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
+use rmcp::model::{CallToolResult, ContentBlock, MetaObject, ResourceContents};
 use serde_json::{Value, json};
 use tools::Effect;
 
@@ -8,6 +8,9 @@ use crate::backend::{Fault, Output, ToolInfo};
 
 /// The most text in a result, in bytes. Clients refuse results beyond about 25,000 tokens.
 pub const LARGEST: usize = 60_000;
+
+/// The most content in a result that is no text, such as images, in bytes of JSON.
+const LARGEST_OTHER: usize = 800_000;
 
 /// Where a tool's error has its `code`, in the result's `_meta`. It is not in the structured content, since some
 /// clients check that against the tool's output schema even where it is an error.
@@ -95,18 +98,50 @@ fn too_large(tool: &ToolInfo, dry_run: bool, size: usize) -> Fault {
     }
 }
 
-/// Content whose texts have no more than [`LARGEST`] bytes together.
+/// Content that has no more than [`LARGEST`] bytes of JSON in what is read, and `LARGEST_OTHER` in the rest. The text
+/// that goes beyond is cut; a note stands in for what is left out.
 fn bounded(content: Vec<ContentBlock>) -> Vec<ContentBlock> {
-    let mut left = LARGEST;
-    let bound = |block| match block {
-        ContentBlock::Text(mut text) => {
-            text.text = cut(&text.text, left);
-            left = left.saturating_sub(text.text.len());
-            ContentBlock::Text(text)
+    let (mut left, mut other_left) = (LARGEST, LARGEST_OTHER);
+    let (mut blocks, mut bytes) = (0, 0);
+    let mut kept = Vec::new();
+    for block in content {
+        let size = serde_json::to_string(&block).map_or(usize::MAX, |json| json.len());
+        let room = match is_binary(&block) {
+            true => &mut other_left,
+            false => &mut left,
+        };
+        match block {
+            block if size <= *room => {
+                *room -= size;
+                kept.push(block);
+            }
+            ContentBlock::Text(text) if *room > 0 => {
+                kept.push(ContentBlock::text(cut(&text.text, *room)));
+                *room = 0;
+            }
+            _ => {
+                blocks += 1;
+                bytes += size;
+            }
         }
-        other => other,
-    };
-    content.into_iter().map(bound).collect()
+    }
+    if blocks > 0 {
+        kept.push(ContentBlock::text(format!(
+            "… left out here: {blocks} parts of the answer, with {bytes} bytes."
+        )));
+    }
+    kept
+}
+
+fn is_binary(block: &ContentBlock) -> bool {
+    match block {
+        ContentBlock::Image(_) | ContentBlock::Audio(_) => true,
+        ContentBlock::Resource(embedded) => matches!(
+            embedded.resource,
+            ResourceContents::BlobResourceContents { .. }
+        ),
+        _ => false,
+    }
 }
 
 /// The beginning of a text, and how much was left out.
@@ -173,6 +208,26 @@ mod tests {
     fn a_missing_answer_is_a_failure() {
         let result = done(&tool(json!({})), Output::default(), false);
         assert_eq!(result.is_error, Some(true));
+    }
+
+    #[test]
+    fn content_that_is_no_text_is_bounded_too() {
+        let file = |length: usize| {
+            let resource = json!({ "uri": "file:///a", "text": "x".repeat(length) });
+            serde_json::from_value(json!({ "type": "resource", "resource": resource })).unwrap()
+        };
+        let image = ContentBlock::image("A".repeat(500_000), "image/png");
+        let content = vec![image.clone(), file(40_000), file(40_000), image.clone()];
+        let output = Output {
+            structured: Some(json!({})),
+            content: content.clone(),
+        };
+        let shown = done(&tool(json!({})), output).content;
+        assert_eq!(shown[..2], content[..2]);
+        let [note] = &shown[2..] else {
+            panic!("{shown:?}");
+        };
+        assert!(note.as_text().unwrap().text.contains("2 parts"));
     }
 
     proptest! {

@@ -29,6 +29,13 @@ pub const SCHEMA_DEPTH: usize = 32;
 /// Values in a schema, with what it refers to in place.
 pub const SCHEMA_VALUES: usize = 4000;
 
+/// Values in an answer or in arguments: each may be held against each part of a schema.
+pub const VALUES: usize = 50_000;
+
+/// Values in what does not fit a schema, for its faults to be named. The library makes an object of each fault
+/// before the first can be looked at, and there may be as many as values times parts of the schema.
+pub const VALUES_NAMED: usize = 200;
+
 /// Calls on their way to one server.
 pub const CALLS: usize = 8;
 

@@ -1,12 +1,15 @@
 //! Servers that are programs: started with as little as possible.
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 
 use declaration::{Program, Variable, VariableName};
+use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
@@ -179,8 +182,25 @@ pub(super) fn secret(path: &Path) -> Result<String, UpstreamError> {
         path: path.display().to_string(),
         reason,
     };
+    let file = regular(path).map_err(|error| unreadable(error.to_string()))?;
+    let about = file
+        .metadata()
+        .map_err(|error| unreadable(error.to_string()))?;
+    // A service has its secrets from root, and reads them as the owner or by its group.
+    let own = geteuid().as_raw();
+    if about.uid() != 0 && about.uid() != own {
+        return Err(unreadable(format!(
+            "it belongs to user {}, who could change it: `chown` it",
+            about.uid()
+        )));
+    }
+    if about.mode() & 0o027 != 0 {
+        return Err(unreadable(format!(
+            "others may get at it (mode {:04o}): `chmod 0600` it, and make another secret",
+            about.mode() & 0o7777
+        )));
+    }
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     file.take(bounds::SECRET + 1)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(error.to_string()))?;
@@ -196,8 +216,26 @@ pub(super) fn secret(path: &Path) -> Result<String, UpstreamError> {
     Ok(text.to_owned())
 }
 
+/// Opens a file that is one. A pipe or a device is none, and holds nobody up.
+pub(crate) fn regular(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is no file")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::fs::{CWD, FileType, Mode};
+
     use super::*;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n\
@@ -218,6 +256,29 @@ mod tests {
         assert_eq!(of(Some("www-data"), 0).unwrap(), "www-data");
         assert!(of(Some("toor"), 0).unwrap_err().contains("root"));
         assert!(of(Some("alice"), 0).unwrap_err().contains("no account"));
+    }
+
+    #[test]
+    fn a_secret_is_in_a_file_that_others_do_not_get_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write(&path, "hush\n").unwrap();
+        for mode in [0o600, 0o400, 0o440, 0o640] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(secret(&path).unwrap(), "hush", "{mode:o}");
+        }
+        for mode in [0o604, 0o602, 0o660] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let why = secret(&path).unwrap_err().to_string();
+            assert!(why.contains("chmod"), "{mode:o}: {why}");
+        }
+        // Without a writer, it would be waited for at the opening already.
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for none in [&pipe, dir.path(), Path::new("/dev/zero")] {
+            let why = secret(none).unwrap_err().to_string();
+            assert!(why.contains("no file"), "{why}");
+        }
     }
 
     #[test]

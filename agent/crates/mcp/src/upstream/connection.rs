@@ -24,6 +24,7 @@ use super::child::{self, Started};
 use super::error::UpstreamError;
 use super::guard::Guard;
 use super::http;
+use super::schema;
 use super::stderr::LastLine;
 use super::text::clean;
 
@@ -223,12 +224,11 @@ fn with_last_line(said: String, last_line: &LastLine) -> String {
 }
 
 fn answered(result: CallToolResult) -> Result<Answered, UpstreamError> {
-    let mut content = result.content;
-    for block in &mut content {
-        if let ContentBlock::Text(text) = block {
-            text.text = clean(&text.text, bounds::MESSAGE);
-        }
-    }
+    let content: Vec<_> = result
+        .content
+        .into_iter()
+        .map(cleaned)
+        .collect::<Result<_, _>>()?;
     if result.is_error == Some(true) {
         let texts = content.iter().filter_map(|block| match block {
             ContentBlock::Text(text) => Some(text.text.as_str()),
@@ -245,10 +245,41 @@ fn answered(result: CallToolResult) -> Result<Answered, UpstreamError> {
             bounds::MESSAGE
         )));
     }
+    let values = result.structured_content.as_ref().map_or(0, schema::count);
+    if values > bounds::VALUES {
+        return Err(UpstreamError::Lied(schema::too_many(values)));
+    }
     Ok(Answered {
         structured: result.structured_content,
         content,
     })
+}
+
+/// A block of content with all its texts cleaned, whatever it is: names, links and embedded files have them too.
+fn cleaned(block: ContentBlock) -> Result<ContentBlock, UpstreamError> {
+    let unusable = |error: serde_json::Error| {
+        UpstreamError::Lied(clean(&format!("its content: {error}"), bounds::ERROR))
+    };
+    let mut json = serde_json::to_value(block).map_err(unusable)?;
+    clean_texts(&mut json);
+    serde_json::from_value(json).map_err(unusable)
+}
+
+fn clean_texts(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = clean(text, bounds::MESSAGE),
+        Value::Array(list) => list.iter_mut().for_each(clean_texts),
+        Value::Object(map) => {
+            let entries = std::mem::take(map).into_iter();
+            *map = entries
+                .map(|(key, mut value)| {
+                    clean_texts(&mut value);
+                    (clean(&key, bounds::MESSAGE), value)
+                })
+                .collect();
+        }
+        _ => {}
+    }
 }
 
 /// Standard output whose lines have a largest length; a longer one ends it.
@@ -281,5 +312,42 @@ impl AsyncRead for Lines {
             return Poll::Ready(Err(io::Error::other(said)));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(result: Value) -> Result<Answered, UpstreamError> {
+        answered(serde_json::from_value(result).unwrap())
+    }
+
+    #[test]
+    fn all_texts_of_an_answer_are_cleaned() {
+        let file =
+            json!({ "uri": "file:///a\u{202e}b", "mimeType": "text/plain", "text": "a\u{1b}[2Jb" });
+        let answer = of(json!({ "content": [
+            { "type": "resource", "resource": file },
+            { "type": "resource_link", "uri": "file:///c", "name": "c\u{200b}d" },
+            { "type": "image", "mimeType": "image/png", "data": "aGVsbG8=", "_meta": { "k\u{1b}[2J": "v\u{7}" } },
+        ] }));
+        let json = json!(answer.unwrap().content);
+        assert_eq!(json[0]["resource"]["text"], "ab");
+        assert_eq!(json[0]["resource"]["uri"], "file:///ab");
+        assert_eq!(json[1]["name"], "cd");
+        assert_eq!(json[2]["data"], "aGVsbG8=");
+        assert_eq!(json[2]["_meta"], json!({ "k": "v" }));
+    }
+
+    #[test]
+    fn an_answer_has_a_largest_number_of_values() {
+        let answer = of(json!({ "content": [], "structuredContent": { "a": vec![0; 60_000] } }));
+        assert!(
+            matches!(&answer, Err(UpstreamError::Lied(why)) if why.contains("values")),
+            "{answer:?}"
+        );
     }
 }

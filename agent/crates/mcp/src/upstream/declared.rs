@@ -173,7 +173,7 @@ impl Upstream {
         if let Err(error) = &answer {
             self.note(error);
             if error.ends_connection() {
-                self.hang_up(error).await;
+                self.hang_up(&connection, error).await;
             }
         }
         let answer = answer?;
@@ -235,14 +235,17 @@ impl Upstream {
                 "there is no structured answer".to_owned(),
             ));
         };
-        let place = Arc::clone(&self.checking).acquire_owned().await;
         let this = Arc::clone(self);
-        let faults = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            this.offered(&name)
-                .ok()
-                .and_then(|offered| offered.output_faults(&answer))
-        });
+        let faults = async {
+            let place = Arc::clone(&self.checking).acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _place = place;
+                this.offered(&name)
+                    .ok()
+                    .and_then(|offered| offered.output_faults(&answer))
+            })
+            .await
+        };
         match tokio::time::timeout(self.limit(), faults).await {
             Ok(Ok(None)) => Ok(()),
             Ok(Ok(Some(faults))) => {
@@ -287,9 +290,12 @@ impl Upstream {
         }
     }
 
-    async fn hang_up(&self, error: &UpstreamError) {
+    /// Closes a connection that broke, unless another has taken its place since.
+    async fn hang_up(&self, broken: &Arc<Connection>, error: &UpstreamError) {
         let mut link = self.link.lock().await;
-        if link.connection.take().is_some() {
+        let current = link.connection.as_ref();
+        if current.is_some_and(|current| Arc::ptr_eq(current, broken)) {
+            link.connection = None;
             link.pause(&error.to_string());
         }
     }
@@ -342,5 +348,50 @@ impl Link {
         self.failures += 1;
         self.rest_until = Some(Instant::now() + longer.min(bounds::LONGEST_PAUSE));
         self.reason = reason.to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use declaration::Declaration;
+    use serde_json::json;
+
+    use super::*;
+
+    fn upstream(command: Value) -> Arc<Upstream> {
+        let server = json!({ "command": command, "timeout": 1 });
+        let document = json!({ "version": "1.0", "mcp": { "upstreams": { "x": server } } });
+        let declaration = Declaration::from_json(&document.to_string()).unwrap();
+        let declared = declaration.mcp.upstreams.into_values().next().unwrap();
+        Arc::new(Upstream::new("x", declared))
+    }
+
+    #[tokio::test]
+    async fn an_answer_waits_for_its_check_no_longer_than_a_call_may_take() {
+        let upstream = upstream(json!(["/usr/bin/x"]));
+        let _busy = upstream.checking.acquire().await.unwrap();
+        let checked = upstream.check("x_y".to_owned(), Some(json!({}))).await;
+        assert!(
+            matches!(checked, Err(UpstreamError::TimedOut(_))),
+            "{checked:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_late_error_closes_no_other_connection() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let peer = dir.path().join("peer.py");
+        std::fs::write(&peer, include_str!("../../tests/peers/peer.py")).unwrap();
+        let upstream = upstream(json!(["/usr/bin/python3", peer, "good"]));
+        let limit = Duration::from_secs(20);
+        let first = upstream.connection(limit).await.unwrap();
+        let broken = UpstreamError::Broken("gone".to_owned());
+        upstream.hang_up(&first, &broken).await;
+        let second = upstream.connection(limit).await.unwrap();
+        upstream.hang_up(&first, &broken).await;
+        let now = upstream.connection(limit).await.unwrap();
+        assert!(Arc::ptr_eq(&now, &second));
     }
 }

@@ -18,6 +18,7 @@ mod stderr;
 mod text;
 
 pub use child::Account;
+pub(crate) use child::regular;
 pub use connection::{Answered, Connection};
 pub use declared::{Report, Standing, Upstream};
 pub use error::UpstreamError;

@@ -143,6 +143,7 @@ fn offered(prefix: &str, declared: &Declared, tool: &Tool) -> Result<Offered, St
             hint: Hint {
                 idempotent: false,
                 open_world: true,
+                upstream: true,
             },
             domain: prefix.to_owned(),
         },

@@ -103,8 +103,18 @@ fn tidy(value: &mut Value) {
     }
 }
 
-/// What is wrong with a value, in a sentence a fault.
+/// What is wrong with a value, in a sentence a fault; of a large one, only that something is.
 pub(super) fn faults(validator: &Validator, value: &Value) -> Option<String> {
+    let values = count(value);
+    if values > bounds::VALUES {
+        return Some(too_many(values));
+    }
+    if validator.is_valid(value) {
+        return None;
+    }
+    if values > bounds::VALUES_NAMED {
+        return Some("it does not fit the schema".to_owned());
+    }
     let named: Vec<_> = validator
         .iter_errors(value)
         .take(NAMED)
@@ -117,7 +127,22 @@ pub(super) fn faults(validator: &Validator, value: &Value) -> Option<String> {
             }
         })
         .collect();
-    (!named.is_empty()).then(|| named.join("; "))
+    Some(named.join("; "))
+}
+
+/// What is wrong with a value of so many.
+pub(super) fn too_many(values: usize) -> String {
+    format!("it has {values} values, more than {}", bounds::VALUES)
+}
+
+/// How many values there are in one, with itself.
+pub(super) fn count(value: &Value) -> usize {
+    let within: usize = match value {
+        Value::Array(list) => list.iter().map(count).sum(),
+        Value::Object(map) => map.values().map(count).sum(),
+        _ => 0,
+    };
+    within + 1
 }
 
 #[cfg(test)]
@@ -182,6 +207,17 @@ mod tests {
         definitions.insert("d25".to_owned(), json!({ "type": "object" }));
         let said = reason(json!({ "$ref": "#/$defs/d0", "$defs": definitions }));
         assert!(said.contains("more than"), "{said}");
+    }
+
+    #[test]
+    fn the_faults_of_what_is_large_are_not_named() {
+        let branches = vec![json!({ "type": "string" }); 1000];
+        let schema = json!({ "items": { "allOf": branches } });
+        let checked = check(schema.as_object().unwrap()).unwrap();
+        let of = |count: usize| faults(&checked.validator, &Value::from(vec![0; count])).unwrap();
+        assert!(of(100).starts_with("/0: "));
+        assert_eq!(of(40_000), "it does not fit the schema");
+        assert!(of(bounds::VALUES).contains("more than"));
     }
 
     #[test]

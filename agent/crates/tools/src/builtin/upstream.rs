@@ -4,6 +4,7 @@
 //! declaration, the roles and the ledger; so a door asks here before a call goes out, and says how it ended.
 
 use declaration::{LeastRole, Upstream, UpstreamEffect};
+use ledger::Filter;
 use reconcile::{Change, Plan, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::call::Call;
 use crate::caller::Role;
 use crate::error::ToolError;
 use crate::tool::{Domain, Tool};
+
+/// How many of a caller's last entries are looked at for a call: more than can be on their way at once.
+const LOOKED_AT: usize = 1000;
 
 #[derive(Deserialize, JsonSchema)]
 struct Wanted {
@@ -128,14 +132,14 @@ pub(super) fn tools() -> Vec<Tool> {
             Domain::Mcp,
             "upstream_outcome",
             "Record how a call ended",
-            "Records how a call that was announced by upstream_write or upstream_destroy has ended.",
+            "Records, once, how a call that the caller announced by upstream_write or upstream_destroy has ended.",
             |call, ended: Ended| {
-                declared(call, &ended.upstream)?;
+                open(call, &ended)?;
                 let resource = format!("{}/{}", ended.upstream, ended.tool);
                 Ok(plan(resource, json!({ "call": ended.call }), false))
             },
             |call, ended: Ended| {
-                declared(call, &ended.upstream)?;
+                open(call, &ended)?;
                 Ok(Recorded { call: ended.call })
             },
         )
@@ -153,6 +157,45 @@ fn declared(call: &Call<'_>, name: &str) -> Result<Upstream, ToolError> {
             "there is no upstream server `{name}` under `mcp.upstreams` of the declaration"
         ))
     })
+}
+
+/// Sees that the caller announced this call, and has not said yet how it ended. The ledger knows, also after the
+/// daemon was started anew.
+fn open(call: &Call<'_>, ended: &Ended) -> Result<(), ToolError> {
+    let actor = call.caller.actor();
+    let ledger = call.site.ledger()?;
+    // The newest entry of this actor for the call, under one of the operations.
+    let recorded = |operation: &str| {
+        let filter = Filter {
+            operation: Some(operation.to_owned()),
+            target: Some(ended.upstream.clone()),
+            actor: Some(call.caller.name.clone()),
+            newest_first: true,
+            limit: Some(LOOKED_AT),
+            ..Filter::default()
+        };
+        let entries = ledger.query(&filter)?;
+        Ok::<_, ToolError>(entries.iter().any(|entry| {
+            let (metadata, arguments) = (&entry.metadata, &entry.metadata["arguments"]);
+            metadata["actor"] == actor
+                && metadata["outcome"] == "done"
+                && arguments["call"] == ended.call.as_str()
+                && arguments["tool"] == ended.tool.as_str()
+        }))
+    };
+    if !recorded("upstream_write")? && !recorded("upstream_destroy")? {
+        return Err(ToolError::Refused(format!(
+            "the call {} of `{}` was not announced by {}, or too long ago",
+            ended.call, ended.tool, call.caller.name
+        )));
+    }
+    if recorded("upstream_outcome")? {
+        return Err(ToolError::Refused(format!(
+            "how the call {} ended is recorded already",
+            ended.call
+        )));
+    }
+    Ok(())
 }
 
 /// The server, if the caller may call this tool of it as one that does no more than `effect`.

@@ -39,7 +39,7 @@ pub(super) fn run(
         return Err(Failure::Usage("name the server and the tool".to_owned()));
     };
     let arguments = parse(arguments)?;
-    let named = reach::find(cli, server.map(String::as_str), how)?;
+    let named = reach::find(cli, screen, server.map(String::as_str), how)?;
     let upstream = Arc::new(named.upstream);
     let answer = reach::wait(async {
         let answer = call(
@@ -55,13 +55,15 @@ pub(super) fn run(
         upstream.close().await;
         answer
     })??;
+    let (answer, recorded) = answer;
     screen.result(
         &json!({ "structured": answer.structured, "content": answer.content }),
         || text(&answer),
     );
-    Ok(0)
+    Ok(u8::from(!recorded))
 }
 
+/// The answer, and whether its end is recorded as far as it has to be.
 async fn call(
     cli: &Cli,
     screen: &Screen,
@@ -70,7 +72,7 @@ async fn call(
     tool: &str,
     arguments: Map<String, Value>,
     plan: Option<&str>,
-) -> Result<Answered, Failure> {
+) -> Result<(Answered, bool), Failure> {
     upstream.prepare().await.map_err(reach::failure)?;
     let name = tool_name(upstream.name(), tool);
     let offered = upstream
@@ -86,7 +88,8 @@ async fn call(
             .await
     };
     if !declared {
-        return send(arguments).await.map_err(reach::failure);
+        let answer = send(arguments).await.map_err(reach::failure)?;
+        return Ok((answer, true));
     }
     let effect = offered.info.effect;
     let ticket = Ticket::new(upstream.name(), tool, &arguments)
@@ -95,12 +98,20 @@ async fn call(
     announce(&mut line, screen, &ticket, effect, plan)?;
     let begun = Instant::now();
     let answer = send(arguments).await;
+    let mut recorded = true;
     if effect != Effect::Read {
         let ended = answer.as_ref().map(|_| ()).map_err(ToString::to_string);
         let (name, outcome) = ticket.outcome(ended, begun);
-        line.call(name, Value::Object(outcome), Options::default())?;
+        // What was done cannot be called back: the answer is shown all the same.
+        if let Err(error) = line.call(name, Value::Object(outcome), Options::default()) {
+            screen.say(&format!(
+                "the call was made, but its end was not recorded: {error}"
+            ));
+            recorded = false;
+        }
     }
-    answer.map_err(reach::failure)
+    let answer = answer.map_err(reach::failure)?;
+    Ok((answer, recorded))
 }
 
 /// Asks the host, and for what destroys the person.

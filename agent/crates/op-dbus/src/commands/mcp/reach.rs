@@ -10,11 +10,12 @@ use declaration::{
     Address, LeastRole, Program, Reach, Upstream as Declared, UpstreamEffect, Variable,
 };
 use mcp::client::{Found, Known, Places};
-use mcp::upstream::{Upstream, UpstreamError};
+use mcp::upstream::{Upstream, UpstreamError, clean};
 
 use crate::cli::{Cli, Reaching};
 use crate::failure::Failure;
 use crate::line::site;
+use crate::screen::Screen;
 
 /// A server that a person named.
 pub(super) struct Named {
@@ -25,7 +26,12 @@ pub(super) struct Named {
 
 /// Finds the server: a program on the command line, a URL, a prefix of the declaration, or a name that another
 /// program knows.
-pub(super) fn find(cli: &Cli, server: Option<&str>, how: &Reaching) -> Result<Named, Failure> {
+pub(super) fn find(
+    cli: &Cli,
+    screen: &Screen,
+    server: Option<&str>,
+    how: &Reaching,
+) -> Result<Named, Failure> {
     let Some(name) = server else {
         return Ok(named(
             "server",
@@ -50,7 +56,10 @@ pub(super) fn find(cli: &Cli, server: Option<&str>, how: &Reaching) -> Result<Na
     }
     let known = Known::read(&places()?);
     match known.named(name)[..] {
-        [found] => Ok(named("server", of_found(found, how)?, how)),
+        [found] => {
+            agreed(screen, found)?;
+            Ok(named("server", of_found(found, how)?, how))
+        }
         [] => Err(Failure::Usage(format!(
             "there is no server `{name}`: `op-dbus mcp servers` shows those that are known; a program to start \
              comes after `--`"
@@ -66,6 +75,27 @@ pub(super) fn find(cli: &Cli, server: Option<&str>, how: &Reaching) -> Result<Na
             )))
         }
     }
+}
+
+/// What a project's file says is started or reached only if the person agrees: it came with the project.
+fn agreed(screen: &Screen, found: &Found) -> Result<(), Failure> {
+    if !found.of_project {
+        return Ok(());
+    }
+    let mut what: Vec<_> = found.command.iter().map(|it| format!("{it:?}")).collect();
+    what.extend(found.url.iter().map(|url| format!("{url:?}")));
+    for (name, value) in &found.environment {
+        what.push(format!("{name:?}={value:?}"));
+    }
+    let what = clean(&what.join(" "), 4000);
+    let file = clean(&found.file.to_string_lossy(), 500);
+    if screen.agrees(&format!("{file} says: {what}\nStart or reach it?")) {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "not confirmed: {file} is a file of the project, not yours. Look at the server there, then answer yes, or \
+         call again with --yes"
+    )))
 }
 
 /// Home and working directory, where other programs keep their files.

@@ -89,7 +89,7 @@ async fn serve(
     let selection = match options.groups.is_empty() {
         true => Selection::Profile(options.profile),
         false => {
-            check(&*host, &options.groups).await?;
+            check(&*host, &upstreams, &options.groups).await?;
             Selection::Groups(options.groups.clone())
         }
     };
@@ -111,12 +111,14 @@ async fn serve(
     Ok(())
 }
 
-/// A domain that has no tool is a slip of the pen. Where the daemon is away, nobody can tell.
-async fn check(host: &dyn Backend, groups: &[String]) -> Result<(), Failure> {
+/// A domain that has no tool, and is no other server's prefix, is a slip of the pen. Where the daemon is away, nobody can tell.
+async fn check(host: &dyn Backend, upstreams: &Mcp, groups: &[String]) -> Result<(), Failure> {
     let Ok(all) = host.tools(&Speaker::default()).await else {
         return Ok(());
     };
-    let known: BTreeSet<&str> = all.iter().map(|tool| tool.domain.as_str()).collect();
+    let prefixes = upstreams.upstreams.keys().map(|prefix| prefix.as_str());
+    let domains = all.iter().map(|tool| tool.domain.as_str());
+    let known: BTreeSet<&str> = domains.chain(prefixes).collect();
     match groups.iter().find(|group| !known.contains(group.as_str())) {
         None => Ok(()),
         Some(group) => Err(Failure::Usage(format!(

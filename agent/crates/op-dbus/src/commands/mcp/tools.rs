@@ -14,7 +14,7 @@ pub(super) fn run(
     server: Option<&str>,
     how: &Reaching,
 ) -> Result<u8, Failure> {
-    let named = reach::find(cli, server, how)?;
+    let named = reach::find(cli, screen, server, how)?;
     let upstream = named.upstream;
     let answer = reach::wait(async {
         let answer = upstream
