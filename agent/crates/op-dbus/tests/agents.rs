@@ -539,6 +539,136 @@ impl<'a> Polkit<'a> {
         all.extend(actions);
         self.bus.run(ROOT, "busctl", &all).expect(0);
     }
+
+    /// Answers with this, in Python, from now on.
+    fn answer(&self, python: &str) {
+        let path = "/org/freedesktop/PolicyKit1/Authority";
+        let mut all = vec!["--system", "call", POLKIT, path];
+        all.extend(["org.freedesktop.DBus.Mock", "AddMethod", "sssss"]);
+        all.extend(["org.freedesktop.PolicyKit1.Authority", "CheckAuthorization"]);
+        all.extend(["(sa{sv})sa{ss}us", "(bba{ss})", python]);
+        self.bus.run(ROOT, "busctl", &all).expect(0);
+    }
+}
+
+/// Has a command run that hangs, and takes it back, first by the serial of the call.
+const TAKE_BACK: &str = r#"
+import json
+import dbus, dbus.lowlevel, dbus.mainloop.glib
+from gi.repository import GLib
+dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+bus, loop = dbus.SystemBus(), GLib.MainLoop()
+name, path, interface = 'org.dbusmcp.Agent.Executor', '/org/dbusmcp/Agent/Executor', 'org.dbusmcp.Agent'
+message = dbus.lowlevel.MethodCallMessage(name, path, interface, 'Execute')
+message.append(json.dumps({'operation': 'run', 'name': 'hang'}), signature='s')
+
+def event(id, kind, text, done, total):
+    if kind == 'started':
+        tools = dbus.Interface(bus.get_object('org.opdbus1', '/org/opdbus1'), 'org.opdbus1.Tools')
+        print(bool(tools.Cancel(dbus.UInt32(message.get_serial()))))
+        print(bool(dbus.Interface(bus.get_object(name, path), interface).CancelTask(id)))
+
+def ended(reply):
+    print(json.loads(reply.get_args_list()[0])['state'])
+    loop.quit()
+
+bus.add_signal_receiver(event, 'TaskEvent', interface)
+bus.send_message_with_reply(message, ended, 60)
+GLib.timeout_add_seconds(40, loop.quit)
+loop.run()
+"#;
+
+#[test]
+fn a_task_is_taken_back_by_its_number_alone_and_that_is_recorded() {
+    let Some(host) = Host::new() else { return };
+    let told = host.bus.python(ROOT, TAKE_BACK, &[]).expect(0);
+    assert_eq!(told.out, "False\nTrue\ncancelled\n", "{told:?}");
+    let entries = host.rig.ledger(&["--operation", "task_cancel"]);
+    assert_eq!(entries.len(), 1, "{entries:#?}");
+    let data = &entries[0]["metadata"];
+    assert_eq!(
+        (&data["outcome"], &data["actor"]["door"]),
+        (&json!("done"), &json!("agent")),
+        "{data:#}"
+    );
+}
+
+#[test]
+fn who_waits_for_a_task_whose_end_cannot_be_kept_is_told_and_it_is_kept_later() {
+    const DO: &str = "import sqlite3, sys\nsqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
+    let Some(host) = Host::new() else { return };
+    host.wait_until(&host.submit("a", &[]), "done");
+    let file = host.rig.base.join("@state/tasks.db");
+    let change = |sql: &str| {
+        let file = file.to_str().unwrap();
+        host.bus.python(ROOT, DO, &[file, sql]).expect(0);
+    };
+    change(
+        "CREATE TRIGGER full BEFORE UPDATE ON tasks WHEN NEW.state = 'done' \
+         BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    );
+    let task = json!({ "operation": "run", "name": "b" }).to_string();
+    let ended = host.call(ROOT, "Executor", "Execute", &["s", &task]);
+    assert!(
+        ended.status == 1 && ended.err.contains("has no end yet"),
+        "{ended:?}"
+    );
+    let tasks = host.rig.json(&["task", "list", "--state", "running"]);
+    let id = tasks.expect(0).json()["tasks"][0]["id"].to_string();
+    change("DROP TRIGGER full");
+    // The next task that comes or ends wakes who keeps them.
+    host.wait_until(&host.submit("c", &[]), "done");
+    host.wait_until(&id, "done");
+    assert_eq!(host.notes(), ["a", "b", "c"]);
+}
+
+/// Submits a task with leave to ask a person, and stays on the bus until its input ends.
+const ASK: &str = r#"
+import json, sys
+from gi.repository import Gio, GLib
+bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+answer = bus.call_sync('org.dbusmcp.Agent.File', '/org/dbusmcp/Agent/File', 'org.dbusmcp.Agent', 'Execute',
+                       GLib.Variant('(s)', (sys.argv[1],)), None,
+                       Gio.DBusCallFlags.ALLOW_INTERACTIVE_AUTHORIZATION, -1)
+print(json.loads(answer[0])['id'], flush=True)
+sys.stdin.readline()
+"#;
+
+#[test]
+fn a_right_is_kept_by_a_password_that_was_entered_and_not_by_leave_to_ask_for_one() {
+    use std::io::{BufRead, BufReader};
+    let Some(host) = Host::on(Bus::open) else {
+        return;
+    };
+    let Some(polkit) = Polkit::start(&host.bus) else {
+        return;
+    };
+    let mode = host.file("mode");
+    polkit.answer(&format!(
+        "mode = open('{}').read()\n\
+         ret = (mode == 'yes' or int(args[3]) == 1, mode == 'ask', dbus.Dictionary({{}}, signature='ss'))",
+        mode.display()
+    ));
+    for (begins, state) in [("yes", "failed"), ("ask", "done")] {
+        let path = host.file(&format!("files/{state}"));
+        let task = json!({ "operation": "write", "path": path, "content": "x", "wait": false })
+            .to_string();
+        fs::write(&mode, begins).unwrap();
+        let hang = host.submit("hang", &[]);
+        host.wait_until(&hang, "running");
+        let mut stays = host.bus.script(NOBODY, ASK, &[&task]);
+        let stays = stays.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut stays = Kept(stays.spawn().unwrap());
+        let mut id = String::new();
+        BufReader::new(stays.0.stdout.take().unwrap())
+            .read_line(&mut id)
+            .unwrap();
+        // From now on polkit wants a password.
+        fs::write(&mode, "ask").unwrap();
+        host.rig.json(&["task", "cancel", &hang]).expect(0);
+        host.wait_until(id.trim(), state);
+        assert_eq!(path.exists(), state == "done");
+    }
 }
 
 /// Submits a task without waiting, and stays on the bus until its input ends.
@@ -625,6 +755,26 @@ fn nobody_gets_more_by_an_agent_than_polkit_allows_when_it_is_done() {
         .expect(0)
         .out;
     polkit.allow(&["org.opdbus1.read"]);
+    // What changes something takes the right to write, to take it back, too; and that is in the ledger.
+    let count = host.rig.ledger(&[]).len();
+    let theirs = host.call(NOBODY, "File", "CancelTask", &["s", lost.trim()]);
+    assert!(
+        theirs.status == 1 && theirs.err.contains("org.opdbus1.write"),
+        "{theirs:?}"
+    );
+    let mut read = read.clone();
+    read["wait"] = json!(false);
+    let read = host.execute(NOBODY, "File", &read);
+    let id = read["id"].as_str().unwrap();
+    host.wait_until(id, "done");
+    let late = host.call(NOBODY, "File", "CancelTask", &["s", id]);
+    assert_eq!(late.expect(0).json()["data"][0], false);
+    let entries = host.rig.ledger(&[]).split_off(count);
+    let outcomes: Vec<_> = entries
+        .iter()
+        .map(|entry| &entry["metadata"]["outcome"])
+        .collect();
+    assert_eq!(outcomes, ["refused", "failed"], "{entries:#?}");
     // Tasks of others do not exist for them.
     let theirs = host.call(NOBODY, "File", "CancelTask", &["s", &hang]);
     assert!(

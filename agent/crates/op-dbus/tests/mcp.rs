@@ -303,6 +303,27 @@ fn with_a_session_the_server_asks_a_person() {
 }
 
 #[test]
+fn what_destroys_is_no_task_of_a_client_that_cannot_be_asked() {
+    let Some(host) = Host::new(0) else { return };
+    let mut mute = Client::session(host.mcp(&["--groups", "tasks"]), json!({}));
+    let task = json!({
+        "operation": "dbus_packagekit_remove_packages", "arguments": { "packages": ["busybox-static"] },
+        "plan": "0123456789abcdef",
+    });
+    let refused = mute.call("task_submit", task);
+    assert_eq!(code(&refused), "refused");
+    let text = refused["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("a person can be asked"), "{text}");
+    let tasks = mute.call("task_list", json!({}));
+    assert_eq!(tasks["structuredContent"]["tasks"], json!([]), "{tasks:#}");
+    let entry = host.entries("task_submit").pop().unwrap();
+    assert_eq!(entry["metadata"]["outcome"], "refused", "{entry:#}");
+    // What does not destroy is one.
+    let task = mute.call("task_submit", json!({ "operation": "host_info" }));
+    assert_eq!(task["isError"], false, "{task:#}");
+}
+
+#[test]
 fn without_a_session_the_call_comes_again_with_the_answer() {
     let Some(host) = Host::new(3) else { return };
     let can_ask = json!({ "elicitation": { "form": {} } });

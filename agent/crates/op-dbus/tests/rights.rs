@@ -779,7 +779,8 @@ fn polkit_is_told_who_asks_for_what() {
     let log = host.rig.machine.dir().join("asked");
     mock.answer(&format!(
         "open('{}', 'a').write(repr([str(args[0][0]), str(args[1]), dict((str(k), str(v)) for k, v in args[2].items()), \
-         int(args[3])]) + '\\n')\nret = (True, False, dbus.Dictionary({{}}, signature='ss'))",
+         int(args[3])]) + '\\n')\nasks = str(args[1]).endswith('destroy') and not args[3]\n\
+         ret = (not asks, asks, dbus.Dictionary({{}}, signature='ss'))",
         log.display()
     ));
     let nina = person("nina");
@@ -810,15 +811,17 @@ fn polkit_is_told_who_asks_for_what() {
     let asked = fs::read_to_string(&log).unwrap();
     let asked: Vec<_> = asked.lines().collect();
     assert_eq!(
-        &asked[..3],
+        &asked[..4],
         [
             "['system-bus-name', 'org.opdbus1.read', {'tool': 'state_plan'}, 0]",
             "['system-bus-name', 'org.opdbus1.write', {'tool': 'state_apply'}, 0]",
+            // A person is asked only where there is no other way.
+            "['system-bus-name', 'org.opdbus1.destroy', {'tool': 'container_destroy'}, 0]",
             "['system-bus-name', 'org.opdbus1.destroy', {'tool': 'container_destroy'}, 1]",
         ]
     );
     assert!(
-        asked[3].contains("'org.opdbus1.read', {'tool': 'properties'}"),
+        asked[4].contains("'org.opdbus1.read', {'tool': 'properties'}"),
         "{asked:?}"
     );
     // Without the right to read, what the host is like stays untold, but how it is in a word.

@@ -40,10 +40,11 @@ impl Host {
         let peer = peer.display();
         rig.declare_top(
             &format!(
-                "reconcile: observe\nmcp:\n  upstreams:\n    \
+                "{}mcp:\n  upstreams:\n    \
                  sums: {{ command: [/usr/bin/python3, {peer}, good], effect: {{ \"*\": read }} }}\n    \
                  notes: {{ command: [/usr/bin/python3, {peer}, good] }}\nweb:\n  profile: sysadmin\n  hosts: [host.example.org]\n  origins: [\"https://chat.example.org\"]\n  \
-                 tokens:\n{viewing}{operating}{administering}"
+                 tokens:\n{viewing}{operating}{administering}",
+                commands(rig.machine.dir()),
             ),
             "",
         );
@@ -68,6 +69,14 @@ impl Host {
             lab::run("btrfs", &["subvolume", "delete", cache.to_str().unwrap()]);
         }
     }
+}
+
+/// Commands that may be run: one that hangs until the file `go` is there, and one that does nothing.
+fn commands(dir: &std::path::Path) -> String {
+    let hang = format!("while [ ! -e {}/go ]; do sleep 0.05; done", dir.display());
+    format!(
+        "reconcile: observe\naccess:\n  commands:\n    nothing: [/bin/true]\n    hang: [/bin/sh, -c, '{hang}']\n"
+    )
 }
 
 /// The web server's user reads the declaration, which every user may.
@@ -200,6 +209,62 @@ fn scopes_are_roles_and_what_they_do_is_in_the_ledger() {
             .iter()
             .any(|entry| entry["metadata"]["actor"]["name"] == "token:operator")
     );
+}
+
+#[test]
+fn tasks_of_a_token_are_its_own_and_done_with_the_scopes_it_has_then() {
+    let Some(host) = Host::new() else { return };
+    let call = |token: &str, tool: &str, arguments: Value| {
+        let call = json!({ "name": tool, "arguments": arguments });
+        let call = json!({ "name": "tool_execute", "arguments": call });
+        let answer = host.web.ask_at("/mcp/full", token, "tools/call", call);
+        let answer = answer.expect(200).json();
+        assert!(answer["result"].is_object(), "{answer:#}");
+        answer["result"].clone()
+    };
+    let submit = |token: &str, task: Value| {
+        let task = call(token, "task_submit", task);
+        assert_ne!(task["isError"], true, "{task:#}");
+        task["structuredContent"]["result"]["id"].clone()
+    };
+    let ended = |token: &str, id: &Value| {
+        wait_for("the end of the task", SOON, || {
+            let task = call(token, "task_show", json!({ "id": id }));
+            Some(task["structuredContent"]["result"].clone())
+                .filter(|task| task["finished"].is_i64())
+        })
+    };
+    let run = |name: &str| json!({ "operation": "command_run", "arguments": { "name": name } });
+
+    let read = submit(&host.operator, json!({ "operation": "host_info" }));
+    assert_eq!(ended(&host.operator, &read)["state"], "done");
+    let hidden = call(&host.viewer, "task_show", json!({ "id": read }));
+    assert_eq!(hidden["isError"], true, "{hidden:#}");
+    let listed = call(&host.viewer, "task_list", json!({}));
+    assert_eq!(listed["structuredContent"]["result"]["tasks"], json!([]));
+
+    let done = submit(&host.admin, run("nothing"));
+    assert_eq!(ended(&host.admin, &done)["state"], "done");
+    let entry = host.rig.ledger(&["--operation", "command_run"]).pop();
+    assert_eq!(
+        entry.unwrap()["metadata"]["actor"],
+        json!({ "uid": 60_010, "name": "token:admin", "door": "agent" })
+    );
+
+    // A token that is gone when its task's turn comes may nothing any more.
+    let hang = ["task", "submit", "command_run", "name=hang"];
+    host.rig.json(&hang).expect(0);
+    let late = submit(&host.admin, run("nothing"));
+    host.rig.declare_top(&commands(host.rig.machine.dir()), "");
+    std::fs::write(host.rig.machine.dir().join("go"), "").unwrap();
+    let late = late.to_string();
+    let failed = wait_for("the end of the task", SOON, || {
+        let task = host.rig.json(&["task", "show", &late]).expect(0).json();
+        Some(task).filter(|task| task["finished"].is_i64())
+    });
+    assert_eq!(failed["error"]["code"], "refused", "{failed:#}");
+    let text = failed["error"]["message"].to_string();
+    assert!(text.contains("`admin` is not declared any more"), "{text}");
 }
 
 #[test]

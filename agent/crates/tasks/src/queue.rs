@@ -27,14 +27,15 @@ pub struct Limits {
     pub arguments: usize,
     /// Bytes of a result; a larger one is not kept.
     pub result: usize,
-    /// Tasks that have ended.
+    /// Tasks of one owner that have ended; those that ended last are kept.
     pub finished: usize,
     /// How long those are kept, in milliseconds.
     pub age: Millis,
 }
 
 impl Default for Limits {
-    /// 1024 open tasks, 128 of one owner, 64 MiB of arguments, results of 256 KiB, 1000 ended tasks, a week.
+    /// 1024 open tasks, 128 of one owner, 64 MiB of arguments, results of 256 KiB, 1000 ended tasks of one
+    /// owner, a week.
     fn default() -> Self {
         Self {
             open: 1024,
@@ -316,14 +317,14 @@ impl Queue {
         self.write(|transaction| recovery::all(transaction, now))
     }
 
-    /// Forgets tasks that ended long ago, or of which there are too many; says how many.
+    /// Forgets tasks that ended long ago, or of which their owner has too many; says how many.
     pub fn prune(&self, now: Millis) -> Result<usize> {
         let keep = i64::try_from(self.limits.finished).unwrap_or(i64::MAX);
         self.write(|transaction| {
             Ok(transaction.execute(
-                "DELETE FROM tasks WHERE state NOT IN ('queued', 'running') AND (finished < ?1 OR id <= \
-                 coalesce((SELECT id FROM tasks WHERE state NOT IN ('queued', 'running') \
-                 ORDER BY id DESC LIMIT 1 OFFSET ?2), -1))",
+                "DELETE FROM tasks WHERE id IN (SELECT id FROM (SELECT id, finished, row_number() OVER \
+                 (PARTITION BY owner ORDER BY finished DESC, id DESC) AS nth \
+                 FROM tasks WHERE state NOT IN ('queued', 'running')) WHERE finished < ?1 OR nth > ?2)",
                 params![now.saturating_sub(self.limits.age), keep],
             )?)
         })

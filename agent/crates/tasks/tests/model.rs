@@ -373,14 +373,17 @@ fn run(steps: &[Step]) {
             }
             Step::Prune => {
                 queue.prune(now).unwrap();
-                let ended: Vec<_> = model
-                    .tasks
-                    .iter()
-                    .filter(|(_, task)| !task.state.is_open())
-                    .map(|(id, _)| *id)
-                    .collect();
-                for id in ended.iter().rev().skip(LIMITS.finished) {
-                    model.tasks.remove(id);
+                for owner in ["0", "1"] {
+                    let mut ended: Vec<_> = model
+                        .tasks
+                        .iter()
+                        .filter(|(_, task)| task.new.owner == owner)
+                        .filter_map(|(id, task)| Some((task.ended?, *id)))
+                        .collect();
+                    ended.sort_unstable();
+                    for (_, id) in ended.iter().rev().skip(LIMITS.finished) {
+                        model.tasks.remove(id);
+                    }
                 }
             }
         }
@@ -470,6 +473,32 @@ fn what_is_no_queue_is_left_alone() {
             assert!(matches!(opened, Err(Error::Foreign { .. })), "{opened:?}");
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
+#[test]
+fn the_last_to_end_are_kept_for_each_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = Queue::open(&dir.path().join("tasks.db"), LIMITS).unwrap();
+    let end = |owner: &str, now| {
+        let mut task = plain();
+        task.owner = owner.to_owned();
+        let id = queue.accept(&task, now).unwrap();
+        assert!(queue.take(Lane::Exclusive, now).unwrap().is_some());
+        queue.finish(id, &Outcome::Done(json!(1)), now).unwrap();
+        id
+    };
+    let theirs = end("theirs", 0);
+    // It was the first to be accepted, and the last to end.
+    let mut late = plain();
+    late.exclusive = false;
+    let late = queue.accept(&late, 1).unwrap();
+    queue.take(Lane::Shared, 1).unwrap();
+    let mine: Vec<_> = (2..8).map(|now| end("0", now)).collect();
+    queue.finish(late, &Outcome::Done(json!(1)), 9).unwrap();
+    assert_eq!(queue.prune(9).unwrap(), 2);
+    for id in [theirs, late].iter().chain(&mine[2..]) {
+        queue.get(*id).unwrap();
     }
 }
 

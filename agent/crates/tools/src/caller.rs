@@ -10,6 +10,14 @@ use serde_json::{Value, json};
 /// The user of the web server.
 const WEB_USER: &str = "op-dbus-web";
 
+/// What the name of a token's owner begins with. No login name has a colon (passwd(5)).
+pub const TOKEN: &str = "token:";
+
+/// The token that the caller of this name came with, if it was one.
+pub fn token_of(name: &str) -> Option<&str> {
+    name.strip_prefix(TOKEN)
+}
+
 /// What a caller may do; each role may do what those before it may.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -112,7 +120,7 @@ impl Caller {
         let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         Self {
             uid,
-            name: format!("token:{token}"),
+            name: format!("{TOKEN}{token}"),
             door,
             role: scopes.iter().copied().map(Role::of).max(),
             refusal: Some(format!(

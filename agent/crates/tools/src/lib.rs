@@ -20,7 +20,7 @@ mod tool;
 
 pub use agent::{AGENTS, Agent, Operation};
 pub use call::{Call, Cancel, Event, Kind, Options};
-pub use caller::{Accounts, Caller, Door, Role};
+pub use caller::{Accounts, Caller, Door, Role, TOKEN, token_of};
 pub use error::ToolError;
 pub use orchestrator::{Orchestrator, PRIORITIES, Submission, may_see, of_queue, owner};
 pub use page::{Page, page};

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tasks::{Task, TaskId};
 
-use crate::caller::{Caller, Role};
+use crate::caller::{Caller, Role, token_of};
 use crate::error::ToolError;
 
 /// The bounds of a priority, both included.
@@ -58,12 +58,12 @@ pub trait Orchestrator: Send + Sync {
     fn cancel(&self, caller: &Caller, id: TaskId) -> Result<Task, ToolError>;
 }
 
-/// Whose tasks a caller's are.
+/// Whose tasks a caller's are. All tokens come by way of one user, and each is an owner of its own.
 pub fn owner(caller: &Caller) -> String {
-    match &caller.on_behalf_of {
-        Some(behind) => format!("{}:{behind}", caller.uid),
-        None => caller.uid.to_string(),
-    }
+    let uid = caller.uid.to_string();
+    let token = token_of(&caller.name).map(|_| caller.name.clone());
+    let parts = [Some(uid), token, caller.on_behalf_of.clone()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(":")
 }
 
 /// Whether a caller may see a task and take it back.

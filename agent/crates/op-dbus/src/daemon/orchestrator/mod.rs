@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tasks::{Cancelled, Limits, Millis, NewTask, Queue, Task, TaskId};
+use tasks::{Cancelled, Limits, Millis, NewTask, Outcome, Queue, Task, TaskId};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tools::{
-    Agent, Caller, Cancel, Effect, Event, Options, PRIORITIES, Role, Submission, ToolError,
+    Agent, Caller, Cancel, Door, Effect, Event, Options, PRIORITIES, Role, Submission, ToolError,
     may_see, of_queue, owner,
 };
 
@@ -69,6 +69,8 @@ pub(crate) struct Orchestrator {
     queue: Mutex<Option<Arc<Queue>>>,
     patrons: Mutex<HashMap<TaskId, Patron>>,
     underway: Mutex<HashMap<TaskId, Underway>>,
+    /// Tasks that have ended, which could not be kept yet.
+    unkept: Mutex<Vec<Arc<(Task, Outcome)>>>,
     bell: Notify,
     settled: Notify,
     ending: AtomicBool,
@@ -93,6 +95,7 @@ impl Orchestrator {
             queue: Mutex::default(),
             patrons: Mutex::default(),
             underway: Mutex::default(),
+            unkept: Mutex::default(),
             bell: Notify::new(),
             settled: Notify::new(),
             ending: AtomicBool::new(false),
@@ -131,6 +134,15 @@ impl Orchestrator {
         *place = Some(Arc::clone(&queue));
         self.bell.notify_one();
         Ok(queue)
+    }
+
+    /// A task as a caller may see it. Whose it is not learns nothing of it.
+    pub(crate) fn seen(&self, caller: &Caller, id: TaskId) -> Result<Task, ToolError> {
+        let task = self.open()?.get(id).map_err(of_queue)?;
+        match may_see(caller, &task) {
+            true => Ok(task),
+            false => Err(of_queue(tasks::Error::NotFound(id))),
+        }
     }
 
     /// Takes a task in; who submitted it hears of it.
@@ -181,6 +193,13 @@ impl Orchestrator {
                 (Agent::with(tool)?, tool)
             }
         };
+        // There a plan's hash is an argument that a program gives, and no person's word.
+        if tool.effect == Effect::Destroy && caller.door == Door::Mcp {
+            return Err(ToolError::Refused(format!(
+                "{} loses data for good: call the tool itself, so that a person can be asked",
+                tool.name
+            )));
+        }
         if submission.priority > 0 && caller.role < Some(Role::Operator) {
             return Err(ToolError::Refused(
                 "a priority above 0 takes the role operator: leave it out".to_owned(),
@@ -318,10 +337,7 @@ impl tools::Orchestrator for Orchestrator {
 
     fn cancel(&self, caller: &Caller, id: TaskId) -> Result<Task, ToolError> {
         let queue = self.open()?;
-        let task = queue.get(id).map_err(of_queue)?;
-        if !may_see(caller, &task) {
-            return Err(of_queue(tasks::Error::NotFound(id)));
-        }
+        self.seen(caller, id)?;
         let reason =
             json!({ "code": "cancelled", "message": format!("{} took it back", caller.name) });
         match queue.cancel(id, &reason, now()).map_err(of_queue)? {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tasks::Task;
-use tools::{Caller, Door, Role};
+use tools::{Caller, Door, Role, TOKEN, token_of};
 
 use super::{Orchestrator, lock};
 
@@ -45,7 +45,11 @@ impl Orchestrator {
         let uid = task.caller["uid"]
             .as_u64()
             .and_then(|uid| u32::try_from(uid).ok());
-        let mut caller = self.hall.caller(uid.unwrap_or(u32::MAX), Door::Agent);
+        let uid = uid.unwrap_or(u32::MAX);
+        let mut caller = match task.caller["name"].as_str().and_then(token_of) {
+            Some(token) => self.bearer(uid, token),
+            None => self.hall.caller(uid, Door::Agent),
+        };
         caller.on_behalf_of = task.caller["on_behalf_of"].as_str().map(str::to_owned);
         let granted: Option<Role> = serde_json::from_value(task.caller["role"].clone())
             .ok()
@@ -69,5 +73,23 @@ impl Orchestrator {
             }
         }
         caller
+    }
+
+    /// The owner of a token, with the scopes that the declaration gives to it now.
+    fn bearer(&self, uid: u32, token: &str) -> Caller {
+        let web = self.hall.registry.site().web().unwrap_or_default();
+        match web.tokens.get_key_value(token) {
+            Some((name, token)) => Caller::of_token(uid, Door::Agent, name, &token.scopes),
+            None => {
+                // Nor does the web server's user get anything in its place.
+                let mut caller = self.hall.caller(uid, Door::Agent);
+                caller.name = format!("{TOKEN}{token}");
+                caller.role = None;
+                caller.refusal = Some(format!(
+                    "the token `{token}` is not declared any more, under `web.tokens`"
+                ));
+                caller
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use tasks::{Lane, Outcome, State, Taken, Task};
 use tokio::runtime::Handle;
 use tools::{Cancel, Options, ToolError, of_queue};
 
-use super::{News, Orchestrator, READS, Underway, lock, now};
+use super::{MISHAP, News, Orchestrator, READS, Underway, lock, now};
 use crate::doors::Request;
 
 impl Orchestrator {
@@ -18,6 +18,7 @@ impl Orchestrator {
         let Some(queue) = lock(&self.queue).clone() else {
             return Ok(None);
         };
+        let unkept = self.keep_unkept();
         for task in queue.expire(now()).map_err(of_queue)? {
             log::info!("task {} expired", task.id);
             self.tell(task.id, News::Finished(Box::new(task)));
@@ -52,7 +53,29 @@ impl Orchestrator {
         let due = queue.next_due(now()).map_err(of_queue)?;
         let until =
             |due: i64| Duration::from_millis(u64::try_from(due - now()).unwrap_or_default() + 1);
-        Ok(due.map(until))
+        let due = due.map(until);
+        Ok(match unkept {
+            true => Some(due.map_or(MISHAP, |due| due.min(MISHAP))),
+            false => due,
+        })
+    }
+
+    /// Tries once more to keep how tasks have ended; whether some are left.
+    fn keep_unkept(&self) -> bool {
+        // Taken out first: what makes this panic is not tried for ever.
+        let unkept = std::mem::take(&mut *lock(&self.unkept));
+        for ended in unkept {
+            let id = ended.0.id;
+            match self.keep(&ended) {
+                Ok(task) => self.tell_end(task),
+                Err(error @ ToolError::Unavailable(_)) => {
+                    log::error!("the end of task {id} can still not be kept: {error}");
+                    lock(&self.unkept).push(ended);
+                }
+                Err(error) => log::error!("the end of task {id} is not kept: {error}"),
+            }
+        }
+        !lock(&self.unkept).is_empty()
     }
 
     /// Carries one task out.
@@ -65,25 +88,32 @@ impl Orchestrator {
             .get(&id)
             .is_some_and(|underway| underway.taken_back);
         let outcome = self.outcome(&task, result, &cancel, taken_back);
-        let keeper = Arc::clone(&self);
-        let kept = tokio::task::spawn_blocking(move || keeper.keep(&task, &outcome)).await;
+        let ended = Arc::new((task, outcome));
+        let (keeper, end) = (Arc::clone(&self), Arc::clone(&ended));
+        let kept = tokio::task::spawn_blocking(move || keeper.keep(&end)).await;
         lock(&self.underway).remove(&id);
-        match kept {
-            Ok(Ok(task)) => {
-                log::info!("task {id} is {}", task.state);
-                let news = match task.state {
-                    State::Queued => News::Postponed(id),
-                    _ => News::Finished(Box::new(task)),
-                };
-                self.tell(id, news);
+        match kept.unwrap_or_else(|error| Err(ToolError::failed("keep its end", error))) {
+            Ok(task) => self.tell_end(task),
+            Err(error) => {
+                log::error!("task {id} has ended, but that could not be kept: {error}");
+                // Who waits for its end hears now that there is none yet.
+                lock(&self.patrons).remove(&id);
+                lock(&self.unkept).push(ended);
             }
-            Ok(Err(error)) => {
-                log::error!("task {id} has ended, but that could not be kept: {error}")
-            }
-            Err(error) => log::error!("task {id} has ended, but that could not be kept: {error}"),
         }
         self.bell.notify_one();
         self.settled.notify_waiters();
+    }
+
+    /// Tells who submitted a task how an attempt at it has ended.
+    fn tell_end(&self, task: Task) {
+        let id = task.id;
+        log::info!("task {id} is {}", task.state);
+        let news = match task.state {
+            State::Queued => News::Postponed(id),
+            _ => News::Finished(Box::new(task)),
+        };
+        self.tell(id, news);
     }
 
     async fn call(
@@ -143,7 +173,7 @@ impl Orchestrator {
     }
 
     /// Writes down how a task ended, and forgets old ones.
-    fn keep(&self, task: &Task, outcome: &Outcome) -> Result<Task, ToolError> {
+    fn keep(&self, (task, outcome): &(Task, Outcome)) -> Result<Task, ToolError> {
         let queue = self.open()?;
         let task = queue.finish(task.id, outcome, now()).map_err(of_queue)?;
         if let Err(error) = queue.prune(now()) {

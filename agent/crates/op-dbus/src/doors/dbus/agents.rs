@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tasks::{State, Task, TaskId};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
-use tools::{AGENTS, Agent, Door, Role, ToolError, of_queue};
+use tools::{AGENTS, Agent, Cancel, Door, Options, Role, ToolError, of_queue};
 use zbus::fdo::{RequestNameFlags, RequestNameReply};
 use zbus::message::Header;
 use zbus::names::BusName;
@@ -17,6 +17,7 @@ use super::agent_task::{self, Order};
 use super::desk::Desk;
 use super::error::Error;
 use crate::daemon::orchestrator::{News, Patron};
+use crate::doors::Request;
 
 /// Larger results are not sent with a signal; task_show gives them.
 const LARGEST_IN_SIGNAL: usize = 64 << 10;
@@ -70,7 +71,7 @@ impl Service {
         emitter: &SignalEmitter<'_>,
         order: Order,
     ) -> Result<String, Error> {
-        let (_place, _) = self.desk.begin(header)?;
+        let _place = self.desk.place(header, None)?;
         let hall = &self.desk.hall;
         let tool = self
             .agent
@@ -218,7 +219,7 @@ impl Service {
         self.carry_out(&header, &emitter, order).await
     }
 
-    /// Takes back a task of the sender's; whether that could be done.
+    /// Takes back a task of the sender's; whether that could be done. What changes something takes the right to write.
     async fn cancel_task(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -227,17 +228,26 @@ impl Service {
         let id: TaskId = id
             .parse()
             .map_err(|_| Error::Invalid("the number of a task is a whole number".to_owned()))?;
-        let caller = self
-            .desk
-            .caller(&header, Role::Viewer, "task_cancel", Door::Agent)
-            .await;
-        if caller.role.is_none() {
-            return Err(ToolError::Refused(caller.refusal.unwrap_or_default()).into());
+        let (desk, tool) = (&self.desk, self.desk.tool("task_cancel")?);
+        let judge = |role| desk.caller(&header, role, tool.name, Door::Agent);
+        let mut caller = judge(Role::Viewer).await;
+        if caller.role.is_some() && caller.role < Some(tool.role) {
+            let (orchestrator, asker) = (Arc::clone(&desk.orchestrator), caller.clone());
+            let look = move |_: &tools::Registry| orchestrator.seen(&asker, id);
+            match desk.hall.ask(look).await??.exclusive {
+                // Who may have something read may take that back.
+                false => caller.role = Some(tool.role),
+                true => caller = judge(tool.role).await,
+            }
         }
-        let orchestrator = Arc::clone(&self.desk.orchestrator);
-        let cancel =
-            move |_: &tools::Registry| tools::Orchestrator::cancel(&*orchestrator, &caller, id);
-        match self.desk.hall.ask(cancel).await? {
+        let request = Request {
+            caller,
+            name: tool.name.to_owned(),
+            arguments: json!({ "id": id }),
+            options: Options::default(),
+            cancel: Cancel::default(),
+        };
+        match desk.hall.call(request, |_| {}).await {
             Ok(_) => Ok(true),
             Err(ToolError::Invalid(_)) => Ok(false),
             Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tools::{Caller, Role, Tool};
+use tools::{Role, Tool};
 use zbus::Connection;
 use zbus::fdo::DBusProxy;
 use zbus::message::{Flags, Header};
@@ -26,6 +26,8 @@ pub(super) struct Verdict {
     pub(super) refusal: Option<String>,
     /// Whether a person may be asked.
     pub(super) interactive: bool,
+    /// Whether one was, and polkit said yes for that.
+    authenticated: bool,
 }
 
 /// The polkit action that stands for a role.
@@ -61,6 +63,7 @@ impl Authority {
             role: None,
             refusal: None,
             interactive,
+            authenticated: false,
         };
         match self.uid(header).await {
             Ok(uid) => verdict.uid = uid,
@@ -73,35 +76,53 @@ impl Authority {
             verdict.role = Some(Role::Admin);
             return verdict;
         }
-        let limit = if interactive { PERSON } else { PATIENCE };
-        let asked = tokio::time::timeout(limit, self.ask(header, action(role), tool, interactive));
-        match asked.await {
-            Ok(Ok(Answer::Yes)) => verdict.role = Some(role),
-            Ok(Ok(Answer::No)) => {
+        // Nobody is asked for a password where there is a right without one.
+        let mut answer = self.answer(header, role, tool, false).await;
+        if interactive && matches!(answer, Ok(Answer::Challenge)) {
+            answer = self.answer(header, role, tool, true).await;
+            verdict.authenticated = matches!(answer, Ok(Answer::Yes));
+        }
+        match answer {
+            Ok(Answer::Yes) => verdict.role = Some(role),
+            Ok(Answer::No) => {
                 verdict.refusal = Some(format!("polkit does not allow {}", action(role)));
             }
-            Ok(Ok(Answer::Challenge)) => {
+            Ok(Answer::Challenge) => {
                 verdict.refusal = Some(format!(
                     "polkit wants {} to be authenticated, and this call does not let it ask",
                     action(role)
                 ));
             }
-            Ok(Err(error)) => verdict.refusal = Some(format!("polkit does not answer: {error}")),
-            Err(_) => {
-                verdict.refusal = Some(format!(
-                    "polkit does not answer within {} s",
-                    limit.as_secs()
-                ));
-            }
+            Err(why) => verdict.refusal = Some(why),
         }
         verdict
+    }
+
+    /// What polkit says in time of the sender of a message, or why it says nothing.
+    async fn answer(
+        &self,
+        header: &Header<'_>,
+        role: Role,
+        tool: &str,
+        interactive: bool,
+    ) -> Result<Answer, String> {
+        let limit = if interactive { PERSON } else { PATIENCE };
+        let asked = self.ask(header, action(role), tool, interactive);
+        match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(format!("polkit does not answer: {error}")),
+            Err(_) => Err(format!(
+                "polkit does not answer within {} s",
+                limit.as_secs()
+            )),
+        }
     }
 
     /// The sender of a message as the holder of a right that was just given.
     pub(super) fn holder(
         &self,
         header: &Header<'_>,
-        caller: &Caller,
+        verdict: &Verdict,
         tool: &Tool,
     ) -> Result<Holder, zbus::Error> {
         let sender = header.sender().ok_or(zbus::Error::MissingField)?;
@@ -111,10 +132,10 @@ impl Authority {
             authority: self.clone(),
             sender: sender.to_owned().into(),
             subject,
-            uid: caller.uid,
+            uid: verdict.uid,
             role: tool.role,
             tool: tool.name,
-            authenticated: caller.interactive,
+            authenticated: verdict.authenticated,
         })
     }
 
@@ -175,7 +196,7 @@ pub(super) struct Holder {
     uid: u32,
     role: Role,
     tool: &'static str,
-    /// A person may have entered a password for this very call.
+    /// A person has entered a password for this very call.
     authenticated: bool,
 }
 

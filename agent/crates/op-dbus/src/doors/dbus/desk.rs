@@ -11,7 +11,7 @@ use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::object_server::SignalEmitter;
 
-use super::authority::Authority;
+use super::authority::{Authority, Verdict};
 use super::error::Error;
 use super::interfaces::ToolsSignals;
 use super::options::brief;
@@ -36,8 +36,8 @@ pub(super) struct Desk {
     pub(super) hall: Arc<Hall>,
     pub(super) orchestrator: Arc<Orchestrator>,
     authority: Authority,
-    /// Calls on their way.
-    calls: Mutex<HashMap<Key, Cancel>>,
+    /// Calls on their way, and what takes them back; nothing for those that are tasks.
+    calls: Mutex<HashMap<Key, Option<Cancel>>>,
 }
 
 /// A caller, and who says whether it still has its right.
@@ -89,7 +89,7 @@ impl Desk {
         }
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<Key, Cancel>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<Key, Option<Cancel>>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,11 +108,18 @@ impl Desk {
     pub(super) fn cancel(&self, sender: &str, serial: u32) -> bool {
         let calls = self.calls();
         let call = calls.get(&(sender.to_owned(), serial));
-        call.inspect(|cancel| cancel.cancel()).is_some()
+        call.and_then(Option::as_ref)
+            .inspect(|cancel| cancel.cancel())
+            .is_some()
     }
 
-    /// A place among the calls of the sender, until it is dropped.
-    pub(super) fn begin(&self, header: &Header<'_>) -> Result<(Underway<'_>, Cancel), Error> {
+    /// A place among the calls of the sender, until it is dropped, for a call that can be taken back by its serial
+    /// if there is something to do that with.
+    pub(super) fn place(
+        &self,
+        header: &Header<'_>,
+        cancel: Option<Cancel>,
+    ) -> Result<Underway<'_>, Error> {
         if header.primary().body_len() as usize > LARGEST {
             return Err(Error::Invalid(format!(
                 "a call has more than {LARGEST} bytes"
@@ -120,15 +127,14 @@ impl Desk {
         }
         let sender = header.sender().map(ToString::to_string).unwrap_or_default();
         let key = (sender, header.primary().serial_num().get());
-        let cancel = Cancel::default();
         let mut calls = self.calls();
         if calls.keys().filter(|(other, _)| *other == key.0).count() >= AT_ONCE {
             return Err(Error::Refused(format!(
                 "{AT_ONCE} calls of yours are on their way: wait for one to end"
             )));
         }
-        calls.insert(key.clone(), cancel.clone());
-        Ok((Underway { desk: self, key }, cancel))
+        calls.insert(key.clone(), cancel);
+        Ok(Underway { desk: self, key })
     }
 
     /// The sender of a message, with the role if polkit allows it for what is asked.
@@ -140,6 +146,10 @@ impl Desk {
         door: Door,
     ) -> Caller {
         let verdict = self.authority.judge(header, role, tool).await;
+        self.caller_of(verdict, door)
+    }
+
+    fn caller_of(&self, verdict: Verdict, door: Door) -> Caller {
         let mut caller = self.hall.caller(verdict.uid, door);
         caller.role = verdict.role;
         caller.refusal = verdict.refusal;
@@ -154,8 +164,9 @@ impl Desk {
         tool: &Tool,
         door: Door,
     ) -> Result<Judged, Error> {
-        let caller = self.caller(header, tool.role, tool.name, door).await;
-        let holder = Arc::new(self.authority.holder(header, &caller, tool)?);
+        let verdict = self.authority.judge(header, tool.role, tool.name).await;
+        let holder = Arc::new(self.authority.holder(header, &verdict, tool)?);
+        let caller = self.caller_of(verdict, door);
         let judge: Judge = Arc::new(move || {
             let holder = Arc::clone(&holder);
             Box::pin(async move { holder.right().await })
@@ -185,7 +196,8 @@ impl Desk {
             )));
         }
         // It can be taken back while polkit is asked, too.
-        let (underway, cancel) = self.begin(header)?;
+        let cancel = Cancel::default();
+        let underway = self.place(header, Some(cancel.clone()))?;
         let (sender, serial) = underway.key.clone();
         let caller = self.caller(header, role, tool, Door::Dbus).await;
         let emitter = match BusName::try_from(sender) {

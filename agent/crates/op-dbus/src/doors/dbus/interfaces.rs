@@ -344,7 +344,8 @@ impl Tools {
             .await
     }
 
-    /// Takes back a call of the same sender, by the serial of its message; whether there was one.
+    /// Takes back a call of the same sender, by the serial of its message; whether there was one. Tasks of agents are
+    /// taken back with CancelTask of theirs.
     fn cancel(&self, #[zbus(header)] header: Header<'_>, serial: u32) -> bool {
         let sender = header.sender().map(ToString::to_string).unwrap_or_default();
         self.0.cancel(&sender, serial)
