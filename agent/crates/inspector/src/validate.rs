@@ -16,7 +16,7 @@ const LONGEST: usize = 300;
 const MOST_NODES: usize = 20_000;
 /// The most parts of a schema times values that it is applied to.
 const MOST_STEPS: u64 = 1_000_000_000;
-/// The most of them for which all faults are looked for, which takes memory for each (some 200 MiB at the most).
+/// The most of them for which all faults are looked for: each is some hundred bytes, and all are made before one is seen.
 const MOST_LISTED: u64 = 500_000;
 
 /// Something that a schema does not allow.
