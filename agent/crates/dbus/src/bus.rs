@@ -12,6 +12,8 @@ use crate::listener::Listener;
 
 /// How long a peer may take to answer by default.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The largest answer that is taken in, in bytes: unpacked it is many times as large.
+const LARGEST: usize = 4 << 20;
 
 /// A connection to a bus, with one thread that serves it.
 ///
@@ -89,7 +91,7 @@ impl Bus {
         self.call_within(PATIENCE, peer, method, arguments)
     }
 
-    /// Calls a method and waits for its answer, as long as `limit`.
+    /// Calls a method and waits for its answer, as long as `limit`. An answer of more than 4 MiB is refused.
     pub fn call_within<B, R>(
         &self,
         limit: Duration,
@@ -111,7 +113,11 @@ impl Bus {
         let answer = self
             .wait(async { tokio::time::timeout(limit, call).await })
             .map_err(|_| Error::TimedOut(limit))??;
-        Ok(answer.body().deserialize()?)
+        let body = answer.body();
+        match body.len() > LARGEST {
+            true => Err(Error::TooLarge(LARGEST)),
+            false => Ok(body.deserialize()?),
+        }
     }
 
     /// Reads a property.
@@ -125,11 +131,16 @@ impl Bus {
 
     /// Reads all properties of the interface; those of all interfaces if it is empty and the peer can do that.
     pub fn properties(&self, peer: Peer<'_>) -> Result<Properties, Error> {
+        self.properties_within(PATIENCE, peer)
+    }
+
+    /// Reads all properties as [`Bus::properties`] does, and waits as long as `limit`.
+    pub fn properties_within(&self, limit: Duration, peer: Peer<'_>) -> Result<Properties, Error> {
         let properties = Peer {
             interface: "org.freedesktop.DBus.Properties",
             ..peer
         };
-        self.call(properties, "GetAll", &(peer.interface,))
+        self.call_within(limit, properties, "GetAll", &(peer.interface,))
     }
 
     /// Whether somebody has a name, or can be started to take it.

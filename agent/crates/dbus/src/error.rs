@@ -30,6 +30,9 @@ pub enum Error {
     /// The peer took too long.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// The peer's answer is larger than so many bytes.
+    #[error("the answer has more than {0} bytes, which is the most that is taken in")]
+    TooLarge(usize),
     /// The peer left the bus before it was done.
     #[error("{0} left the bus before it was done: it crashed or was stopped")]
     Gone(String),

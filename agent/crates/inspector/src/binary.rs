@@ -8,6 +8,8 @@ use crate::error::Error;
 
 /// How many sections, libraries or members are named.
 const NAMED: usize = 64;
+/// How many notes are looked through for the build ID, in at most `NAMED` sections.
+const MOST_NOTES: usize = 10_000;
 
 /// What an ELF file says of itself (System V ABI, gABI 4.1).
 pub(crate) fn elf(bytes: &[u8]) -> Result<Value, Error> {
@@ -78,7 +80,9 @@ fn sections<H: FileHeader<Endian = Endianness>>(
         let size: u64 = section.sh_size(endian).into();
         list.push(json!({ "name": text(name), "bytes": size }));
     }
-    let stripped = table.section_by_name(endian, b".symtab").is_none();
+    // By its type: a name may be long, and be that of every section.
+    let mut types = table.iter().map(|section| section.sh_type(endian));
+    let stripped = !types.any(|kind| kind == elf::SHT_SYMTAB);
     match list.is_empty() {
         true => Ok(Value::Null),
         false => Ok(
@@ -128,11 +132,21 @@ fn build_id<H: FileHeader<Endian = Endianness>>(
     endian: Endianness,
     bytes: &[u8],
 ) -> object::read::Result<Value> {
-    for section in header.sections(endian, bytes)?.iter() {
+    // Sections may overlap, so that their number and the bytes alone bound nothing.
+    let sections = header.sections(endian, bytes)?;
+    let noted = sections
+        .iter()
+        .filter(|section| section.sh_type(endian) == elf::SHT_NOTE);
+    let mut left = MOST_NOTES;
+    for section in noted.take(NAMED) {
         let Some(mut notes) = section.notes(endian, bytes)? else {
             continue;
         };
         while let Some(note) = notes.next()? {
+            if left == 0 {
+                return Ok(Value::Null);
+            }
+            left -= 1;
             if note.name() == b"GNU"
                 && note.desc().len() <= 64
                 && note.n_type(endian) == elf::NT_GNU_BUILD_ID
@@ -292,6 +306,41 @@ mod tests {
                 let _ = elf(&damaged);
             }
         }
+    }
+
+    /// An ELF file of 64 bits with sections that are all the same notes, and an end to those.
+    fn of_notes(sections: u16, notes: usize, last: &[u8]) -> Vec<u8> {
+        let body = [&[0; 12].repeat(notes), last].concat();
+        let table = 64 + body.len() as u64;
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+        bytes.resize(64, 0);
+        bytes[40..48].copy_from_slice(&table.to_le_bytes());
+        bytes[52..54].copy_from_slice(&64_u16.to_le_bytes());
+        bytes[58..60].copy_from_slice(&64_u16.to_le_bytes());
+        bytes[60..62].copy_from_slice(&(sections + 2).to_le_bytes());
+        bytes[62] = 1;
+        bytes.extend(&body);
+        let mut names = [0; 64];
+        names[4] = 3;
+        bytes.extend([[0; 64], names].concat());
+        let mut header = [0; 64];
+        header[4..8].copy_from_slice(&7_u32.to_le_bytes());
+        header[24..32].copy_from_slice(&64_u64.to_le_bytes());
+        header[32..40].copy_from_slice(&(body.len() as u64).to_le_bytes());
+        header[48..56].copy_from_slice(&4_u64.to_le_bytes());
+        bytes.extend(header.repeat(sections.into()));
+        bytes
+    }
+
+    #[test]
+    fn only_so_many_notes_are_looked_through() {
+        let build_id = b"\x04\0\0\0\x02\0\0\0\x03\0\0\0GNU\0\xab\xcd\0\0";
+        let told = |sections, notes| elf(&of_notes(sections, notes, build_id)).unwrap();
+        let found = told(1, MOST_NOTES - 1);
+        assert_eq!(found["build_id"], "abcd", "{found}");
+        let bounded = told(60_000, 500_000);
+        assert_eq!(bounded.get("build_id"), None, "{bounded}");
+        assert_eq!(bounded["sections"]["stripped"], true);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use lesson::{Example, Lesson, Name, Taught};
 
 use crate::recognise::Format;
 use lesson::fits;
-use row::{latest, merged, stored, unseen, write_examples};
+use row::{latest, latest_version, merged, stored, unseen, write_examples};
 
 /// `knwl`, which tells the file from other databases.
 const APPLICATION: i64 = 0x6b6e_776c;
@@ -233,6 +233,12 @@ impl Knowledge {
             template: row.shape.template(),
             examples: examples.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The latest version of a name and when it was learned (RFC 3339), even if what it says cannot be read any more.
+    pub fn version(&self, name: &Name) -> Result<(i64, String), KnowledgeError> {
+        let found = latest_version(&self.0, name)?;
+        found.ok_or_else(|| KnowledgeError::Unknown(name.to_string()))
     }
 
     /// What is known with all of some words in its name, note or keys, the best first; everything by name if there are

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::error::Error;
 
 /// How much is looked at, whatever the format.
@@ -67,9 +69,25 @@ impl Budget {
         }
     }
 
+    /// Takes all values of a tree that came from elsewhere than a parser of this crate.
+    pub fn take_all(&mut self, value: &Value) -> Result<(), Error> {
+        self.take(1)?;
+        match value {
+            Value::Array(values) => values.iter().try_for_each(|value| self.take_all(value)),
+            Value::Object(map) => map.values().try_for_each(|value| self.take_all(value)),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins to count anew, for another attempt at the same bytes; the clock goes on.
     pub(crate) fn again(&mut self) {
         self.nodes = 0;
+    }
+
+    /// How much time is left, if any is.
+    pub fn left(&self) -> Result<Duration, Error> {
+        self.in_time()?;
+        Ok(self.limits.time.saturating_sub(self.begun.elapsed()))
     }
 
     /// Whether there is time left.

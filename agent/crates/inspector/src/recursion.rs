@@ -1,6 +1,7 @@
 //! Schemas that could take a validator time without bound, found before one is made.
 //!
-//! Without references, validation visits each part of a schema once for each value that it is applied to.
+//! Without references, validation visits each part of a schema once for each value that it is applied to. Keywords and
+//! what they list (`enum`, `required`) count as parts, as each takes time and may give rise to a fault.
 //! References multiply that. Those that do not lead back to themselves are counted as what they stand for. For
 //! those that do, each level of the value must be visited by one way only: a schema object may reach
 //! a reference cycle by one keyword, and by one member of that; only `properties` and `prefixItems` may do so by many,
@@ -17,7 +18,8 @@ use crate::limits::Budget;
 const MOST: u64 = 100_000;
 
 /// Keywords whose value is one schema.
-const ONE: [&str; 12] = [
+const ONE: [&str; 13] = [
+    "additionalItems",
     "additionalProperties",
     "contains",
     "contentSchema",
@@ -33,13 +35,21 @@ const ONE: [&str; 12] = [
 ];
 /// Keywords whose value is a list of schemas.
 const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
-/// Keywords whose value is a map of schemas.
-const MAP: [&str; 3] = ["dependentSchemas", "patternProperties", "properties"];
+/// Keywords whose value is a map of schemas. `dependencies` is of older drafts, and works all the same.
+const MAP: [&str; 4] = [
+    "dependencies",
+    "dependentSchemas",
+    "patternProperties",
+    "properties",
+];
+/// Keywords whose schemas count where a reference leads to them.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 /// Keywords that apply to the same value, and not to one below it.
-const SAME: [&str; 9] = [
+const SAME: [&str; 10] = [
     "$ref",
     "allOf",
     "anyOf",
+    "dependencies",
     "dependentSchemas",
     "else",
     "if",
@@ -91,6 +101,25 @@ fn bounded(value: &Value, depth: usize, budget: &mut Budget) -> Result<(), Error
     }
 }
 
+/// How many values there are in one, long texts and keys counted by their length too.
+pub(crate) fn weight(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => 1 + long(text),
+        Value::Array(values) => values.iter().map(weight).sum::<u64>() + 1,
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| long(key) + weight(value));
+            entries.sum::<u64>() + 1
+        }
+        _ => 1,
+    }
+}
+
+/// A fault that repeats a text takes as much more room as so many faults do.
+pub(crate) fn long(text: &str) -> u64 {
+    const BYTES: u64 = 256;
+    text.len() as u64 / BYTES
+}
+
 /// What is known of a part of the schema.
 #[derive(Clone, Copy)]
 struct Extent {
@@ -138,7 +167,7 @@ impl<'s> Walk<'s> {
         }
         let Value::Object(map) = part else {
             return Ok(Extent {
-                parts: 1,
+                parts: weight(part),
                 cyclic: false,
             });
         };
@@ -166,7 +195,11 @@ impl<'s> Walk<'s> {
                 Value::Object(_) | Value::Bool(_) if ONE.contains(&key) => vec![value],
                 Value::Array(list) if LIST.contains(&key) => list.iter().collect(),
                 Value::Object(members) if MAP.contains(&key) => members.values().collect(),
-                _ => continue,
+                _ if DEFINITIONS.contains(&key) => continue,
+                _ => {
+                    parts = parts.saturating_add(weight(value));
+                    continue;
+                }
             };
             let mut cyclic = 0;
             for part in below {
@@ -244,6 +277,7 @@ mod tests {
         }
         for schema in [
             json!({ "$ref": "#" }),
+            json!({ "dependencies": { "a": { "$ref": "#" } } }),
             json!({ "anyOf": [{ "$ref": "#" }, { "type": "null" }] }),
             json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } }, "$ref": "#/$defs/a" }),
             json!({ "$defs": doubling, "$ref": "#/$defs/a39" }),

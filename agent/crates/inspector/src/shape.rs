@@ -173,6 +173,29 @@ impl Shape {
         join(&mut self.objects, other.objects, Objects::merge);
     }
 
+    /// Takes out every text and number that was seen: kinds, counts, lengths, formats and the names of keys stay.
+    pub fn without_values(mut self) -> Self {
+        self.forget_values();
+        self
+    }
+
+    fn forget_values(&mut self) {
+        if let Some(numbers) = &mut self.numbers {
+            (numbers.min, numbers.max) = (0.0, 0.0);
+        }
+        if let Some(texts) = &mut self.texts {
+            texts.values = None;
+        }
+        if let Some(lists) = &mut self.lists {
+            lists.items.forget_values();
+        }
+        match self.objects.as_mut().map(|objects| &mut objects.keys) {
+            Some(Keys::Named(keys)) => keys.values_mut().for_each(Self::forget_values),
+            Some(Keys::Many(values)) => values.forget_values(),
+            None => {}
+        }
+    }
+
     /// The shape of all values together.
     pub fn of_all<'v>(values: impl IntoIterator<Item = &'v Value>) -> Self {
         let mut all = Self::default();

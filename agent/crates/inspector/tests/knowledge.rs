@@ -68,7 +68,7 @@ fn what_is_learned_grows_and_what_is_known_is_not_learned_again() {
         .unwrap();
     let known = knowledge.show(&app, None).unwrap();
     assert_eq!(known.schema["required"], json!(["name"]));
-    assert_eq!(known.template, json!({ "name": "a" }));
+    assert_eq!(known.template, json!({ "name": "" }));
     assert_eq!((known.version, known.examples.len()), (2, 2));
     assert_eq!(
         knowledge.show(&app, Some(1)).unwrap().schema["required"],
@@ -170,6 +170,46 @@ fn what_is_forgotten_is_gone() {
             .unwrap(),
         (1, true)
     );
+}
+
+#[test]
+fn no_text_or_number_of_an_example_is_kept() {
+    let (_dir, mut knowledge) = fresh();
+    let app = name("app");
+    let values: Vec<_> = (0..16)
+        .map(|port| json!({ "host": "db.internal", "port": 40_000 + port, "tags": [["blue"]], "10": "x1", "a": null }))
+        .collect();
+    knowledge.learn(&app, &lesson(&values), NOW).unwrap();
+    let known = knowledge.show(&app, None).unwrap();
+    let told = json!([known.schema, known.template]).to_string();
+    for seen in ["db.internal", "40000", "blue", "x1"] {
+        assert!(!told.contains(seen), "{told}");
+    }
+    assert_eq!(known.template["port"], 0);
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_kept() {
+    let (dir, mut knowledge) = fresh();
+    let app = name("app");
+    let deep = |levels: usize| (0..levels).fold(json!(1), |below, _| json!({ "a": below }));
+    knowledge.learn(&app, &lesson(&[deep(20)]), NOW).unwrap();
+    for levels in [32, 63] {
+        assert!(matches!(
+            knowledge.learn(&app, &lesson(&[deep(levels)]), NOW),
+            Err(KnowledgeError::Invalid(_))
+        ));
+    }
+    assert_eq!(knowledge.show(&app, None).unwrap().version, 1);
+
+    let other = rusqlite::Connection::open(dir.path().join("knowledge.db")).unwrap();
+    other.execute("UPDATE known SET shape = '{'", []).unwrap();
+    assert!(matches!(
+        knowledge.show(&app, None),
+        Err(KnowledgeError::Damaged { .. })
+    ));
+    assert_eq!(knowledge.version(&app).unwrap(), (1, NOW.to_owned()));
+    knowledge.forget(&app).unwrap();
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn what_is_learned_serves_later() {
         .run(&["inspect", "--show", "app", "--template"])
         .expect(0)
         .json();
-    assert_eq!(template, json!({ "name": "a" }));
+    assert_eq!(template, json!({ "name": "" }));
     rig.run(&["inspect", "--forget", "app"]).expect(3);
     rig.run(&["--yes", "inspect", "--forget", "app"]).expect(0);
     rig.run(&["inspect", "--show", "app"]).expect(2);

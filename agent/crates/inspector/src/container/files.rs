@@ -1,6 +1,6 @@
 //! Files of a container or image: below a directory, or in a tape archive.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -104,13 +104,24 @@ pub struct TarFiles<R> {
 
 /// How many members an archive may have.
 const MOST_MEMBERS: usize = 100_000;
+/// How many bytes of headers an archive may have, long names and extended headers included.
+const MOST_HEADERS: usize = 64 << 20;
 
 impl<R: Read + Seek> TarFiles<R> {
     /// Reads the headers of an archive.
     pub fn new(mut from: R, budget: &Budget) -> Result<Self, Error> {
-        let wrong = |error: std::io::Error| Error::syntax("tape archive", error);
+        let met = Cell::new(None);
+        let wrong = |error: std::io::Error| {
+            let met = met.take();
+            met.unwrap_or_else(|| Error::syntax("tape archive", error))
+        };
         let mut members = BTreeMap::new();
-        let mut archive = tar::Archive::new(&mut from);
+        let mut archive = tar::Archive::new(Headers {
+            from: &mut from,
+            budget,
+            left: MOST_HEADERS,
+            met: &met,
+        });
         for member in archive.entries_with_seek().map_err(wrong)? {
             budget.in_time()?;
             let member = member.map_err(wrong)?;
@@ -127,6 +138,39 @@ impl<R: Read + Seek> TarFiles<R> {
             archive: RefCell::new(from),
             members,
         })
+    }
+}
+
+/// An archive of which only so much is read, since extended headers may claim any size. Passing over costs nothing.
+struct Headers<'a, R> {
+    from: &'a mut R,
+    budget: &'a Budget,
+    left: usize,
+    /// The bound that was met, which the reader of the archive cannot pass on.
+    met: &'a Cell<Option<Error>>,
+}
+
+impl<R: Read> Read for Headers<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let within = match self.left {
+            0 => Err(Error::TooLarge(MOST_HEADERS)),
+            _ => self.budget.in_time(),
+        };
+        if let Err(error) = within {
+            let told = std::io::Error::other(error.to_string());
+            self.met.set(Some(error));
+            return Err(told);
+        }
+        let most = buffer.len().min(self.left);
+        let count = self.from.read(&mut buffer[..most])?;
+        self.left -= count;
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Headers<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.from.seek(to)
     }
 }
 
@@ -150,6 +194,26 @@ impl<R: Read + Seek> Files for TarFiles<R> {
         match read as u64 == *size {
             true => Ok(Some(bytes)),
             false => Err(unreadable(path, "the archive ends before it does")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_headers_of_any_size_end_at_the_limit() {
+        for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(100 << 30);
+            header.set_cksum();
+            let archive = tempfile::tempfile().unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&archive, header.as_bytes(), 0).unwrap();
+            archive.set_len(1 << 30).unwrap();
+            let read = TarFiles::new(archive, &Budget::new(Limits::default()));
+            assert_eq!(read.err(), Some(Error::TooLarge(MOST_HEADERS)));
         }
     }
 }

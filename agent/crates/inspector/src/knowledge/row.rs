@@ -73,6 +73,19 @@ pub(super) fn latest(connection: &Connection, name: &Name) -> Result<Option<Row>
     stored(connection, name, None)
 }
 
+/// The latest version of a name and when it was learned, without what it says.
+pub(super) fn latest_version(
+    connection: &Connection,
+    name: &Name,
+) -> Result<Option<(i64, String)>, KnowledgeError> {
+    let found = connection.query_row(
+        "SELECT version, learned FROM known WHERE name = ?1 ORDER BY version DESC LIMIT 1",
+        [&name.0],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    );
+    Ok(found.optional()?)
+}
+
 pub(super) fn stored(
     connection: &Connection,
     name: &Name,
@@ -126,6 +139,8 @@ pub(super) fn merged(
     for taught in new {
         shape.merge(taught.shape.clone());
     }
+    // Everybody may look at what is known, and not at every example.
+    let shape = shape.without_values();
     let note = lesson.note.clone();
     let rules = lesson.rules.clone();
     let row = Row {
@@ -147,6 +162,12 @@ pub(super) fn merged(
                 "what `{name}` looks like takes more than {LARGEST} bytes to say"
             )));
         }
+    }
+    // A shape has several levels for each of the values, and JSON is read to 128 only.
+    if serde_json::from_str::<Shape>(&json!(row.shape).to_string()).is_err() {
+        return Err(KnowledgeError::Invalid(format!(
+            "what `{name}` looks like is nested too deep to be kept"
+        )));
     }
     Ok(row)
 }

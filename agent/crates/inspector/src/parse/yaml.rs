@@ -43,7 +43,7 @@ fn options(depth: usize) -> Options {
     }
 }
 
-/// A value that aliases may repeat, with its number of values and its depth.
+/// A value that aliases may repeat, with its extent.
 struct Anchored {
     value: Value,
     nodes: usize,
@@ -178,17 +178,30 @@ impl Tree<'_> {
     }
 }
 
-/// The number of values in a tree, and how deep it is. No tree here is deeper than the limit.
+/// The number of values in a tree, and how deep it is. No tree here is deeper than the limit. Texts and keys count by
+/// their length too, so that what bounds the number of copies bounds their bytes.
 fn extent(value: &Value) -> (usize, usize) {
-    let sum = |(nodes, depth): (usize, usize), child: &Value| {
-        let (more, below) = extent(child);
+    let sum = |(nodes, depth): (usize, usize), (more, below): (usize, usize)| {
         (nodes + more, depth.max(below + 1))
     };
     match value {
-        Value::Array(values) => values.iter().fold((1, 1), sum),
-        Value::Object(map) => map.values().fold((1, 1), sum),
+        Value::Array(values) => values.iter().map(extent).fold((1, 1), sum),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| {
+                let (nodes, depth) = extent(value);
+                (nodes + weight(key), depth)
+            });
+            entries.fold((1, 1), sum)
+        }
+        Value::String(text) => (1 + weight(text), 0),
         _ => (1, 0),
     }
+}
+
+/// The values that take about as much room as a text.
+fn weight(text: &str) -> usize {
+    const BYTES: usize = 16;
+    text.len() / BYTES
 }
 
 /// The maps that a merge key brings in.
@@ -306,5 +319,20 @@ mod tests {
         }
         assert!(parsed(&text).unwrap_err().is_limit());
         assert!(parsed("a: &a [*a]").is_err());
+    }
+
+    #[test]
+    fn few_aliases_of_long_texts_end_at_the_limit_too() {
+        let long = "x".repeat(1 << 20);
+        let keys: Vec<_> = (0..1000).map(|key| format!("{key:x<1000}: 1")).collect();
+        let map = format!("&a {{ {} }}", keys.join(", "));
+        for anchored in [format!("&a {long}"), map.clone()] {
+            let repeated =
+                |times| format!("a: {anchored}\nb: [{}]\n", vec!["*a"; times].join(", "));
+            assert!(parsed(&repeated(2)).is_ok());
+            assert!(parsed(&repeated(100)).unwrap_err().is_limit());
+        }
+        let merged = format!("a: {map}\nb:\n{}", "- <<: *a\n".repeat(100));
+        assert!(parsed(&merged).unwrap_err().is_limit());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dbus::{Bus, Peer};
 use declaration::ContainerName;
@@ -46,7 +47,7 @@ pub(super) fn gather(call: &Call<'_>, text: &str) -> Result<Inspection, ToolErro
             interface,
         } => {
             operator(call, "read properties with the rights of the daemon")?;
-            let value = properties(&name, &path, interface.as_deref(), &limits)?;
+            let value = properties(call, &name, &path, interface.as_deref(), &limits)?;
             Ok(Inspection::of_value(text, Format::DbusObject, value))
         }
         Place::Lxc(name) => {
@@ -161,13 +162,15 @@ fn lxc(call: &Call<'_>, name: &str, limits: &Limits) -> Result<Value, ToolError>
 }
 
 /// The properties of an object by interface, without those that sound secret. Nothing is started: only who has the name
-/// already is asked, by the unique name.
+/// already is asked, by the unique name. The bounds are for all interfaces together.
 fn properties(
+    call: &Call<'_>,
     name: &str,
     path: &str,
     interface: Option<&str>,
     limits: &Limits,
 ) -> Result<Value, ToolError> {
+    let mut budget = Budget::new(*limits);
     let bus = Bus::system()?;
     let owned: bool = bus.call(BUS, "NameHasOwner", &(name,))?;
     if !owned {
@@ -183,35 +186,38 @@ fn properties(
     };
     let interfaces = match interface {
         Some(interface) => vec![interface.to_owned()],
-        None => interfaces(&bus, peer, limits)?,
+        None => interfaces(&bus, peer, budget.left().map_err(of_inspector)?, limits)?,
     };
     let mut all = Map::new();
     for interface in &interfaces {
-        let found = bus.properties(Peer { interface, ..peer })?;
+        call.check()?;
+        let left = budget.left().map_err(of_inspector)?;
+        let found = bus.properties_within(left, Peer { interface, ..peer })?;
         let found = found
             .iter()
             .map(|(key, value)| (key.clone(), dbus::json(value)));
         let mut found = found.collect::<Vec<_>>();
         found.sort_by(|one, other| one.0.cmp(&other.0));
-        all.insert(
-            interface.clone(),
-            Value::Object(found.into_iter().collect()),
-        );
+        let found = Value::Object(found.into_iter().collect());
+        budget.take_all(&found).map_err(of_inspector)?;
+        all.insert(interface.clone(), found);
     }
     Ok(masked(Value::Object(all)))
 }
 
 /// The interfaces of an object that have properties, as it describes itself.
-fn interfaces(bus: &Bus, peer: Peer<'_>, limits: &Limits) -> Result<Vec<String>, ToolError> {
+fn interfaces(
+    bus: &Bus,
+    peer: Peer<'_>,
+    left: Duration,
+    limits: &Limits,
+) -> Result<Vec<String>, ToolError> {
     const MOST: usize = 64;
     let introspectable = Peer {
         interface: "org.freedesktop.DBus.Introspectable",
         ..peer
     };
-    let xml: String = bus.call(introspectable, "Introspect", &())?;
-    if xml.len() > limits.bytes {
-        return Err(of_inspector(inspector::Error::TooLarge(limits.bytes)));
-    }
+    let xml: String = bus.call_within(left, introspectable, "Introspect", &())?;
     let node = inspector::parse::xml(&xml, &mut Budget::new(*limits)).map_err(of_inspector)?;
     let list = node["node"]["interface"].as_array().into_iter().flatten();
     let with_properties = list.filter(|interface| !interface["property"].is_null());

@@ -147,8 +147,9 @@ pub(super) fn tools() -> Vec<Tool> {
             domain,
             "inspect_learn",
             "Learn from examples",
-            "Keeps what sources look like under a name, merged with what is known under it, as its next version. The \
-             sources themselves are not kept, only their digests.",
+            "Keeps what sources look like under a name, merged with what is known under it, as its next version: types, \
+             lengths, formats and the names of keys. Neither the sources nor any text or number of them are kept, only \
+             their digests. Viewers see what is kept.",
             preview_learn,
             learn,
         )
@@ -300,7 +301,7 @@ fn of_inspection(inspection: &Inspection) -> Result<Taught, ToolError> {
             sha256: inspection.sha256.clone(),
             bytes: inspection.bytes,
         },
-        shape: shape(inspection)?,
+        shape: shape(inspection)?.without_values(),
     })
 }
 
@@ -353,8 +354,13 @@ fn learn(call: &Call<'_>, input: ToLearn) -> Result<Learned, ToolError> {
 
 fn preview_forget(call: &Call<'_>, input: &ToForget) -> Result<Plan, ToolError> {
     let name = parsed(&input.name)?;
-    let known = known_or_not_found(call, &name, None)?;
-    let before = json!({ "version": known.version, "learned": known.learned });
+    // What cannot be read any more can be forgotten.
+    let found = match Knowledge::read_only(&call.site.paths()?.knowledge()).map_err(of_knowledge)? {
+        Some(knowledge) => knowledge.version(&name),
+        None => Err(KnowledgeError::Unknown(name.to_string())),
+    };
+    let (version, learned) = found.map_err(of_knowledge)?;
+    let before = json!({ "version": version, "learned": learned });
     Ok(plan(&name, Verb::Delete, before, Value::Null))
 }
 
