@@ -382,6 +382,40 @@ fn a_peer_without_end_is_bounded_and_one_that_lies_is_found_out() {
 }
 
 #[test]
+fn the_properties_of_an_object_without_end_are_read_in_part() {
+    let Some(rig) = Rig::new() else { return };
+    let _peer = raw(|call| {
+        let header = call.header();
+        if header.member().unwrap().as_str() == "Introspect" {
+            let interface = |n: u32| {
+                format!(
+                    "<interface name='org.example.Peer{n:03}'>\
+                     <property name='Text' type='s' access='read'/></interface>"
+                )
+            };
+            let interfaces: String = (0..100).map(interface).collect();
+            let text = format!("<node>{interfaces}<node name='large'/></node>");
+            return Structure::from((text,));
+        }
+        let length = match header.path().unwrap().as_str() {
+            "/" => 10,
+            _ => 3 << 20,
+        };
+        let text = zbus::Variant::from("x".repeat(length));
+        Structure::from((std::collections::HashMap::from([("Text".to_owned(), text)]),))
+    });
+    let mut client = rig.bridge(NAME, &["--objects", "2"]);
+    for (path, left) in [("/", "36 of 100"), ("/large", "94 of 100")] {
+        let read = client.value("get_properties", json!({ "object_path": path }));
+        let text = read["left_out"][0].as_str().unwrap();
+        assert!(text.starts_with(left), "{text}");
+    }
+    let one = json!({ "object_path": "/", "interface": "org.example.Peer099" });
+    let read = client.value("get_properties", one);
+    assert!(read.get("left_out").is_none(), "{read}");
+}
+
+#[test]
 fn a_peer_with_nothing_to_show_is_no_bridge() {
     let Some(rig) = Rig::new() else { return };
     let _peer = raw(|_| Structure::from(("<node><interface",)));

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use lab::{SystemBus, skip, wait_for};
 use rig::{Ended, Rig};
 use serde_json::{Value, json};
@@ -314,6 +315,71 @@ fn a_service_becomes_a_plugin_that_keeps_what_is_declared() {
             "{tool}: the refused call and the done one are in the ledger: {calls:?}"
         );
     }
+}
+
+/// A service that shows the property `First` for so many looks, and `Second` from then on.
+fn moody(looks: usize) -> dbus::Bus {
+    let bus = dbus::Bus::system().unwrap();
+    let connection = bus.connection().clone();
+    bus.wait(async {
+        let mut calls = zbus::MessageStream::from(connection.clone());
+        connection.request_name("org.example.Moody").await.unwrap();
+        tokio::spawn(async move {
+            let mut looked = 0;
+            while let Some(Ok(call)) = calls.next().await {
+                let header = call.header();
+                if call.message_type() != zbus::message::Type::MethodCall {
+                    continue;
+                }
+                if header.member().unwrap().as_str() != "Introspect" {
+                    let name = "org.freedesktop.DBus.Error.UnknownMethod";
+                    connection
+                        .reply_error(&header, name, &("no",))
+                        .await
+                        .unwrap();
+                    continue;
+                }
+                looked += 1;
+                let name = if looked > looks { "Second" } else { "First" };
+                let text = format!(
+                    "<node><interface name='org.example.Moody'>\
+                     <property name='{name}' type='u' access='read'/></interface></node>"
+                );
+                connection.reply(&header, &(text,)).await.unwrap();
+            }
+        });
+    });
+    bus
+}
+
+#[test]
+fn what_is_created_is_what_was_shown() {
+    let Some(house) = House::new() else { return };
+    let _service = moody(2);
+    let create = |more: &[&str]| {
+        let call = ["tool", "call", "plugin_create"];
+        let arguments = r#"{"service":"org.example.Moody"}"#;
+        house.rig.json(&[&call, &[arguments], more].concat())
+    };
+    let plan = create(&["--dry-run"]).expect(0).json();
+    let hash = plan["plan_hash"].as_str().unwrap();
+    // It is looked at once more, and not again between the comparison and the writing.
+    create(&["--plan", hash]).expect(0);
+    let file = house.rig.base.join("@plugins/moody/semantic-mapping.toml");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("First") && !text.contains("Second"), "{text}");
+    // What is enabled has to be what was shown, too.
+    house
+        .rig
+        .json(&[
+            "tool",
+            "call",
+            "plugin_enable",
+            r#"{"name":"moody"}"#,
+            "--plan",
+            hash,
+        ])
+        .expect(3);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::backend::{Hint, ToolInfo};
 pub(super) const OBJECT: &str = "object_path";
 /// How many objects are named in a description.
 const NAMED: usize = 3;
+/// The longest signature of a message, in bytes (D-Bus specification, "Valid Signatures").
+const LONGEST_SIGNATURE: usize = 255;
 /// The most of a service's own words that are passed on, in characters.
 const WORDS: usize = 300;
 
@@ -131,6 +133,12 @@ impl Making<'_> {
         if method.args.iter().any(|arg| has_descriptor(&arg.signature)) {
             return Err("it passes file descriptors, which JSON cannot carry".to_owned());
         }
+        for direction in [Direction::In, Direction::Out] {
+            let types = method.args(direction).map(|arg| &arg.signature);
+            if types.map(|one| one.to_string().len()).sum::<usize>() > LONGEST_SIGNATURE {
+                return Err("its arguments or answers are more than a message can carry".to_owned());
+            }
+        }
         let kind = self.overrides.kind(interface.name.as_str(), method);
         let (interface, member) = (interface.name.to_string(), method.name.to_string());
         if kind != Kind::Read && !self.allow.allows(&interface, &member) {
@@ -230,17 +238,18 @@ pub(super) fn not_allowed(interface: &str, member: &str) -> String {
     )
 }
 
-/// Names for arguments that every client takes, each once.
+/// Names for arguments that every client takes, each once: those after the first get a number.
 fn fields<'a>(args: impl Iterator<Item = &'a Arg>, stem: &str, taken: &[&str]) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     for (number, arg) in args.enumerate() {
         let own = arg.name.clone().filter(|name| names::is_plain(name));
-        let mut name = own.unwrap_or_else(|| format!("{stem}{number}"));
+        let own = own.unwrap_or_else(|| format!("{stem}{number}"));
+        let mut name = own.clone();
+        let mut count = 1;
         while taken.contains(&&*name) || fields.iter().any(|field| field.name == name) {
-            name = match names::is_plain(&format!("{name}_")) {
-                true => format!("{name}_"),
-                false => format!("{stem}{number}"),
-            };
+            count += 1;
+            // A message carries no more than 255 arguments: this stays within what `is_plain` takes.
+            name = format!("{own:.60}_{count}");
         }
         let signature = arg.signature.clone();
         fields.push(Field { name, signature });
@@ -370,17 +379,45 @@ mod tests {
             .iter()
             .map(|field| field.name.as_str())
             .collect();
-        assert_eq!(takes, ["object_path_", "arg1", "arg2", "arg1_"]);
+        assert_eq!(takes, ["object_path_2", "arg1", "arg2", "arg1_2"]);
         let gives: Vec<_> = operation
             .gives
             .iter()
             .map(|field| field.name.as_str())
             .collect();
-        assert_eq!(gives, ["out0", "_more_"]);
+        assert_eq!(gives, ["out0", "_more_2"]);
         let input = &catalog.tools[0].input;
         assert_eq!(input["properties"]["object_path"]["default"], "/a");
-        let required = json!(["object_path_", "arg1", "arg2", "arg1_"]);
+        let required = json!(["object_path_2", "arg1", "arg2", "arg1_2"]);
         assert_eq!(input["required"], required);
+    }
+
+    #[test]
+    fn names_that_collide_on_purpose_are_told_apart_and_too_many_arguments_are_no_tool() {
+        let arg = |name: &str| format!("<arg name='{name}' type='y' direction='in'/>");
+        let collide: String = (0..60)
+            .map(|n| arg(&format!("arg60{}", "_".repeat(n))))
+            .collect();
+        let alike = arg(&"x".repeat(64));
+        let text = format!(
+            "<node><interface name='org.example.Thing'>\
+             <method name='GetIt'>{collide}<arg type='y' direction='in'/></method>\
+             <method name='GetMost'>{}</method><method name='GetMore'>{}</method>\
+             <method name='GetBack'>{}</method></interface></node>",
+            alike.repeat(255),
+            alike.repeat(256),
+            arg("x").replace("'in'", "'out'").repeat(50_000),
+        );
+        let catalog = catalog("org.example", &[], &[("/a", &text)]);
+        for (tool, count) in [("Thing-GetIt", 61), ("Thing-GetMost", 255)] {
+            let takes = &catalog.operations[tool].takes;
+            let unique: BTreeSet<_> = takes.iter().map(|field| &field.name).collect();
+            assert_eq!(unique.len(), count, "{tool}");
+            assert!(takes.iter().all(|field| names::is_plain(&field.name)));
+        }
+        let left_out = &catalog.interfaces["org.example.Thing"].left_out;
+        assert_eq!(left_out.len(), 2);
+        assert!(left_out[0].1.contains("more than a message can carry"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use introspect::dbus::Method;
 use serde::Deserialize;
+use tools::sounds_secret;
 
 /// What calling a method, or setting a property, does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -43,7 +44,8 @@ const LOSES: [&str; 14] = [
     "FactoryReset",
 ];
 
-/// What is known of a method by its annotations and its name. The service may lie; this decides only whether the
+/// What is known of a method by its annotations and its name; a look that gives out secrets takes leave too. The
+/// service may lie; this decides only whether the
 /// operator's leave is needed, never that it is not where a name says nothing.
 fn guessed(method: &Method) -> Kind {
     let name = method.name.as_str();
@@ -53,7 +55,11 @@ fn guessed(method: &Method) -> Kind {
     };
     if LOSES.iter().any(begins) {
         Kind::Destroy
-    } else if LOOKS.iter().any(begins) && !method.is_privileged() && !method.is_no_reply() {
+    } else if LOOKS.iter().any(begins)
+        && !sounds_secret(name)
+        && !method.is_privileged()
+        && !method.is_no_reply()
+    {
         Kind::Read
     } else {
         Kind::Unknown
@@ -168,6 +174,11 @@ mod tests {
             ("<method name='GetThing'/>".to_owned(), Kind::Read),
             ("<method name='List'/>".to_owned(), Kind::Read),
             ("<method name='Getaway'/>".to_owned(), Kind::Unknown),
+            // UDisks2's, of `org.freedesktop.UDisks2.Block`.
+            (
+                "<method name='GetSecretConfiguration'/>".to_owned(),
+                Kind::Unknown,
+            ),
             ("<method name='Issue'/>".to_owned(), Kind::Unknown),
             ("<method name='Do'/>".to_owned(), Kind::Unknown),
             ("<method name='DeleteThing'/>".to_owned(), Kind::Destroy),

@@ -108,14 +108,17 @@ pub(super) fn tools(service: &str, sets: bool) -> Vec<ToolInfo> {
             GET,
             "Read properties",
             "The properties of an object, by interface and name. With `interface`: those of one. With `names` \
-             as well: only these.",
+             as well: only these. Of an object with very many or very large ones the answer is a part, and says so.",
             json!({
                 OBJECT: object_path,
                 "interface": interface,
                 "names": { "type": "array", "items": { "type": "string" } },
             }),
             &[OBJECT],
-            json!({ "properties": { "type": "object" } }),
+            json!({
+                "properties": { "type": "object" },
+                "left_out": { "type": "array", "description": "what was not asked for any more, and why" },
+            }),
         ),
         tool(
             WAIT,

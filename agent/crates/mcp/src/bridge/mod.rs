@@ -209,8 +209,8 @@ impl Bridge {
         );
         if refused > 0 {
             text.push_str(&format!(
-                " {refused} methods are no tools, because they may change something and are not allowed, or pass \
-                 file descriptors; `describe` names them."
+                " {refused} methods are no tools, because they may change something or give out secrets and are not \
+                 allowed, pass file descriptors, or take more than a message carries; `describe` names them."
             ));
         }
         for cut in &self.left_out {

@@ -120,7 +120,7 @@ pub(super) fn schema() -> Value {
 }
 
 /// How long a value is as JSON, in bytes.
-fn size(value: &Value) -> usize {
+pub(super) fn size(value: &Value) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

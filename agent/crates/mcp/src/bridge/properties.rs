@@ -7,13 +7,17 @@ use tokio_util::sync::CancellationToken;
 use zbus::{ObjectPath, Signature, Variant};
 
 use super::catalog::not_allowed;
-use super::page::Shape;
+use super::page::{Shape, size};
 use super::peer::Callee;
 use super::work::plan;
 use super::{Bridge, general, limits};
 use crate::backend::{Fault, Request};
 
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// Interfaces of an object that one call asks for.
+const MOST_INTERFACES: usize = 64;
+/// The JSON that one call collects, in bytes; what comes last may go beyond by one answer.
+const MOST_BYTES: usize = 16 << 20;
 
 impl Bridge {
     pub(super) async fn get(
@@ -31,21 +35,58 @@ impl Bridge {
             None => self.interfaces_with_properties(&path).await?,
         };
         let mut all = Map::new();
-        for interface in interfaces {
-            let properties = match asked.names.is_empty() {
-                true => self.all_properties(&path, &interface, cancel).await?,
-                false => {
-                    let mut some = Map::new();
-                    for name in &asked.names {
-                        let value = self.property(&path, &interface, name, cancel).await?;
-                        some.insert(name.clone(), value);
-                    }
+        let mut left_out = None;
+        let mut bytes = 0;
+        for (at, interface) in interfaces.iter().enumerate() {
+            if at >= MOST_INTERFACES || bytes >= MOST_BYTES {
+                let (left, of) = (interfaces.len() - at, interfaces.len());
+                let text = format!(
+                    "{left} of {of} interfaces, from {interface} on: ask for each by `interface`"
+                );
+                left_out = Some(text);
+                break;
+            }
+            let properties = match asked.names.as_slice() {
+                [] => self.all_properties(&path, interface, cancel).await?,
+                names => {
+                    let some = self.some_properties(&path, interface, names, cancel);
+                    let (some, left) = some.await?;
+                    left_out = left;
                     some.into()
                 }
             };
-            all.insert(interface, properties);
+            bytes += size(&properties);
+            all.insert(interface.clone(), properties);
         }
-        self.fit(vec![("properties".to_owned(), all.into(), Shape::Free)])
+        let mut fields = vec![("properties".to_owned(), all.into(), Shape::Free)];
+        fields.extend(left_out.map(|text| ("left_out".to_owned(), json!([text]), Shape::Free)));
+        self.fit(fields)
+    }
+
+    /// Properties by their names, and what was left out.
+    async fn some_properties(
+        &self,
+        path: &ObjectPath<'_>,
+        interface: &str,
+        names: &[String],
+        cancel: &CancellationToken,
+    ) -> Result<(Map<String, Value>, Option<String>), Fault> {
+        let mut some = Map::new();
+        let mut bytes = 0;
+        for (at, name) in names.iter().enumerate() {
+            if bytes >= MOST_BYTES {
+                let text = format!(
+                    "{} of {} properties, from {name} on",
+                    names.len() - at,
+                    names.len()
+                );
+                return Ok((some, Some(text)));
+            }
+            let value = self.property(path, interface, name, cancel).await?;
+            bytes += size(&value);
+            some.insert(name.clone(), value);
+        }
+        Ok((some, None))
     }
 
     /// The interfaces of an object that have properties, as it says now.

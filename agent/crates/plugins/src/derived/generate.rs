@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use dbus::Bus;
 use declaration::PluginName;
-use introspect::dbus::{Direction, Interface, Limits, Method, Tree, WalkError, walk};
+use introspect::dbus::{Direction, Interface, Limits, Method, Object, Tree, WalkError, walk};
 use zbus::{ObjectPath, names::BusName};
 
+use super::checker::holds_variant;
 use super::digest::digest;
 use super::format::{
     BusKind, CallEntry, Capability, ListEntry, MappingFile, PluginFile, ResourceEntry, TypeText,
@@ -18,6 +19,8 @@ use super::store::Files;
 
 /// Objects that are looked at.
 const MOST_OBJECTS: usize = 500;
+/// Interfaces of one object that are looked at.
+const MOST_INTERFACES: usize = 100;
 /// Kinds of resources that one mapping gets.
 const MOST_KINDS: usize = 100;
 
@@ -52,6 +55,9 @@ pub enum GenerateError {
     /// The files could not be written as text.
     #[error("write the files: {0}")]
     Text(#[from] toml::ser::Error),
+    /// Whoever asked does not want it any more.
+    #[error("stopped on request")]
+    Stopped,
     /// No name for a plugin follows from that of the service.
     #[error("no name for a plugin follows from `{0}`: choose one with --name")]
     NoName(String),
@@ -80,7 +86,7 @@ pub fn generate(
     };
     let root = ObjectPath::from_static_str_unchecked("/");
     let tree = bus.wait(walk(bus.connection(), &bus_name, &root, &limits, go_on))?;
-    from_tree(service, name, &tree)
+    from_tree(service, name, &tree, go_on)
 }
 
 /// The name of a plugin for a service: the last part of its name.
@@ -94,17 +100,36 @@ fn default_name(service: &str) -> Option<PluginName> {
     name.parse().ok()
 }
 
-/// The two files from a walk.
-pub fn from_tree(service: &str, name: PluginName, tree: &Tree) -> Result<Generated, GenerateError> {
+/// The two files from a walk. `go_on` is asked before each object, as the walk asks it.
+pub fn from_tree(
+    service: &str,
+    name: PluginName,
+    tree: &Tree,
+    go_on: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> Result<Generated, GenerateError> {
     let mut draft = Draft::default();
     draft.notes.extend(
         tree.truncated
             .iter()
             .map(|cut| format!("Not all was seen: {}.", cut.text)),
     );
-    let groups = groups(tree);
+    let most = tree
+        .objects
+        .iter()
+        .map(|object| object.interfaces.len())
+        .max();
+    if most.is_some_and(|most| most > MOST_INTERFACES) {
+        draft.notes.push(format!(
+            "Of each object, {MOST_INTERFACES} interfaces were looked at."
+        ));
+    }
+    let lists = Lists::of(tree, go_on)?;
+    let groups = groups(tree, &lists, go_on)?;
     for ((pattern, _), interface) in groups.iter().take(MOST_KINDS) {
-        draft.kind(tree, pattern, interface);
+        if !go_on(tree.objects.len(), tree.objects.len()) {
+            return Err(GenerateError::Stopped);
+        }
+        draft.kind(&lists, pattern, interface);
     }
     if groups.len() > MOST_KINDS {
         draft.notes.push(format!(
@@ -179,12 +204,18 @@ fn looks_secret(name: &str) -> bool {
     .any(|word| name.contains(word))
 }
 
+type Groups = BTreeMap<(String, String), Arc<Interface>>;
+
 /// Interfaces with something to show, by where their objects are.
-fn groups(tree: &Tree) -> BTreeMap<(String, String), Arc<Interface>> {
+fn groups(
+    tree: &Tree,
+    lists: &Lists<'_>,
+    go_on: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> Result<Groups, GenerateError> {
     let mut places: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for object in &tree.objects {
         let (parent, last) = object.path.rsplit_once('/').unwrap_or_default();
-        for interface in &object.interfaces {
+        for interface in object.interfaces.iter().take(MOST_INTERFACES) {
             places
                 .entry((parent, interface.name.as_str()))
                 .or_default()
@@ -192,9 +223,12 @@ fn groups(tree: &Tree) -> BTreeMap<(String, String), Arc<Interface>> {
         }
     }
     let mut groups = BTreeMap::new();
-    for object in &tree.objects {
+    for (done, object) in tree.objects.iter().enumerate() {
+        if !go_on(tree.objects.len(), done) {
+            return Err(GenerateError::Stopped);
+        }
         let (parent, last) = object.path.rsplit_once('/').unwrap_or_default();
-        for interface in &object.interfaces {
+        for interface in object.interfaces.iter().take(MOST_INTERFACES) {
             let name = interface.name.as_str();
             if is_standard(name)
                 || !interface
@@ -208,7 +242,7 @@ fn groups(tree: &Tree) -> BTreeMap<(String, String), Arc<Interface>> {
             let numbered = last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty();
             let pattern = match siblings > 1
                 || numbered
-                || list(tree, &format!("{parent}/*"), interface).is_some()
+                || lists.find(&format!("{parent}/*"), interface).is_some()
             {
                 true => format!("{parent}/*"),
                 false => object.path.clone(),
@@ -218,7 +252,7 @@ fn groups(tree: &Tree) -> BTreeMap<(String, String), Arc<Interface>> {
                 .or_insert_with(|| Arc::clone(interface));
         }
     }
-    groups
+    Ok(groups)
 }
 
 #[derive(Default)]
@@ -229,7 +263,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn kind(&mut self, tree: &Tree, pattern: &str, interface: &Interface) {
+    fn kind(&mut self, lists: &Lists<'_>, pattern: &str, interface: &Interface) {
         let mut properties = BTreeMap::new();
         for property in interface
             .properties
@@ -254,15 +288,19 @@ impl Draft {
         let identity = ["Interface", "Name", "Id", "Uuid"]
             .into_iter()
             .find(|name| wild && properties.get(*name).is_some_and(|text| text.0 == "s"));
-        for property in interface
-            .properties
+        let methods: BTreeMap<_, _> = interface
+            .methods
             .iter()
-            .filter(|property| properties.contains_key(property.name.as_str()))
-        {
-            let setter = interface
-                .methods
-                .iter()
-                .find_map(|method| setter(method, property));
+            .map(|method| (method.name.as_str(), method))
+            .collect();
+        for property in interface.properties.iter().filter(|property| {
+            // Plain JSON does not say the type of what is in a variant.
+            properties.contains_key(property.name.as_str()) && !holds_variant(&property.signature)
+        }) {
+            let setter = ["Set", "Save"].into_iter().find_map(|verb| {
+                let method = methods.get(format!("{verb}{}", property.name).as_str())?;
+                setter(method, property)
+            });
             if Some(property.name.as_str()) == identity
                 || (setter.is_none() && !property.access.writes())
             {
@@ -289,7 +327,7 @@ impl Draft {
             path: pattern.to_owned(),
             identity: identity.map(str::to_owned),
             list: if wild {
-                list(tree, pattern, interface)
+                lists.find(pattern, interface)
             } else {
                 None
             },
@@ -332,16 +370,12 @@ impl Draft {
 /// The call of a method that sets a property: `SetStaticHostname(s, b)` for `StaticHostname`. Flags behind the value
 /// are off: by custom they ask for a person's consent, and there is none to ask.
 fn setter(method: &Method, property: &introspect::dbus::Property) -> Option<CallEntry> {
-    let name = method.name.as_str();
-    let of = name
-        .strip_prefix("Set")
-        .or_else(|| name.strip_prefix("Save"))?;
     let types: Vec<_> = method
         .args(Direction::In)
         .map(|arg| arg.signature.to_string())
         .collect();
     let (first, flags) = types.split_first()?;
-    let fits = of == property.name.as_str() && *first == property.signature.to_string();
+    let fits = *first == property.signature.to_string();
     if !fits || !flags.iter().all(|flag| flag == "b") || method.is_deprecated() {
         return None;
     }
@@ -349,7 +383,7 @@ fn setter(method: &Method, property: &introspect::dbus::Property) -> Option<Call
     Some(CallEntry {
         path: None,
         interface: None,
-        method: name.to_owned(),
+        method: method.name.to_string(),
         signature: types.concat(),
         arguments: [value]
             .into_iter()
@@ -358,58 +392,151 @@ fn setter(method: &Method, property: &introspect::dbus::Property) -> Option<Call
     })
 }
 
-/// The method that lists the objects of a place by its name: `GetDevices` or `ListDevices` for `…/Devices/*`.
-fn list(tree: &Tree, pattern: &str, interface: &Interface) -> Option<ListEntry> {
-    let place = pattern
-        .trim_end_matches("/*")
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_lowercase();
-    let kind = interface
-        .name
-        .rsplit('.')
-        .next()
-        .unwrap_or_default()
-        .to_lowercase();
-    let wanted: BTreeSet<_> = ["get", "list"]
-        .into_iter()
-        .flat_map(|verb| {
+/// Methods that take nothing and give objects, as their names say, by those in lower case: each with where it is.
+struct Lists<'a>(BTreeMap<String, Vec<(usize, &'a Object, &'a Interface, &'a Method)>>);
+
+impl<'a> Lists<'a> {
+    fn of(
+        tree: &'a Tree,
+        go_on: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Result<Self, GenerateError> {
+        let mut lists = BTreeMap::<_, Vec<_>>::new();
+        let mut order = 0;
+        for (done, object) in tree.objects.iter().enumerate() {
+            if !go_on(tree.objects.len(), done) {
+                return Err(GenerateError::Stopped);
+            }
+            for interface in object.interfaces.iter().take(MOST_INTERFACES) {
+                for method in interface
+                    .methods
+                    .iter()
+                    .filter(|method| lists_objects(method))
+                {
+                    let name = method.name.as_str().to_lowercase();
+                    let known = lists.entry(name).or_default();
+                    known.push((order, object, &**interface, method));
+                    order += 1;
+                }
+            }
+        }
+        Ok(Self(lists))
+    }
+
+    /// The method that lists the objects of a place by its name: `GetDevices` or `ListDevices` for `…/Devices/*`.
+    fn find(&self, pattern: &str, interface: &Interface) -> Option<ListEntry> {
+        let last = |text: &str, by: char| text.rsplit(by).next().unwrap_or_default().to_lowercase();
+        let place = last(pattern.trim_end_matches("/*"), '/');
+        let kind = last(interface.name.as_str(), '.');
+        let wanted = ["get", "list"].into_iter().flat_map(|verb| {
             [
                 format!("{verb}{place}"),
                 format!("{verb}{place}s"),
                 format!("{verb}{kind}s"),
             ]
+        });
+        let above = |object: &Object| pattern.starts_with(object.path.trim_end_matches('/'));
+        let found = wanted.filter_map(|name| {
+            let known = self.0.get(&name)?;
+            known.iter().find(|(_, object, ..)| above(object))
+        });
+        let (_, object, interface, method) = found.min_by_key(|(order, ..)| *order)?;
+        Some(ListEntry {
+            path: object.path.clone(),
+            interface: interface.name.to_string(),
+            method: method.name.to_string(),
+            columns: Vec::new(),
         })
-        .collect();
-    let above = tree
-        .objects
-        .iter()
-        .filter(|object| pattern.starts_with(object.path.trim_end_matches('/')));
-    let above = above.flat_map(|object| {
-        object
-            .interfaces
-            .iter()
-            .map(move |interface| (object, interface))
-    });
-    let mut methods = above.flat_map(|(object, interface)| {
-        interface
-            .methods
-            .iter()
-            .map(move |method| (object, interface, method))
-    });
-    let (object, interface, method) = methods.find(|(_, _, method)| {
-        let given: Vec<_> = method
-            .args(Direction::Out)
-            .map(|arg| arg.signature.to_string())
-            .collect();
-        let takes_nothing = method.args(Direction::In).next().is_none();
-        takes_nothing && given == ["ao"] && wanted.contains(&method.name.as_str().to_lowercase())
-    })?;
-    Some(ListEntry {
-        path: object.path.clone(),
-        interface: interface.name.to_string(),
-        method: method.name.to_string(),
-        columns: Vec::new(),
-    })
+    }
+}
+
+fn lists_objects(method: &Method) -> bool {
+    let name = method.name.as_str();
+    let begins = |verb: &str| {
+        name.get(..verb.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(verb))
+    };
+    let mut given = method.args(Direction::Out);
+    (begins("get") || begins("list"))
+        && method.args(Direction::In).next().is_none()
+        && given
+            .next()
+            .is_some_and(|arg| arg.signature.to_string() == "ao")
+        && given.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use introspect::dbus::xml;
+
+    use super::*;
+
+    fn tree(objects: &[(&str, &str)]) -> Tree {
+        let objects = objects.iter().map(|(path, text)| {
+            let text = format!("<node>{text}</node>");
+            let parsed = xml::parse(&text, &xml::Limits::default()).unwrap();
+            let interfaces = parsed.node.interfaces.into_iter().map(Arc::new).collect();
+            let path = (*path).to_owned();
+            Object { path, interfaces }
+        });
+        Tree {
+            service: "org.example".to_owned(),
+            owner: ":1.1".to_owned(),
+            root: "/".to_owned(),
+            objects: objects.collect(),
+            truncated: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    const THING: &str = "<interface name='org.example.Thing'>
+        <property name='Loose' type='a{sv}' access='readwrite'/><property name='Odd' type='v' access='readwrite'/>
+        <property name='Firm' type='u' access='readwrite'/></interface>";
+
+    const ROOT: &str = "<interface name='org.example'>
+        <method name='ListThings'><arg type='ao' direction='out'/></method></interface>";
+
+    #[test]
+    fn what_holds_a_variant_is_shown_and_gets_no_write() {
+        let name = "thing".parse().unwrap();
+        let tree = tree(&[("/", ROOT), ("/things/a", THING)]);
+        let made = from_tree("org.example", name, &tree, &|_, _| true).unwrap();
+        let text = &made.files.mapping;
+        assert_eq!(text.matches("[[write]]").count(), 1, "{text}");
+        assert!(text.contains("property = \"Firm\"") && text.contains("Loose = \"a{sv}\""));
+        assert!(text.contains("method = \"ListThings\""), "{text}");
+    }
+
+    #[test]
+    fn it_stops_between_objects() {
+        let tree = tree(&[("/a", THING), ("/b", THING), ("/c", THING)]);
+        let asked = AtomicUsize::new(0);
+        // The first three are for the methods; then the objects are gone through once more.
+        let go_on = |_, _| asked.fetch_add(1, Ordering::SeqCst) < 4;
+        let made = from_tree("org.example", "thing".parse().unwrap(), &tree, &go_on);
+        assert!(matches!(made, Err(GenerateError::Stopped)), "{made:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 5);
+    }
+
+    #[test]
+    fn of_an_object_with_very_many_interfaces_some_are_looked_at() {
+        let one = |n: usize| {
+            format!(
+                "<interface name='org.example.T{n}'><property name='A' type='u' access='read'/></interface>"
+            )
+        };
+        let text: String = (0..MOST_INTERFACES + 50).map(one).collect();
+        let tree = tree(&[("/a", &text)]);
+        let made = from_tree("org.example", "thing".parse().unwrap(), &tree, &|_, _| true).unwrap();
+        assert_eq!(
+            made.files.mapping.matches("[[resource]]").count(),
+            MOST_INTERFACES
+        );
+        assert!(
+            made.notes
+                .iter()
+                .any(|note| note.contains("interfaces were looked at"))
+        );
+    }
 }

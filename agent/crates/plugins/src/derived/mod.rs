@@ -4,6 +4,7 @@
 //! A mapping is two files, `plugin.toml` and `semantic-mapping.toml` ([`mod@format`]). Some come with the agent, others
 //! are in `BASE/@plugins/NAME/` ([`store`]). [`DerivedPlugin`] is the plugin of the engine that follows one.
 
+mod checker;
 mod digest;
 pub mod format;
 pub mod generate;

@@ -3,7 +3,7 @@
 //! Calls go to the connection that has the name, never to the name: that starts nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dbus::mapping::{Mode, decode, encode};
 use dbus::{Bus, Peer, Variant};
@@ -17,6 +17,8 @@ use super::mapping::{Kind, List, Mapping};
 
 /// How long the service may take for one answer to a question.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take until all objects of a kind have said what they are.
+const LOOK: Duration = Duration::from_secs(30);
 /// Objects of one kind; more are not gone through.
 const MOST: usize = 5000;
 
@@ -46,6 +48,19 @@ pub enum ServiceError {
         service: String,
         /// Where.
         path: String,
+    },
+    /// It does not come to an end.
+    #[error(
+        "{service} has not told all that is at {path} within {} s: only {seen} objects. It is slow or hangs",
+        LOOK.as_secs()
+    )]
+    Slow {
+        /// Its name.
+        service: String,
+        /// Where.
+        path: String,
+        /// The objects that it told.
+        seen: usize,
     },
     /// It answered something else than the mapping says.
     #[error("{doing}: {text}")]
@@ -149,11 +164,22 @@ impl<'a> Service<'a> {
 
     /// The objects of a kind, in the order of their paths.
     pub(crate) fn objects(&self, kind: &Kind) -> Result<Vec<Found>, ServiceError> {
+        self.objects_until(kind, Instant::now() + LOOK)
+    }
+
+    fn objects_until(&self, kind: &Kind, end: Instant) -> Result<Vec<Found>, ServiceError> {
         if let Some(list) = kind.list.as_ref().filter(|list| !list.columns.is_empty()) {
             return self.rows(kind, list);
         }
         let mut found = Vec::new();
         for path in self.paths(kind)? {
+            if Instant::now() >= end {
+                return Err(ServiceError::Slow {
+                    service: self.mapping.service.clone(),
+                    path: kind.path.to_string(),
+                    seen: found.len(),
+                });
+            }
             let Some(properties) = self.properties(kind, &path)? else {
                 continue;
             };
@@ -518,4 +544,33 @@ fn name_of(kind: &Kind, path: &str, properties: &Map<String, Value>) -> String {
 /// A value in the form that desired and observed share.
 pub(crate) fn normal(value: &Variant<'_>) -> Value {
     decode(value, Mode::Plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_ends_when_its_time_is_over() {
+        let Some(machine) = lab::Machine::new("needs root") else {
+            return;
+        };
+        let Some(_bus) = machine.system_bus() else {
+            return;
+        };
+        // The bus itself is a service with one object.
+        let plugin = "name = \"bus\"\nversion = \"1.0.0\"\nintrospection_path = \"org.freedesktop.DBus\"\n\
+                      capabilities = [\"read\"]\n";
+        let mapping = "[[resource]]\nname = \"bus\"\ninterface = \"org.freedesktop.DBus\"\n\
+                       path = \"/org/freedesktop/DBus\"\nproperties = { Features = \"as\" }\n";
+        let mapping = Mapping::parse(plugin, mapping).unwrap();
+        let service = Service::find(&mapping).unwrap();
+        let kind = &mapping.kinds["bus"];
+        assert_eq!(service.objects(kind).unwrap().len(), 1);
+        let over = service.objects_until(kind, Instant::now());
+        assert!(
+            matches!(over, Err(ServiceError::Slow { seen: 0, .. })),
+            "{over:?}"
+        );
+    }
 }

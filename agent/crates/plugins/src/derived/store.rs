@@ -94,16 +94,29 @@ pub fn directory(base: &Path) -> PathBuf {
     base.join("@plugins")
 }
 
+/// The file that says that a plugin that comes with the agent is not in use. Its own files stay those of the agent's
+/// version: a copy would outlive them.
+fn disabled_mark(base: &Path, name: &PluginName) -> PathBuf {
+    directory(base).join(format!("{name}.disabled"))
+}
+
 /// Every plugin of a host, by name. One in a directory stands in for one of the same name that comes with the agent.
 pub fn load(base: &Path) -> Vec<Entry> {
     let mut entries: BTreeMap<PluginName, Entry> = BTreeMap::new();
     for (plugin, mapping) in BUILT_IN {
-        let files = Files {
+        let mut files = Files {
             plugin: plugin.to_owned(),
             mapping: mapping.to_owned(),
         };
         match Mapping::parse(&files.plugin, &files.mapping) {
-            Ok(mapping) => {
+            Ok(mut mapping) => {
+                if disabled_mark(base, &mapping.name)
+                    .symlink_metadata()
+                    .is_ok()
+                {
+                    mapping.enabled = false;
+                    files.plugin = with_enabled(&files.plugin, false);
+                }
                 let entry = Entry {
                     name: mapping.name.clone(),
                     origin: Origin::BuiltIn,
@@ -364,9 +377,13 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Writes whether a plugin is in use into its `plugin.toml`, and leaves the rest of the file as it is. A plugin that
-/// comes with the agent gets files of its own for that.
+/// Writes whether a plugin is in use into its `plugin.toml`, and leaves the rest of the file as it is. For a plugin that
+/// comes with the agent a file beside the others says so.
 pub fn set_enabled(base: &Path, entry: &Entry, enabled: bool) -> Result<(), StoreError> {
+    let path = match &entry.origin {
+        Origin::BuiltIn => return mark(base, &entry.name, enabled),
+        Origin::Directory(path) => path,
+    };
     let Some(files) = &entry.files else {
         return Err(StoreError::Bad(format!(
             "the files of {} cannot be read",
@@ -384,9 +401,6 @@ pub fn set_enabled(base: &Path, entry: &Entry, enabled: bool) -> Result<(), Stor
             entry.name
         )));
     }
-    let Origin::Directory(path) = &entry.origin else {
-        return create(base, &entry.name, &files).map(drop);
-    };
     let file = path.join(PLUGIN_FILE);
     let new = path.join(format!(".{PLUGIN_FILE}.new"));
     let replace = || {
@@ -398,6 +412,25 @@ pub fn set_enabled(base: &Path, entry: &Entry, enabled: bool) -> Result<(), Stor
         doing: format!("write {}", file.display()),
         source,
     })
+}
+
+fn mark(base: &Path, name: &PluginName, enabled: bool) -> Result<(), StoreError> {
+    let parent = directory(base);
+    if !parent.is_dir() {
+        return Err(StoreError::NoPlace(parent));
+    }
+    let file = disabled_mark(base, name);
+    let (done, already) = match enabled {
+        true => (fs::remove_file(&file), io::ErrorKind::NotFound),
+        false => (write(&file, ""), io::ErrorKind::AlreadyExists),
+    };
+    match done {
+        Err(error) if error.kind() == already => Ok(()),
+        done => done.map_err(|source| StoreError::Io {
+            doing: format!("change {}", file.display()),
+            source,
+        }),
+    }
 }
 
 /// The text with another value of the key `enabled`, which is one of the top table.
@@ -438,6 +471,36 @@ mod tests {
             }
             assert_eq!(mapping.writes, mapping.name.as_str() == "networkmanager");
         }
+    }
+
+    #[test]
+    fn what_comes_with_the_agent_is_switched_without_a_copy_of_it() {
+        let base = tempfile::tempdir().unwrap();
+        let find = || {
+            let entries = load(base.path());
+            let mut entries = entries.into_iter();
+            entries
+                .find(|entry| entry.name.as_str() == "networkmanager")
+                .unwrap()
+        };
+        let no_place = set_enabled(base.path(), &find(), false);
+        assert!(matches!(no_place, Err(StoreError::NoPlace(_))));
+        fs::create_dir(directory(base.path())).unwrap();
+        let original = find().files.unwrap();
+        for _ in 0..2 {
+            set_enabled(base.path(), &find(), false).unwrap();
+            let off = find();
+            assert!(off.usable().is_err() && off.origin == Origin::BuiltIn);
+            let files = off.files.unwrap();
+            assert_eq!(files.mapping, original.mapping);
+            assert!(files.plugin.contains("enabled = false"), "{}", files.plugin);
+        }
+        for _ in 0..2 {
+            set_enabled(base.path(), &find(), true).unwrap();
+            assert!(find().usable().is_ok());
+        }
+        let mut left = fs::read_dir(directory(base.path())).unwrap();
+        assert!(left.next().is_none());
     }
 
     #[test]

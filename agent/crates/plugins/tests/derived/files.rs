@@ -107,6 +107,8 @@ fn what_takes_two_values_to_see_is_said_too() {
             "names the resource",
         ),
         ("[\"read\", \"write\"]", "[\"write\"]", "no `read`"),
+        ("Price = \"u\"", "Price = \"v\"", "a variant"),
+        ("Price = \"u\"", "Price = \"a{sv}\"", "a variant"),
     ];
     for (from, to, expected) in cases {
         let said = refused(&PLUGIN.replace(from, to), &MAPPING.replace(from, to));
@@ -136,6 +138,10 @@ fn arguments_fit_their_types() {
         ),
         ("signature = \"ub\"\narguments = [\"$value\", 3]", "3"),
         ("signature = \"uz\"\narguments = [\"$value\"]", "`uz`"),
+        (
+            "signature = \"v\"\narguments = [\"$value\"]",
+            "as a variant",
+        ),
     ] {
         let said = refused(PLUGIN, &with(call));
         assert!(

@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::caller::Role;
 use crate::error::ToolError;
 use crate::page::{Page, page};
+use crate::registry::bind;
 use crate::tool::{Domain, Tool};
 
 #[derive(Deserialize, JsonSchema)]
@@ -196,6 +197,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Generate| Ok(creation(&draft(call, &input)?)),
             create,
         )
+        .binds()
         .for_role(Role::Admin)
         .example(json!({ "service": "org.freedesktop.hostname1" })),
         Tool::write(
@@ -211,6 +213,7 @@ pub(super) fn tools() -> Vec<Tool> {
             },
             |call, input: One| set(call, &input.name, true),
         )
+        .binds()
         .for_role(Role::Admin)
         .example(json!({ "name": "hostname1" })),
         Tool::write(
@@ -222,6 +225,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: One| Ok(switch(&find(call, &input.name)?, false)),
             |call, input: One| set(call, &input.name, false),
         )
+        .binds()
         .for_role(Role::Admin)
         .example(json!({ "name": "hostname1" })),
     ]
@@ -352,6 +356,7 @@ fn draft(call: &Call<'_>, input: &Generate) -> Result<generate::Generated, ToolE
     made.map_err(|error| match error {
         Error::NotAName(_) | Error::NoName(_) => ToolError::Invalid(error.to_string()),
         Error::Away(_) | Error::Bus(_) => ToolError::Unavailable(error.to_string()),
+        Error::Stopped => ToolError::Cancelled,
         Error::Nothing(_) | Error::Text(_) => ToolError::Failed(error.to_string()),
     })
 }
@@ -400,9 +405,19 @@ fn creation(draft: &generate::Generated) -> Plan {
     )
 }
 
+/// Inside the turn: what is done is what was shown, if something was, and there is a ledger for it.
+fn may_carry_out(call: &Call<'_>, plan: &Plan) -> Result<(), ToolError> {
+    call.site.can_record(false)?;
+    match call.options.plan.as_deref() {
+        Some(shown) => bind(Some(shown), &plan.hash()),
+        None => Ok(()),
+    }
+}
+
 fn create(call: &Call<'_>, input: Generate) -> Result<Done, ToolError> {
     let _turn = call.site.turn(call)?;
     let draft = draft(call, &input)?;
+    may_carry_out(call, &creation(&draft))?;
     let base = call.site.paths()?.base;
     if entries(call)?.iter().any(|entry| entry.name == draft.name) {
         return Err(refused(StoreError::Taken(draft.name)));
@@ -484,7 +499,9 @@ fn set(call: &Call<'_>, name: &str, enabled: bool) -> Result<Done, ToolError> {
         directory: None,
         notes,
     };
-    if switch(&entry, enabled).is_empty() {
+    let plan = switch(&entry, enabled);
+    may_carry_out(call, &plan)?;
+    if plan.is_empty() {
         return Ok(done("unchanged", Vec::new()));
     }
     store::set_enabled(&call.site.paths()?.base, &entry, enabled).map_err(refused)?;
