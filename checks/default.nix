@@ -71,9 +71,9 @@ let
         ''
     );
 
-  example =
-    _: module:
-    (lib.nixosSystem {
+  exampleHost =
+    module:
+    lib.nixosSystem {
       modules = [
         self.nixosModules.default
         {
@@ -90,7 +90,7 @@ let
         }
         module
       ];
-    }).config.system.build.toplevel;
+    };
 
   golden =
     name: host:
@@ -113,6 +113,12 @@ let
     _: host: host.config.services.operation-dbus.enable
   ) self.nixosConfigurations;
 
+  # No host serves HTTP.
+  webExamples = [
+    (import ./examples/web.nix)
+    (import ./examples/upstreams.nix)
+  ];
+
   source = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.fileFilter (file: file.hasExt "nix") ../.;
@@ -120,7 +126,9 @@ let
 in
 all "eval" evalTests (modulesIn ./eval)
 // all "refused" refused (modulesIn ./refused)
-// all "example" example (modulesIn ./examples)
+// all "example" (_: module: (exampleHost module).config.system.build.toplevel) (
+  modulesIn ./examples
+)
 // all "golden" golden declared
 // all "host" (_: host: host.config.system.build.toplevel) (
   lib.filterAttrs (_: host: host.pkgs.stdenv.hostPlatform.system == system) self.nixosConfigurations
@@ -164,6 +172,6 @@ all "eval" evalTests (modulesIn ./eval)
           lib.attrNames host.config.systemd.units
         )
       )
-    ) (lib.attrValues declared);
+    ) (lib.attrValues declared ++ map exampleHost webExamples);
   };
 }

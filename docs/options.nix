@@ -22,7 +22,7 @@ let
     if value._type or "" == "literalMD" then
       " ${value.text}"
     else if lib.hasInfix "\n" value.text then
-      "\n\n```nix\n${value.text}\n```"
+      "\n\n```nix\n${lib.trim value.text}\n```"
     else
       " `${value.text}`";
 
@@ -55,7 +55,7 @@ in
 
   <!-- Generated from modules/options: change it there. -->
 
-  Below `ovs`, `openflow` and `lxc` the names are those of [the declaration](declaration.md). Where no default is given,
-  it is null or empty.
+  Below `ovs`, `openflow`, `lxc` and `mcp.upstreams` the names are those of [the declaration](declaration.md). Where no
+  default is given, it is null or empty.
 
   ${lib.concatMapStringsSep "\n" section own}''

@@ -26,12 +26,55 @@ let
     ++ schema.badNames "Btrfs" [ "services" "operation-dbus" "btrfs" "extraSubvolumes" ] {
       subvolumes = cfg.btrfs.extraSubvolumes;
     }
-    ++ schema.badNames "Access" [ "services" "operation-dbus" "access" ] cfg.access;
+    ++ schema.badNames "Access" [ "services" "operation-dbus" "access" ] cfg.access
+    ++ schema.badNames "Mcp" [ "services" "operation-dbus" "mcp" ] { inherit (cfg.mcp) upstreams; };
 
-  command =
-    name: words:
+  program =
+    option: words:
     optional (words == [ ] || !lib.hasPrefix "/" (lib.head words))
-      "${prefix}.access.commands.${name} has to begin with the absolute path of a program, which is not looked for: write one such as \"\${pkgs.coreutils}/bin/df\".";
+      "${option} has to begin with the absolute path of a program, which is not looked for: write one such as \"\${pkgs.coreutils}/bin/df\".";
+  command = name: program "${prefix}.access.commands.${name}";
+
+  # As `op-dbus check` sees it, but before the value is in the store.
+  isSecret =
+    variable:
+    lib.any (part: lib.hasInfix part (lib.toUpper variable)) [
+      "TOKEN"
+      "SECRET"
+      "PASSWORD"
+      "PASSWD"
+      "API_KEY"
+      "APIKEY"
+    ];
+
+  upstream =
+    name: one:
+    let
+      path = "${prefix}.mcp.upstreams.${name}";
+      environment = if one.environment == null then { } else one.environment;
+    in
+    optional (
+      (one.command == null) == (one.url == null)
+    ) "${path} is either a program or an address: set one of ${path}.command and ${path}.url."
+    ++ lib.optionals (one.command != null) (program "${path}.command" one.command)
+    ++
+      optional
+        (
+          one.url != null
+          && one.token_file != null
+          && lib.hasPrefix "http://" one.url
+          && !import ./loopback.nix one.url
+        )
+        "${path}.url is http, and everybody on the way could read the token: use https, or an address such as http://127.0.0.1:3000/mcp."
+    ++
+      map
+        (
+          variable:
+          "${path}.environment.${variable} would put a secret into the Nix store, which everybody can read: write it into a file outside of the store, and set ${path}.environment.${variable}.file to its path."
+        )
+        (
+          filter (variable: isSecret variable && lib.isString environment.${variable}) (attrNames environment)
+        );
 
   container =
     name: one:
@@ -166,6 +209,7 @@ in
           general
           ++ names
           ++ concatLists (mapAttrsToList command cfg.access.commands)
+          ++ concatLists (mapAttrsToList upstream cfg.mcp.upstreams)
           ++ concatLists (mapAttrsToList container containers)
           ++ concatLists (mapAttrsToList flows cfg.openflow.bridges)
           ++ concatLists (mapAttrsToList bridge cfg.ovs.bridges)

@@ -69,8 +69,11 @@ let
         tokens
         ;
     };
-  };
+  }
+  # A client that starts `op-dbus mcp` gets them too, without the web server.
+  // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };
 
+  plugins = lib.optionalString (cfg.pluginDirectory != null) "--plugins ${cfg.pluginDirectory} ";
   canRun = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
 
   file =
@@ -81,7 +84,7 @@ let
       }
       ''
         ${lib.getExe' pkgs.jq "jq"} . "$declarationPath" >"$out"
-        ${lib.optionalString canRun ''${lib.getExe' cfg.package "op-dbus"} check "$out"''}
+        ${lib.optionalString canRun ''${lib.getExe' cfg.package "op-dbus"} check ${plugins}"$out"''}
       '';
 in
 {

@@ -74,27 +74,44 @@ let
     in
     if lib.length rest < lib.length schemas then types.nullOr some else some;
 
-  # One of several records that differ in a word: all of their keys, those that not all have may be null.
+  # One of several records that differ in a word or in a key: all of their keys, those that not all have may be null.
   variant =
     variants:
     let
-      records = map (schema: (resolve { inherit (schema) "$ref"; }).properties) variants;
-      recipes = lib.concatMap (schema: schema.properties.recipe.enum);
-      having = key: lib.filter (schema: (resolve schema).properties ? ${key}) variants;
+      # What stands beside the reference tells the record from the others, and is not all that it has.
+      record = schema: resolve { inherit (schema) "$ref"; };
+      has = key: schema: (record schema).properties ? ${key};
+      byRecipe = lib.any (schema: schema ? properties) variants;
+      words =
+        schemas:
+        lib.concatMapStringsSep " and " (word: "`${word}`") (
+          lib.concatMap (schema: schema.properties.recipe.enum or (record schema).required) schemas
+        );
+      condition =
+        key:
+        let
+          sides = lib.partition (has key) variants;
+        in
+        if byRecipe then
+          "For the recipes ${words sides.right}"
+        else if lib.any (schema: lib.elem key (record schema).required) sides.right then
+          "Instead of ${words sides.wrong}"
+        else
+          "With ${words sides.right}";
       ofSome =
         key: schema:
+        let
+          bare = type schema;
+        in
         mkOption {
-          type = types.nullOr (type schema);
+          type = if bare.name == "nullOr" then bare else types.nullOr bare;
           default = null;
-          description = "For the recipes ${
-            lib.concatMapStringsSep " and " (word: "`${word}`") (recipes (having key))
-          }: ${schema.description}";
+          description = "${condition key}: ${schema.description}";
         };
-      inAll = key: lib.all (record: record ? ${key}) records;
     in
-    lib.mapAttrs (key: schema: if inAll key then option schema else ofSome key schema) (
-      lib.foldl' (all: record: all // record) { } records
-    );
+    lib.mapAttrs (
+      key: schema: if lib.all (has key) variants then option schema else ofSome key schema
+    ) (lib.foldl' (all: schema: all // (record schema).properties) { } variants);
 
   type =
     written:
@@ -149,12 +166,15 @@ let
     let
       schema = resolve written;
       below = key: namesIn (path ++ [ key ]);
+      properties =
+        schema.properties
+          or (lib.foldl' (all: one: all // (resolve one).properties or { }) { } (schema.oneOf or [ ]));
     in
-    if schema ? properties && lib.isAttrs value then
+    if properties != { } && lib.isAttrs value then
       lib.concatLists (
         lib.mapAttrsToList (
           key: one: lib.optionals (value ? ${key}) (below key one value.${key})
-        ) schema.properties
+        ) properties
       )
     else if schema.type or null == "object" && lib.isAttrs value then
       lib.concatLists (
@@ -171,8 +191,13 @@ let
       [ ];
 in
 {
-  # The options of a record, by the name of its definition.
-  options = name: lib.mapAttrs (_: option) (definition name).properties;
+  # The options of a record, or of one of several, by the name of its definition.
+  options =
+    name:
+    let
+      schema = definition name;
+    in
+    if schema ? oneOf then variant schema.oneOf else lib.mapAttrs (_: option) schema.properties;
 
   # The type of a definition.
   type = name: type (definition name);

@@ -7,6 +7,16 @@
 }:
 let
   cfg = config.services.operation-dbus;
+
+  upstreams = lib.attrValues (cfg.declaration.mcp.upstreams or { });
+  # What it starts lives under the same limits: programs with a compiler of their own need memory that is written and
+  # run, one that asks for more than it may is to be told so and not killed, and many are there to reach a service.
+  starts = lib.any (one: one ? command) upstreams;
+  reachesOut = starts || lib.any (one: !import ./loopback.nix one.url) upstreams;
+  withSecrets = lib.any (
+    one: one ? token_file || lib.any lib.isAttrs (lib.attrValues (one.environment or { }))
+  ) upstreams;
+  secrets = lib.optionals withSecrets cfg.secrets.after;
 in
 {
   config = lib.mkIf (cfg.enable && cfg.mcp.enable && cfg.daemon.enable) {
@@ -22,11 +32,12 @@ in
       documentation = [ "man:op-dbus(1)" ];
       wantedBy = [ "multi-user.target" ];
       # Without the daemon it says that this is away, and goes on when it is back.
-      wants = [ "op-dbusd.socket" ];
+      wants = [ "op-dbusd.socket" ] ++ secrets;
       after = [
         "network.target"
         "op-dbusd.socket"
-      ];
+      ]
+      ++ secrets;
       # Names, origins and the address are read at its start.
       restartTriggers = [ cfg.declarationFile ];
 
@@ -49,16 +60,14 @@ in
         SupplementaryGroups = [ "opdbus" ];
 
         LimitNOFILE = 4096;
-        MemoryMax = "256M";
-        TasksMax = 64;
+        MemoryMax = if starts then "1G" else "256M";
+        TasksMax = if starts then 512 else 64;
         UMask = "0077";
 
         CapabilityBoundingSet = "";
         DevicePolicy = "closed";
-        IPAddressAllow = "localhost";
-        IPAddressDeny = "any";
         LockPersonality = true;
-        MemoryDenyWriteExecute = true;
+        MemoryDenyWriteExecute = !starts;
         NoNewPrivileges = true;
         PrivateDevices = true;
         PrivateTmp = true;
@@ -87,6 +96,14 @@ in
           "~@privileged"
           "~@resources"
         ];
+      }
+      // lib.optionalAttrs (!reachesOut) {
+        IPAddressAllow = "localhost";
+        IPAddressDeny = "any";
+      }
+      // lib.optionalAttrs starts {
+        OOMPolicy = "continue";
+        SystemCallErrorNumber = "EPERM";
       };
     };
   };

@@ -20,11 +20,13 @@ activation=$prefix/share/dbus-1/system-services/org.opdbus1.service
 bus=$root/etc/dbus-1/system.d/org.opdbus1.conf
 agents=$root/etc/dbus-1/system.d/org.dbusmcp.Agent.conf
 actions=$root/usr/share/polkit-1/actions/org.opdbus1.policy
+# Takes effect where an administrator puts it.
+upstreams=$prefix/share/op-dbus/op-dbus-web-upstreams.conf
 unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.service)
 
 if [[ ${1:-} == --remove ]]; then
     rm -fv "$binary" "$bridge" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \
-        "$bus" "$agents" "$actions"
+        "$bus" "$agents" "$actions" "$upstreams"
     exit
 fi
 
@@ -45,6 +47,7 @@ for unit in "${unit_names[@]}"; do
         install -D --mode=0644 /dev/stdin "$units/$unit"
 done
 install -D --mode=0644 ../images/debian/op-dbus.sysusers "$group"
+install -D --mode=0644 ../images/debian/op-dbus-web-upstreams.conf "$upstreams"
 install -D --mode=0644 dbus/org.opdbus1.service "$activation"
 install -D --mode=0644 dbus/org.opdbus1.conf "$bus"
 install -D --mode=0644 dbus/org.dbusmcp.Agent.conf "$agents"

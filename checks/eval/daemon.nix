@@ -135,6 +135,25 @@ in
     ];
   };
 
+  # Introspection reads what processes, the firmware, sensors and devices say, and plugins write below the base.
+  testItSeesTheHost = {
+    expr = lib.intersectLists (lib.attrNames (daemon directory).serviceConfig) [
+      "BindPaths"
+      "BindReadOnlyPaths"
+      "InaccessiblePaths"
+      "PrivateDevices"
+      "PrivateNetwork"
+      "PrivateUsers"
+      "ProcSubset"
+      "ProtectControlGroups"
+      "ProtectKernelTunables"
+      "ProtectProc"
+      "ReadOnlyPaths"
+      "RootDirectory"
+    ];
+    expected = [ ];
+  };
+
   testTheBusStartsIt = {
     expr = {
       name = (daemon directory).aliases;
@@ -175,6 +194,7 @@ in
         ];
         write = [ ];
       };
+      inspect.urls = [ ];
       commands = { };
     };
   };
@@ -191,15 +211,17 @@ in
     };
   };
 
-  testFilesAndCommandsAreInTheDeclaration = {
+  testFilesCommandsAndUrlsAreInTheDeclaration = {
     expr =
       lib.getAttrs
         [
           "commands"
           "files"
+          "inspect"
         ]
         (access {
           access = {
+            inspect.urls = [ "https://example.org/schemas/" ];
             files.write = [ "/srv/notes" ];
             commands.uptime = [ "/run/current-system/sw/bin/uptime" ];
           };
@@ -213,6 +235,7 @@ in
         ];
         write = [ "/srv/notes" ];
       };
+      inspect.urls = [ "https://example.org/schemas/" ];
     };
   };
 

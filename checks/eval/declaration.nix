@@ -1,5 +1,10 @@
 # What the options become in the declaration.
-{ evaluate, ... }:
+{
+  lib,
+  evaluate,
+  hosts,
+  ...
+}:
 let
   inherit (evaluate) declaration;
   plugins = options: (declaration options).plugins;
@@ -159,5 +164,25 @@ in
       ledger.retention.hourly = 24;
     };
     expected = declaration { };
+  };
+
+  testTheCheckKnowsOwnMappings = {
+    expr =
+      map
+        (
+          settings:
+          lib.hasInfix " --plugins "
+            (hosts.workstation.extendModules {
+              modules = [ { services.operation-dbus = settings; } ];
+            }).config.services.operation-dbus.declarationFile.buildCommand
+        )
+        [
+          { }
+          { pluginDirectory = ../examples; }
+        ];
+    expected = [
+      false
+      true
+    ];
   };
 }

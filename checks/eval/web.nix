@@ -18,7 +18,14 @@ let
         }
       ];
     }).config;
-  web = mcp: (evaluate.declaration { mcp = { enable = true; } // mcp; }).web;
+  web =
+    mcp:
+    (evaluate.declaration {
+      mcp = {
+        enable = true;
+      }
+      // mcp;
+    }).web;
   on = changed { };
   unit = on.systemd.services.op-dbus-web;
 in

@@ -56,7 +56,7 @@ install_sh() {
     CARGO_TARGET_DIR=$work/target DESTDIR=$root PREFIX=/usr/local "$here/../../scripts/install.sh" "$@"
 }
 holds "it is installed" install_sh
-(cd "$root" && find . -type f | sort) >"$work/installed"
+(cd "$root" && find . -type f -o -type l | sort) >"$work/installed"
 
 ## Units
 
@@ -66,12 +66,20 @@ for unit in "$root"/usr/local/lib/systemd/system/*; do
 done
 # It ends well with warnings too.
 accepted() {
-    systemd-analyze verify --man=no "$work"/units/* >"$work/verify" 2>&1 || return
+    systemd-analyze verify --man=no "$work"/units/*.{service,socket} >"$work/verify" 2>&1 || return
     ! grep --fixed-strings "$work/units/" "$work/verify"
 }
 holds "systemd accepts the units" accepted
 holds "the daemon's unit is no more exposed than it has to be" \
     systemd-analyze security --offline=true --no-pager --threshold=67 "$work/units/op-dbusd.service"
+holds "nor is that of the web server" \
+    systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-web.service"
+# As an administrator would for a web server that starts other programs.
+install -D --mode=0644 "$root/usr/local/share/op-dbus/op-dbus-web-upstreams.conf" \
+    "$work/units/op-dbus-web.service.d/upstreams.conf"
+holds "systemd accepts what loosens it for programs that it starts" accepted
+holds "and it is exposed no more than that" \
+    systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-web.service"
 holds "the group of the socket is made" systemd-sysusers --root="$root" op-dbus.conf
 holds "and has its name" grep --quiet '^opdbus:' "$root/etc/group"
 
@@ -87,16 +95,18 @@ dbus-daemon --config-file="$work/system.conf" --nofork --nopidfile 2>"$work/bus.
 background+=($!)
 timeout 10 bash -c 'until [[ -S /run/dbus/system_bus_socket ]]; do sleep 0.05; done' || cat "$work/bus.log"
 
-# own USER: may take the name.
+# own USER NAME: may take the name.
 own() {
     setpriv --reuid="$1" --clear-groups busctl --system call org.freedesktop.DBus /org/freedesktop/DBus \
-        org.freedesktop.DBus RequestName su org.opdbus1 4
+        org.freedesktop.DBus RequestName su "$2" 4
 }
 refused() {
     ! "$@" >"$work/refused" 2>&1 && grep --quiet --ignore-case "denied" "$work/refused"
 }
-holds "root may be org.opdbus1" own root
-holds "nobody else may" refused own daemon
+for name in org.opdbus1 org.dbusmcp.Agent.Executor; do
+    holds "root may be $name" own root "$name"
+    holds "nobody else may" refused own daemon "$name"
+done
 
 ## polkit
 
@@ -155,7 +165,7 @@ fi
 
 holds "it is taken away again" install_sh --remove
 left() {
-    (cd "$root" && while read -r file; do [[ ! -e $file ]] || { echo "$file" && exit 1; }; done <"$work/installed")
+    (cd "$root" && while read -r file; do [[ ! -e $file && ! -L $file ]] || { echo "$file" && exit 1; }; done <"$work/installed")
 }
 holds "and nothing is left" left
 

@@ -17,6 +17,17 @@ in
       '';
     };
 
+    pluginDirectory = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = lib.literalExpression "./plugins";
+      description = ''
+        Mappings of your own (`NAME/plugin.toml` and `NAME/semantic-mapping.toml`) that the check of the declaration is
+        to know beside those that come with the agent. On the host the agent reads those in `BASE/@plugins` alone,
+        which `op-dbus plugin generate` makes there and `op-dbus plugin enable` permits.
+      '';
+    };
+
     declaration = mkOption {
       type = json.type;
       readOnly = true;

@@ -13,6 +13,7 @@
     ./privacy-router.nix
     ./secrets.nix
     ./storage.nix
+    ./upstreams.nix
     ./web.nix
   ];
 }

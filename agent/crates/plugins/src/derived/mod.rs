@@ -28,7 +28,7 @@ pub use plugin::DerivedPlugin;
 pub use section::{Section, check};
 use service::Service;
 pub use service::ServiceError;
-use store::{Entry, Origin};
+use store::{Entry, Origin, Trust};
 
 /// What answers for the sections of a declaration that are none of the agent's own.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Mapped {
         let mut entries = store::load(self.base.as_deref().unwrap_or(base));
         if let Some(directory) = &self.directory {
             entries.retain(|entry| entry.origin == Origin::BuiltIn);
-            let given = store::in_directory(directory);
+            let given = store::in_directory(directory, Trust::Anybody);
             entries.retain(|entry| !given.iter().any(|other| other.name == entry.name));
             entries.extend(given);
         }

@@ -129,14 +129,23 @@ pub fn load(base: &Path) -> Vec<Entry> {
             Err(problems) => log::error!("a plugin that comes with the agent is bad: {problems:?}"),
         }
     }
-    for entry in in_directory(&directory(base)) {
+    for entry in in_directory(&directory(base), Trust::Root) {
         entries.insert(entry.name.clone(), entry);
     }
     entries.into_values().collect()
 }
 
+/// Whose files are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Root's: what they say is done.
+    Root,
+    /// Anybody's: they are looked at for a check, elsewhere than on the host, and nothing is done.
+    Anybody,
+}
+
 /// The plugins in the directories below `directory`. Those of the agent's own plugins have no mapping.
-pub fn in_directory(directory: &Path) -> Vec<Entry> {
+pub fn in_directory(directory: &Path, trust: Trust) -> Vec<Entry> {
     let Ok(found) = fs::read_dir(directory) else {
         return Vec::new();
     };
@@ -151,12 +160,12 @@ pub fn in_directory(directory: &Path) -> Vec<Entry> {
         .map(|name| (directory.join(name.as_str()), name));
     entries
         .filter(|(path, _)| path.join(PLUGIN_FILE).symlink_metadata().is_ok())
-        .map(|(path, name)| entry(path, name))
+        .map(|(path, name)| entry(path, name, trust))
         .collect()
 }
 
-fn entry(path: PathBuf, name: PluginName) -> Entry {
-    let (files, mapping) = match read_files(&path) {
+fn entry(path: PathBuf, name: PluginName, trust: Trust) -> Entry {
+    let (files, mapping) = match read_files(&path, trust) {
         Ok(files) => {
             let mapping = parse(&path, &name, &files);
             (Some(files), mapping)
@@ -204,22 +213,22 @@ pub fn text(path: &Path, problems: &FileProblems) -> String {
 
 /// The two files of a directory. Whoever may write to one of them could have root's agent do things: both, and the
 /// directories above, must belong to root and be writable by nobody else.
-fn read_files(path: &Path) -> Result<Files, Unusable> {
+fn read_files(path: &Path, trust: Trust) -> Result<Files, Unusable> {
     for directory in [path.parent(), Some(path)].into_iter().flatten() {
         let found =
             fs::symlink_metadata(directory).map_err(|error| unreadable(directory, &error))?;
         if !found.is_dir() {
             return Err(unsafe_file(directory, "is no directory"));
         }
-        vouch(directory, &found)?;
+        vouch(directory, &found, trust)?;
     }
     Ok(Files {
-        plugin: read_file(&path.join(PLUGIN_FILE))?,
-        mapping: read_file(&path.join(MAPPING_FILE))?,
+        plugin: read_file(&path.join(PLUGIN_FILE), trust)?,
+        mapping: read_file(&path.join(MAPPING_FILE), trust)?,
     })
 }
 
-fn read_file(path: &Path) -> Result<String, Unusable> {
+fn read_file(path: &Path, trust: Trust) -> Result<String, Unusable> {
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
     let file = fs::OpenOptions::new()
         .read(true)
@@ -235,7 +244,7 @@ fn read_file(path: &Path) -> Result<String, Unusable> {
     if !found.is_file() {
         return Err(unsafe_file(path, "is no file"));
     }
-    vouch(path, &found)?;
+    vouch(path, &found, trust)?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
@@ -246,8 +255,11 @@ fn read_file(path: &Path) -> Result<String, Unusable> {
     String::from_utf8(bytes).map_err(|_| unsafe_file(path, "is not text in UTF-8"))
 }
 
-/// Whether root alone may write to it.
-fn vouch(path: &Path, found: &fs::Metadata) -> Result<(), Unusable> {
+/// Whether root alone may write to it, if that matters.
+fn vouch(path: &Path, found: &fs::Metadata, trust: Trust) -> Result<(), Unusable> {
+    if trust == Trust::Anybody {
+        return Ok(());
+    }
     if found.uid() != 0 {
         return Err(Unusable {
             what: format!(

@@ -1,5 +1,9 @@
 //! The two files: what is taken, what is not, and that nothing in them does harm.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use plugins::derived::store::{MAPPING_FILE, PLUGIN_FILE, Trust, in_directory};
 use plugins::derived::{FileProblems, Mapping};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -190,6 +194,24 @@ fn hostile_files_are_refused_in_bounded_time() {
         let problems = Mapping::parse(text, text).unwrap_err();
         assert!(format!("{problems:?}").len() < 4 << 20);
     }
+}
+
+/// A Nix build, and somebody's checkout, have no files of root's.
+#[test]
+fn for_a_check_elsewhere_the_files_may_be_anybodys() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = directory.path().join("shop");
+    fs::create_dir(&shop).unwrap();
+    fs::write(shop.join(PLUGIN_FILE), PLUGIN).unwrap();
+    fs::write(shop.join(MAPPING_FILE), MAPPING).unwrap();
+    fs::set_permissions(&shop, fs::Permissions::from_mode(0o777)).unwrap();
+    let usable = |trust| {
+        let entries = in_directory(directory.path(), trust);
+        assert_eq!(entries.len(), 1);
+        entries[0].usable().is_ok()
+    };
+    assert!(!usable(Trust::Root));
+    assert!(usable(Trust::Anybody));
 }
 
 proptest! {
