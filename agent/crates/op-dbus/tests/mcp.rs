@@ -475,7 +475,6 @@ fn objects_of_the_bus_are_resources_whose_names_are_completed() {
         json!({
             "ref": { "type": "ref/resource", "uri": "dbus://system/{service}/{+path}" },
             "argument": { "name": "service", "value": "org.free" },
-            "context": { "arguments": { "bus": "system" } },
         }),
     );
     assert_eq!(
