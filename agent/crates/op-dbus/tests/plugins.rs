@@ -359,7 +359,7 @@ fn what_is_created_is_what_was_shown() {
     let create = |more: &[&str]| {
         let call = ["tool", "call", "plugin_create"];
         let arguments = r#"{"service":"org.example.Moody"}"#;
-        house.rig.json(&[&call, &[arguments], more].concat())
+        house.rig.json(&[&call[..], &[arguments], more].concat())
     };
     let plan = create(&["--dry-run"]).expect(0).json();
     let hash = plan["plan_hash"].as_str().unwrap();
