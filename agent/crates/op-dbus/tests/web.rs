@@ -478,6 +478,16 @@ fn rude_peers_are_bounded_and_others_are_served() {
     ] {
         assert!(matches!(web.raw(garbage).status, 0 | 400), "{garbage:?}");
     }
+    // The daemon would end the connection that all callers share.
+    let deep = format!("{}{}", "[".repeat(110), "]".repeat(110));
+    let many = format!("[{}0]", "0,".repeat(100_001));
+    for arguments in [deep, many] {
+        let body = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{{\"name\":\"state_plan\",\
+             \"arguments\":{{\"x\":{arguments}}}}}}}"
+        );
+        web.post("/mcp", &token, &body).expect(413);
+    }
     for body in [
         "",
         "{",
