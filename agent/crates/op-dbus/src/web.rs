@@ -37,6 +37,9 @@ pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Fa
             "the web server needs no rights: run it as a user of its own, in the group opdbus"
         );
     }
+    // Programs of upstream servers run as the same user, and must not read tokens out of its memory.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("close the server's memory to others")?;
     let client = Client::via(&options.socket, "mcp");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -222,7 +222,7 @@ mod tests {
             structured: Some(json!({})),
             content: content.clone(),
         };
-        let shown = done(&tool(json!({})), output).content;
+        let shown = done(&tool(json!({})), output, false).content;
         assert_eq!(shown[..2], content[..2]);
         let [note] = &shown[2..] else {
             panic!("{shown:?}");
