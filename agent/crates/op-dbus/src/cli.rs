@@ -162,7 +162,7 @@ pub(crate) struct Apply {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["source", "search", "show", "forget"]))]
 pub(crate) struct Inspect {
-    /// A file, `-`, https://…, dbus:NAME:/path[:interface], lxc:NAME or oci:PATH
+    /// A file, `-`, https://…, dbus:NAME:/path or dbus:NAME:/path:interface, lxc:NAME or oci:PATH
     pub(crate) source: Option<String>,
     /// More examples of the same
     #[arg(long, value_name = "SOURCE", num_args = 1.., requires = "source")]
