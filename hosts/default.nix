@@ -23,7 +23,7 @@ in
 installed
 // {
   installer = host "installer" [
-    ../images/common.nix
+    ../images/installer-media.nix
     ../images/installer/module.nix
     {
       operation-dbus.installer.hosts = lib.mapAttrs (_: one: {

@@ -1,7 +1,7 @@
 # The daemon: who reaches it by socket and by bus, what drift it mends, and that it ends when it is told to.
 { self, lib, ... }:
 let
-  common = import ./common { inherit self lib; };
+  common = import ./host { inherit self lib; };
 in
 {
   nodes.machine = {

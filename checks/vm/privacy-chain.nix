@@ -5,8 +5,8 @@
   pkgs,
 }:
 let
-  common = import ./common { inherit self lib; };
-  keys = import ./common/keys.nix;
+  common = import ./host { inherit self lib; };
+  keys = import ./host/wireguard-keys.nix;
   key = name: pkgs.writeText "key" keys.${name}.private;
 
   # Neither private nor reserved: Xray may treat those in ways of its own.

@@ -1,7 +1,7 @@
 # One host with three containers: it comes to its declared state by itself, and again after whatever happens to it.
 { self, lib, ... }:
 let
-  common = import ./common { inherit self lib; };
+  common = import ./host { inherit self lib; };
 in
 {
   nodes.machine = {

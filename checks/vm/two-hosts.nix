@@ -5,7 +5,7 @@
   pkgs,
 }:
 let
-  common = import ./common { inherit self lib; };
+  common = import ./host { inherit self lib; };
 
   # Everything of a host that follows from its number.
   site =

@@ -5,7 +5,7 @@
   pkgs,
 }:
 let
-  common = import ./common { inherit self lib; };
+  common = import ./host { inherit self lib; };
 in
 {
   nodes.machine = {

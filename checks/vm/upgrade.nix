@@ -1,7 +1,7 @@
 # Generations that differ in a container: a switch touches that one alone, and takes none away unasked.
 { self, lib, ... }:
 let
-  common = import ./common { inherit self lib; };
+  common = import ./host { inherit self lib; };
 
   container = number: {
     template = "busybox";

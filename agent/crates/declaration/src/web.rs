@@ -39,6 +39,18 @@ words! {
     }
 }
 
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Minimal,
+        Self::Safe,
+        Self::Developer,
+        Self::Sysadmin,
+        Self::Full,
+        Self::Compact,
+    ];
+}
+
 record! {
     /// The HTTP doors, and who may speak at them. `op-dbus web` serves them.
     pub struct Web: Default {

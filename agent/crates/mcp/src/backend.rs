@@ -242,3 +242,68 @@ pub trait Backend: Send + Sync + 'static {
         Box::pin(async { Ok(Vec::new()) })
     }
 }
+
+/// What a backend around another, in a field of its own, leaves as it is: everything but tools.
+macro_rules! passed_on {
+    ($backend:ident) => {
+        fn resources<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+        ) -> $crate::backend::Answer<'a, std::sync::Arc<Vec<rmcp::model::Resource>>> {
+            self.$backend.resources(speaker)
+        }
+
+        fn templates<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+        ) -> $crate::backend::Answer<'a, std::sync::Arc<Vec<rmcp::model::ResourceTemplate>>> {
+            self.$backend.templates(speaker)
+        }
+
+        fn read<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+            uri: &'a str,
+        ) -> $crate::backend::Answer<'a, Vec<rmcp::model::ResourceContents>> {
+            self.$backend.read(speaker, uri)
+        }
+
+        fn can_watch(&self) -> bool {
+            self.$backend.can_watch()
+        }
+
+        fn watch<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+            uri: &'a str,
+        ) -> $crate::backend::Answer<'a, futures_util::stream::BoxStream<'static, ()>> {
+            self.$backend.watch(speaker, uri)
+        }
+
+        fn prompts<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+        ) -> $crate::backend::Answer<'a, std::sync::Arc<Vec<rmcp::model::Prompt>>> {
+            self.$backend.prompts(speaker)
+        }
+
+        fn prompt<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+            name: &'a str,
+            arguments: serde_json::Map<String, serde_json::Value>,
+        ) -> $crate::backend::Answer<'a, rmcp::model::GetPromptResult> {
+            self.$backend.prompt(speaker, name, arguments)
+        }
+
+        fn complete<'a>(
+            &'a self,
+            speaker: &'a $crate::backend::Speaker,
+            completion: $crate::backend::Completion,
+        ) -> $crate::backend::Answer<'a, Vec<String>> {
+            self.$backend.complete(speaker, completion)
+        }
+    };
+}
+
+pub(crate) use passed_on;

@@ -1,13 +1,18 @@
 //! The command line, as clap sees it; the man page and the completions are made from it.
 
-use std::net::SocketAddr;
+mod look;
+mod mcp;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use declaration::{BridgeName, ContainerName, Profile, Scope, Size, TemplateName, TokenName};
+use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
+
+pub(crate) use look::{Bus, Inspect, Introspect, Part};
+pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -159,48 +164,6 @@ pub(crate) struct Apply {
     pub(crate) wait: bool,
 }
 
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["source", "search", "show", "forget"]))]
-pub(crate) struct Inspect {
-    /// A file, `-`, https://…, dbus:NAME:/path or dbus:NAME:/path:interface, lxc:NAME or oci:PATH
-    pub(crate) source: Option<String>,
-    /// More examples of the same
-    #[arg(long, value_name = "SOURCE", num_args = 1.., requires = "source")]
-    pub(crate) examples: Vec<String>,
-    /// Print a JSON Schema that all examples fit
-    #[arg(long, requires = "source", conflicts_with_all = ["validate", "learn"])]
-    pub(crate) schema: bool,
-    /// Check it against what was learned under a name, or a JSON Schema in a file; exit with 1 if it does not fit
-    #[arg(
-        long,
-        value_name = "NAME|FILE",
-        requires = "source",
-        conflicts_with = "learn"
-    )]
-    pub(crate) validate: Option<String>,
-    /// Keep what it looks like under this name
-    #[arg(long, value_name = "NAME", requires = "source")]
-    pub(crate) learn: Option<String>,
-    /// What it is about, kept with the name
-    #[arg(long, value_name = "TEXT", requires = "learn")]
-    pub(crate) note: Option<String>,
-    /// A JSON Schema that values have to fit besides, kept with the name
-    #[arg(long, value_name = "FILE", requires = "learn")]
-    pub(crate) rules: Option<PathBuf>,
-    /// Search what was learned; an empty text lists all of it
-    #[arg(long, value_name = "WORDS")]
-    pub(crate) search: Option<String>,
-    /// Show what is known under a name: schema, rules, template, examples
-    #[arg(long, value_name = "NAME")]
-    pub(crate) show: Option<String>,
-    /// With --show, print a value to begin with instead
-    #[arg(long, requires = "show")]
-    pub(crate) template: bool,
-    /// Forget a name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) forget: Option<String>,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tool {
     /// List the tools
@@ -293,56 +256,6 @@ pub(crate) enum Agent {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Introspect {
-    /// The part
-    pub(crate) domain: Option<Part>,
-    /// The message bus
-    #[arg(long, default_value = "system")]
-    pub(crate) bus: Bus,
-    /// One service on the bus: its objects and their interfaces. It is not started
-    #[arg(long, value_name = "NAME")]
-    pub(crate) service: Option<String>,
-    /// The object of the service where to begin
-    #[arg(long, value_name = "PATH", requires = "service")]
-    pub(crate) path: Option<String>,
-    /// How many steps to go down at most
-    #[arg(long, value_name = "N", requires = "service")]
-    pub(crate) depth: Option<usize>,
-    /// How many objects to look at, at most
-    #[arg(long, value_name = "N", requires = "service")]
-    pub(crate) objects: Option<usize>,
-    /// Only objects with this interface, and what it can do
-    #[arg(long, value_name = "NAME", requires = "service")]
-    pub(crate) interface: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Part {
-    /// Names on the message bus, and the objects of services
-    Dbus,
-    /// What the machine is made of
-    Hardware,
-    /// Operating system, kernel, packages, programs
-    Software,
-    /// Mounts, how full they are, and btrfs
-    Filesystems,
-    /// Load, processes, control groups, namespaces, containers
-    Runtime,
-    /// Who is logged in
-    Sessions,
-    /// Links, addresses, routes, listening sockets
-    Network,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Bus {
-    /// The bus of the machine
-    System,
-    /// Your own bus
-    Session,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Daemon {
     /// The socket of the JSON-RPC door beside the one in the base
     #[arg(long, value_name = "PATH", default_value = "/run/op-dbus/jsonrpc.sock")]
@@ -353,50 +266,6 @@ pub(crate) struct Daemon {
     /// Look at the whole host at least this often, such as 5m
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub(crate) every: Duration,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Web {
-    /// Where to listen, instead of the declaration's `web.listen`: a loopback address with a port
-    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
-    pub(crate) listen: Option<SocketAddr>,
-    /// The daemon's socket
-    #[arg(long, value_name = "PATH", default_value = api::SOCKET)]
-    pub(crate) socket: PathBuf,
-    #[command(subcommand)]
-    pub(crate) command: Option<WebCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WebCommand {
-    /// Make a token, and say how it is declared
-    Token {
-        /// What it is called in the ledger, such as laptop
-        name: TokenName,
-        /// Where its secret is kept, instead of /etc/op-dbus/tokens/NAME
-        #[arg(long, value_name = "PATH")]
-        file: Option<PathBuf>,
-        /// What it may do: mcp:read, mcp:write or mcp:destroy; each includes those before it
-        #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
-        scopes: Vec<Scope>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
-    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
-    pub(crate) profile: Profile,
-    /// The tools of these domains instead, such as containers,journal
-    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
-    pub(crate) groups: Vec<String>,
-    /// List four tools only, which find and call the others
-    #[arg(long)]
-    pub(crate) compact: bool,
-    /// The daemon's socket, instead of the one in the base
-    #[arg(long, value_name = "PATH", conflicts_with = "here")]
-    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -585,89 +454,6 @@ pub(crate) struct Log {
     /// Go on printing as entries come
     #[arg(long)]
     pub(crate) follow: bool,
-}
-
-/// Reads an address that only this host reaches.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no address with a port, such as 127.0.0.1:8080"))?;
-    match address.ip().is_loopback() {
-        true => Ok(address),
-        false => Err(format!(
-            "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
-        )),
-    }
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Mcp {
-    #[command(flatten)]
-    pub(crate) serve: Serve,
-    #[command(subcommand)]
-    pub(crate) command: Option<McpCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum McpCommand {
-    /// List the tools of a server
-    Tools {
-        /// A prefix of the declaration, a name that `op-dbus mcp servers` shows, or a URL
-        #[arg(required_unless_present = "program")]
-        server: Option<String>,
-        #[command(flatten)]
-        how: Reaching,
-    },
-    /// Call a tool of a server: `SERVER TOOL [ARGUMENTS]`, or `TOOL [ARGUMENTS] -- PROGRAM …`
-    Call {
-        /// The server (a prefix of the declaration, a name that `op-dbus mcp servers` shows, or a URL), the
-        /// tool, and its arguments: one JSON object, `-` for standard input, or KEY=VALUE
-        #[arg(required = true, value_name = "WORD")]
-        words: Vec<String>,
-        /// Call only if the plan still has this hash; what destroys needs it, or a yes
-        #[arg(long, value_name = "HASH")]
-        plan: Option<String>,
-        #[command(flatten)]
-        how: Reaching,
-    },
-    /// List the servers that the declaration and the programs on this machine know of
-    Servers,
-    /// Print the configuration by which a program uses this host's server
-    Config {
-        /// The program
-        #[arg(long)]
-        client: McpClient,
-        /// The profile of tools that it gets
-        #[arg(long, value_name = "NAME")]
-        profile: Option<String>,
-        /// By HTTP with a token, at this URL, instead of starting it
-        #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/mcp")]
-        http: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Reaching {
-    /// Give up after this time, such as 30s or 5m
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
-    pub(crate) timeout: Duration,
-    /// The file with the token that a URL wants
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// The program to start as a server, with its arguments
-    #[arg(last = true)]
-    pub(crate) program: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum McpClient {
-    /// Claude Desktop and Claude Code
-    Claude,
-    /// Cursor
-    Cursor,
-    /// Visual Studio Code
-    Vscode,
 }
 
 /// Reads `60s`, `5m`, `1h`, or a bare number of seconds.

@@ -20,16 +20,6 @@ use web::{Doors, Endpoints, Limits, Names};
 use crate::cli;
 use crate::failure::Failure;
 
-/// The profiles that have a path of their own.
-const PROFILES: [Profile; 6] = [
-    Profile::Minimal,
-    Profile::Safe,
-    Profile::Developer,
-    Profile::Sysadmin,
-    Profile::Full,
-    Profile::Compact,
-];
-
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Failure> {
     if rustix::process::geteuid().is_root() {
@@ -61,7 +51,7 @@ pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Fa
 fn endpoints(client: &Client, upstreams: &Mcp, usual: Profile) -> Result<Endpoints, Failure> {
     let host = Aggregate::joined_to(Arc::new(Host::through(client.clone())), upstreams);
     let mut endpoints = Endpoints::new();
-    for profile in PROFILES {
+    for profile in Profile::ALL {
         let server = server(&host, profile)?;
         if profile == usual {
             endpoints.insert(String::new(), server.clone());

@@ -60,6 +60,28 @@ pub struct Change {
 }
 
 impl Change {
+    /// A change that asks for no other, loses nothing and disturbs nobody.
+    pub fn new(
+        plugin: impl Into<String>,
+        resource: impl Into<String>,
+        verb: Verb,
+        before: Value,
+        after: Value,
+    ) -> Self {
+        Self {
+            plugin: plugin.into(),
+            resource: resource.into(),
+            verb,
+            before,
+            after,
+            requires: Vec::new(),
+            adopts: false,
+            destroys: false,
+            keeps: false,
+            disrupts: Vec::new(),
+        }
+    }
+
     /// The resource that is changed.
     pub fn key(&self) -> Key {
         Key::new(&self.plugin, &self.resource)

@@ -23,7 +23,7 @@ pub use call::{Call, Cancel, Event, Kind, Options};
 pub use caller::{Accounts, Caller, Door, Role, TOKEN, token_of};
 pub use error::ToolError;
 pub use orchestrator::{Orchestrator, PRIORITIES, Submission, may_see, of_queue, owner};
-pub use page::{Page, page};
+pub use page::{Page, json_size, page};
 pub use record::sounds_secret;
 pub use registry::{Accepted, Description, Registry};
 pub use tool::{Domain, Effect, Tool};

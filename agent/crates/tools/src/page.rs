@@ -1,7 +1,8 @@
-//! Long lists, a page at a time.
+//! Long answers: how long they are, and lists a page at a time.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::ToolError;
 
@@ -35,4 +36,23 @@ pub fn page<T>(items: Vec<T>, page: &Page) -> Result<(Vec<T>, Option<String>), T
     let left = items.len().saturating_sub(start);
     let next = (left > limit).then(|| (start + limit).to_string());
     Ok((items.into_iter().skip(start).take(limit).collect(), next))
+}
+
+/// How long a value is as JSON, in bytes, without making it.
+pub fn json_size(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
 }

@@ -13,6 +13,7 @@ use crate::call::{Call, Cancel, Event, Options};
 use crate::caller::{Caller, Door, Role};
 use crate::engine::Site;
 use crate::error::ToolError;
+use crate::page::json_size;
 use crate::record::{self, Ended};
 use crate::refusals::Refusals;
 use crate::tool::{Body, Domain, Effect, Tool};
@@ -344,7 +345,7 @@ fn carry_out(
             tool.name
         )));
     }
-    match size(&answer) {
+    match json_size(&answer) {
         size if size > LARGEST_ANSWER => Err(ToolError::TooLarge(size)),
         _ => Ok(answer),
     }
@@ -398,25 +399,6 @@ pub(crate) fn shown(plan: &Plan) -> Value {
         "notes": plan.notes,
         "summary": plan.summary(),
     })
-}
-
-/// The length of the JSON, without making it.
-fn size(value: &Value) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, value) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
-    }
 }
 
 /// The known name that is most like one that is not.

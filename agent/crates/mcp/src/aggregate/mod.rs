@@ -19,10 +19,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use declaration::Mcp;
 use futures_util::future::join_all;
-use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::backend::{Answer, Backend, Completion, Fault, Output, Request, Speaker, ToolInfo};
+use crate::backend::{Answer, Backend, Fault, Output, Request, Speaker, ToolInfo, passed_on};
 use crate::upstream::{Report, Upstream};
 
 /// The host and its upstream servers.
@@ -221,58 +220,5 @@ impl Backend for Aggregate {
         })
     }
 
-    fn resources<'a>(
-        &'a self,
-        speaker: &'a Speaker,
-    ) -> Answer<'a, Arc<Vec<rmcp::model::Resource>>> {
-        self.host.resources(speaker)
-    }
-
-    fn templates<'a>(
-        &'a self,
-        speaker: &'a Speaker,
-    ) -> Answer<'a, Arc<Vec<rmcp::model::ResourceTemplate>>> {
-        self.host.templates(speaker)
-    }
-
-    fn read<'a>(
-        &'a self,
-        speaker: &'a Speaker,
-        uri: &'a str,
-    ) -> Answer<'a, Vec<rmcp::model::ResourceContents>> {
-        self.host.read(speaker, uri)
-    }
-
-    fn can_watch(&self) -> bool {
-        self.host.can_watch()
-    }
-
-    fn watch<'a>(
-        &'a self,
-        speaker: &'a Speaker,
-        uri: &'a str,
-    ) -> Answer<'a, futures_util::stream::BoxStream<'static, ()>> {
-        self.host.watch(speaker, uri)
-    }
-
-    fn prompts<'a>(&'a self, speaker: &'a Speaker) -> Answer<'a, Arc<Vec<rmcp::model::Prompt>>> {
-        self.host.prompts(speaker)
-    }
-
-    fn prompt<'a>(
-        &'a self,
-        speaker: &'a Speaker,
-        name: &'a str,
-        arguments: serde_json::Map<String, Value>,
-    ) -> Answer<'a, rmcp::model::GetPromptResult> {
-        self.host.prompt(speaker, name, arguments)
-    }
-
-    fn complete<'a>(
-        &'a self,
-        speaker: &'a Speaker,
-        completion: Completion,
-    ) -> Answer<'a, Vec<String>> {
-        self.host.complete(speaker, completion)
-    }
+    passed_on!(host);
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
+use tools::json_size;
 use zbus::Signature;
 
 /// The most JSON of one answer, in bytes; the server allows 60,000 with what is around it.
@@ -53,7 +54,7 @@ impl Pages {
     pub(super) fn fit(&self, fields: Vec<(String, Value, Shape<'_>)>) -> Option<Value> {
         let sizes = fields
             .iter()
-            .map(|(name, value, _)| name.len() + 4 + size(value));
+            .map(|(name, value, _)| name.len() + 4 + json_size(value));
         if sizes.sum::<usize>() <= LARGEST {
             let fields = fields.into_iter().map(|(name, value, _)| (name, value));
             return Some(Value::Object(fields.collect()));
@@ -85,7 +86,7 @@ impl Pages {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.count += 1;
         let cursor = format!("rest-{}", kept.count);
-        let bytes = size(&cut.rest);
+        let bytes = json_size(&cut.rest);
         kept.bytes += bytes;
         let told = json!({
             "path": cut.path, "shown": cut.shown, "total": cut.total, "cursor": cursor,
@@ -119,25 +120,6 @@ pub(super) fn schema() -> Value {
     })
 }
 
-/// How long a value is as JSON, in bytes.
-pub(super) fn size(value: &Value) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, value) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
-    }
-}
-
 struct Cutter<'a> {
     cuts: &'a mut Vec<Cut>,
 }
@@ -147,7 +129,7 @@ type Child<'a> = (String, Value, Shape<'a>);
 impl Cutter<'_> {
     /// Cuts a value to at most `room` bytes; `None` if its type allows no cut.
     fn cut(&mut self, path: &str, value: Value, shape: Shape<'_>, room: usize) -> Option<Value> {
-        if size(&value) <= room {
+        if json_size(&value) <= room {
             return Some(value);
         }
         match (shape, value) {
@@ -212,7 +194,7 @@ impl Cutter<'_> {
     ) -> Option<Vec<(String, Value)>> {
         let mut sizes: Vec<usize> = children
             .iter()
-            .map(|(name, value, _)| name.len() + 4 + size(value))
+            .map(|(name, value, _)| name.len() + 4 + json_size(value))
             .collect();
         sizes.sort_unstable();
         let mut left = room.checked_sub(2)?;
@@ -228,7 +210,7 @@ impl Cutter<'_> {
         for (name, value, shape) in children {
             let below = step(path, &name);
             let own = most.saturating_sub(name.len() + 4);
-            let room = if size(&value) + name.len() + 4 <= most {
+            let room = if json_size(&value) + name.len() + 4 <= most {
                 usize::MAX
             } else {
                 own
@@ -247,7 +229,7 @@ impl Cutter<'_> {
     ) -> Option<Value> {
         let total = items.len();
         let fit = fitting(
-            items.iter().map(|item| size(item) + 1),
+            items.iter().map(|item| json_size(item) + 1),
             room.checked_sub(2)?,
         );
         let rest = items.split_off(fit.max(1).min(total));
@@ -271,14 +253,14 @@ impl Cutter<'_> {
         let total = entries.len();
         let sizes = entries
             .iter()
-            .map(|(name, value)| size(&json!(name)) + size(value) + 2);
+            .map(|(name, value)| json_size(&json!(name)) + json_size(value) + 2);
         let fit = fitting(sizes, room.checked_sub(2)?);
         let mut entries = entries.into_iter();
         let mut shown: Map<String, Value> = entries.by_ref().take(fit).collect();
         if fit == 0
             && let Some((name, first)) = entries.next()
         {
-            let room = room.checked_sub(size(&json!(name)) + 4)?;
+            let room = room.checked_sub(json_size(&json!(name)) + 4)?;
             let first = self.cut(&step(path, &name), first, shape, room)?;
             shown.insert(name, first);
         }
@@ -376,7 +358,7 @@ mod tests {
         let mut open: Vec<Value> = first[MORE].as_array().cloned().unwrap_or_default();
         while let Some(more) = open.pop() {
             let page = pages.next(more["cursor"].as_str().unwrap()).unwrap();
-            assert!(size(&page) < 60_000, "{}", size(&page));
+            assert!(json_size(&page) < 60_000, "{}", json_size(&page));
             parts += 1;
             let path = more["path"].as_str().unwrap().to_owned();
             let place = path
@@ -427,7 +409,11 @@ mod tests {
         ];
         for (signature, value) in cases {
             let (first, whole, parts) = through(signature, &value);
-            assert!(size(&first) < 60_000, "{signature}: {}", size(&first));
+            assert!(
+                json_size(&first) < 60_000,
+                "{signature}: {}",
+                json_size(&first)
+            );
             assert!(parts > 1, "{signature}");
             assert!(whole == value, "{signature}");
         }

@@ -4,10 +4,11 @@ use dbus::mapping::{Problems, decode, encode_at};
 use introspect::dbus::{Limits, Property, walk};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use tools::json_size;
 use zbus::{ObjectPath, Signature, Variant};
 
 use super::catalog::not_allowed;
-use super::page::{Shape, size};
+use super::page::Shape;
 use super::peer::Callee;
 use super::work::plan;
 use super::{Bridge, general, limits};
@@ -55,7 +56,7 @@ impl Bridge {
                     some.into()
                 }
             };
-            bytes += size(&properties);
+            bytes += json_size(&properties);
             all.insert(interface.clone(), properties);
         }
         let mut fields = vec![("properties".to_owned(), all.into(), Shape::Free)];
@@ -83,7 +84,7 @@ impl Bridge {
                 return Ok((some, Some(text)));
             }
             let value = self.property(path, interface, name, cancel).await?;
-            bytes += size(&value);
+            bytes += json_size(&value);
             some.insert(name.clone(), value);
         }
         Ok((some, None))

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 use tools::Effect;
 
-use crate::backend::{Answer, Backend, Fault, Hint, Output, Request, Speaker, ToolInfo};
+use crate::backend::{Answer, Backend, Fault, Hint, Output, Request, Speaker, ToolInfo, passed_on};
 use crate::server::LARGEST;
 
 /// How many tools a search gives at most, and where nobody says.
@@ -361,5 +361,5 @@ impl Backend for Compact {
         })
     }
 
-    passed_on!();
+    passed_on!(backend);
 }

@@ -3,69 +3,6 @@
 //! Models choose badly among many tools, and each one costs room in every request. A profile is chosen where the
 //! server is started, or by the address that a client connects to: it never changes under a client.
 
-/// What a backend around another leaves as it is: everything but tools.
-macro_rules! passed_on {
-    () => {
-        fn resources<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-        ) -> Answer<'a, Arc<Vec<rmcp::model::Resource>>> {
-            self.backend.resources(speaker)
-        }
-
-        fn templates<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-        ) -> Answer<'a, Arc<Vec<rmcp::model::ResourceTemplate>>> {
-            self.backend.templates(speaker)
-        }
-
-        fn read<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-            uri: &'a str,
-        ) -> Answer<'a, Vec<rmcp::model::ResourceContents>> {
-            self.backend.read(speaker, uri)
-        }
-
-        fn can_watch(&self) -> bool {
-            self.backend.can_watch()
-        }
-
-        fn watch<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-            uri: &'a str,
-        ) -> Answer<'a, futures_util::stream::BoxStream<'static, ()>> {
-            self.backend.watch(speaker, uri)
-        }
-
-        fn prompts<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-        ) -> Answer<'a, Arc<Vec<rmcp::model::Prompt>>> {
-            self.backend.prompts(speaker)
-        }
-
-        fn prompt<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-            name: &'a str,
-            arguments: serde_json::Map<String, serde_json::Value>,
-        ) -> Answer<'a, rmcp::model::GetPromptResult> {
-            self.backend.prompt(speaker, name, arguments)
-        }
-
-        fn complete<'a>(
-            &'a self,
-            speaker: &'a Speaker,
-            completion: $crate::backend::Completion,
-        ) -> Answer<'a, Vec<String>> {
-            self.backend.complete(speaker, completion)
-        }
-    };
-}
-
 mod compact;
 mod pick;
 

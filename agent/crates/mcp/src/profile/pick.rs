@@ -9,7 +9,7 @@ use tools::Effect;
 
 use super::{MOST, Selection};
 use crate::aggregate::STATUS;
-use crate::backend::{Answer, Backend, Fault, Output, Request, Speaker, ToolInfo};
+use crate::backend::{Answer, Backend, Fault, Output, Request, Speaker, ToolInfo, passed_on};
 
 /// The tools of the smallest profile.
 const MINIMAL: [&str; 10] = [
@@ -156,5 +156,5 @@ impl Backend for Picked {
         })
     }
 
-    passed_on!();
+    passed_on!(backend);
 }

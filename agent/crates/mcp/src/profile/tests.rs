@@ -79,18 +79,9 @@ fn compact() -> (Arc<Echo>, Arc<dyn Backend>) {
     (echo, backend)
 }
 
-const PROFILES: [Profile; 6] = [
-    Profile::Minimal,
-    Profile::Safe,
-    Profile::Developer,
-    Profile::Sysadmin,
-    Profile::Full,
-    Profile::Compact,
-];
-
 #[tokio::test]
 async fn a_profile_is_small_and_keeps_its_word() {
-    for profile in PROFILES {
+    for profile in Profile::ALL {
         let echo = Arc::new(Echo::default());
         // Without the cut, so that nothing is left out unseen.
         let picked = Picked::new(echo, Selection::Profile(profile), false);
@@ -161,7 +152,7 @@ impl Backend for WithUpstreams {
 
 #[tokio::test]
 async fn a_profile_has_the_tools_of_other_servers_as_far_as_there_is_room() {
-    for profile in PROFILES {
+    for profile in Profile::ALL {
         let backend = || Arc::new(WithUpstreams(Echo::default()));
         let selection = || Selection::Profile(profile);
         let own = Picked::new(Arc::new(Echo::default()), selection(), false);

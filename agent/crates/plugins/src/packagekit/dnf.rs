@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use declaration::PackageName;
 
 use super::error::PackageError;
-use super::manager::{Details, Listed, PackageManager, Request, Step, Verb, Watch, permit};
 use super::program::Run;
+use super::provider::{Details, Listed, PackageManager, Request, Step, Verb, Watch, permit};
 
 const NAME: &str = "dnf";
 /// Fields of an installed package, parted by tabs; the epoch only where there is one (rpm(8)).

@@ -8,9 +8,9 @@
 mod apt;
 mod dnf;
 mod error;
-mod manager;
 mod pacman;
 mod program;
+mod provider;
 mod service;
 mod transaction;
 
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use error::PackageError;
-pub use manager::{Details, Listed, PackageManager, Request, Step, Verb, Wanted, Watch, find};
+pub use provider::{Details, Listed, PackageManager, Request, Step, Verb, Wanted, Watch, find};
 
 const NAME: &str = "packagekit";
 
@@ -164,7 +164,7 @@ impl PackagekitPlugin {
             along: self.removed(),
         };
         let steps = manager.simulate(&request, &Watch::nobody())?;
-        match manager::permit(&request, &steps) {
+        match provider::permit(&request, &steps) {
             Err(PackageError::TakesAlong { others, .. }) => Ok(others),
             _ => Ok(Vec::new()),
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use declaration::PackageName;
 
 use super::error::PackageError;
-use super::manager::{Details, Listed, PackageManager, Request, Step, Verb, Watch, permit};
 use super::program::Run;
+use super::provider::{Details, Listed, PackageManager, Request, Step, Verb, Watch, permit};
 
 const NAME: &str = "pacman";
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use super::error::PackageError;
-use super::manager::Watch;
+use super::provider::Watch;
 
 /// Where programs are looked for besides the `PATH`; services may have a short one.
 const DIRECTORIES: [&str; 6] = [

@@ -8,7 +8,9 @@ use declaration::{PackageName, PackageVersion};
 use serde::Serialize;
 
 use super::error::PackageError;
-use super::manager::{Details, Listed, PackageManager, Request, Step, Verb, Wanted, Watch, permit};
+use super::provider::{
+    Details, Listed, PackageManager, Request, Step, Verb, Wanted, Watch, permit,
+};
 use super::transaction::{NAME, Named, PackageId, Said, run};
 
 /// How long a query may be silent.

@@ -6,7 +6,7 @@ use dbus::{Bus, DynamicType, Message, OwnedObjectPath, Peer, Properties};
 use serde::Serialize;
 
 use super::error::PackageError;
-use super::manager::Watch;
+use super::provider::Watch;
 
 pub(super) const NAME: &str = "org.freedesktop.PackageKit";
 const SERVICE: Peer<'static> = Peer {

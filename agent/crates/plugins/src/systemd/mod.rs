@@ -4,8 +4,8 @@
 //! `{"active": true, "enabled": true}`. Units are not made and not deleted: one that is no longer declared is
 //! left as it is. Units come after the packages that are to be installed, since these may bring them.
 
+mod bus;
 mod error;
-mod manager;
 mod state;
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use reconcile::{
 };
 use serde_json::Value;
 
+pub use bus::{Action, FileChange, Job, Listed, Manager, permit, permit_mask};
 pub use error::UnitError;
-pub use manager::{Action, FileChange, Job, Listed, Manager, permit, permit_mask};
 use state::{Facet, State, is_active};
 
 const NAME: &str = "systemd";

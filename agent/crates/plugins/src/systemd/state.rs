@@ -5,7 +5,7 @@ use reconcile::Transition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::manager::{Listed, protected};
+use super::bus::{Listed, protected};
 
 /// One facet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -116,18 +116,13 @@ fn preview(call: &Call<'_>, input: &Run) -> Result<Plan, ToolError> {
     let mut vector = vec![program];
     vector.extend(arguments);
     Ok(Plan {
-        changes: vec![Change {
-            plugin: "command".to_owned(),
-            resource: input.name.clone(),
-            verb: Verb::Update,
-            before: Value::Null,
-            after: json!({ "arguments": vector }),
-            requires: Vec::new(),
-            adopts: false,
-            destroys: false,
-            keeps: false,
-            disrupts: Vec::new(),
-        }],
+        changes: vec![Change::new(
+            "command",
+            input.name.clone(),
+            Verb::Update,
+            Value::Null,
+            json!({ "arguments": vector }),
+        )],
         notes: Vec::new(),
     })
 }

@@ -461,18 +461,13 @@ fn exec_preview(call: &Call<'_>, input: Exec) -> Result<Plan, ToolError> {
         },
     )?;
     Ok(Plan {
-        changes: vec![Change {
-            plugin: "lxc".to_owned(),
-            resource: format!("container:{}", input.name),
-            verb: Verb::Update,
-            before: whole.state,
-            after: json!({ "command": input.command }),
-            requires: Vec::new(),
-            adopts: false,
-            destroys: false,
-            keeps: false,
-            disrupts: Vec::new(),
-        }],
+        changes: vec![Change::new(
+            "lxc",
+            format!("container:{}", input.name),
+            Verb::Update,
+            whole.state,
+            json!({ "command": input.command }),
+        )],
         notes: Vec::new(),
     })
 }

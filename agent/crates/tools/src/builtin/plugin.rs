@@ -380,18 +380,13 @@ fn state(files: Option<&store::Files>, enabled: bool) -> Value {
 
 fn change(name: &PluginName, verb: Verb, before: Value, after: Value) -> Plan {
     Plan {
-        changes: vec![Change {
-            plugin: "plugins".to_owned(),
-            resource: name.to_string(),
+        changes: vec![Change::new(
+            "plugins",
+            name.to_string(),
             verb,
             before,
             after,
-            requires: Vec::new(),
-            adopts: false,
-            destroys: false,
-            keeps: false,
-            disrupts: Vec::new(),
-        }],
+        )],
         notes: Vec::new(),
     }
 }

@@ -154,18 +154,7 @@ fn agents(_: &Call<'_>, cut: Page) -> Result<Agents, ToolError> {
 
 fn preview(verb: Verb, resource: &str, after: Value) -> Plan {
     Plan {
-        changes: vec![Change {
-            plugin: "tasks".to_owned(),
-            resource: resource.to_owned(),
-            verb,
-            before: Value::Null,
-            after,
-            requires: Vec::new(),
-            adopts: false,
-            destroys: false,
-            keeps: false,
-            disrupts: Vec::new(),
-        }],
+        changes: vec![Change::new("tasks", resource, verb, Value::Null, after)],
         notes: Vec::new(),
     }
 }

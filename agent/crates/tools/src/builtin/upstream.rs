@@ -258,16 +258,8 @@ fn announce(
 fn plan(resource: String, after: Value, destroys: bool) -> Plan {
     Plan {
         changes: vec![Change {
-            plugin: "mcp".to_owned(),
-            resource,
-            verb: Verb::Update,
-            before: Value::Null,
-            after,
-            requires: Vec::new(),
-            adopts: false,
             destroys,
-            keeps: false,
-            disrupts: Vec::new(),
+            ..Change::new("mcp", resource, Verb::Update, Value::Null, after)
         }],
         notes: Vec::new(),
     }

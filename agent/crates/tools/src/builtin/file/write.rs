@@ -213,21 +213,16 @@ fn preview(call: &Call<'_>, input: &Wanted) -> Result<Plan, ToolError> {
         return Ok(Plan::default());
     }
     Ok(Plan {
-        changes: vec![Change {
-            plugin: "file".to_owned(),
-            resource: input.path.display().to_string(),
-            verb: match before {
+        changes: vec![Change::new(
+            "file",
+            input.path.display().to_string(),
+            match before {
                 Some(_) => Verb::Update,
                 None => Verb::Create,
             },
-            before: before.map_or(Value::Null, |state| json!(state)),
-            after: json!(prepared.after),
-            requires: Vec::new(),
-            adopts: false,
-            destroys: false,
-            keeps: false,
-            disrupts: Vec::new(),
-        }],
+            before.map_or(Value::Null, |state| json!(state)),
+            json!(prepared.after),
+        )],
         notes: Vec::new(),
     })
 }

@@ -217,18 +217,13 @@ fn preview(_: &Call<'_>, setting: &Setting, wanted: &str) -> Result<Plan, ToolEr
     if before == wanted {
         return Ok(Plan::default());
     }
-    let change = Change {
-        plugin: "host".to_owned(),
-        resource: setting.resource.to_owned(),
-        verb: Verb::Update,
-        before: json!({ setting.resource: before }),
-        after: json!({ setting.resource: wanted }),
-        requires: Vec::new(),
-        adopts: false,
-        destroys: false,
-        keeps: false,
-        disrupts: Vec::new(),
-    };
+    let change = Change::new(
+        "host",
+        setting.resource,
+        Verb::Update,
+        json!({ setting.resource: before }),
+        json!({ setting.resource: wanted }),
+    );
     Ok(Plan {
         changes: vec![change],
         notes: Vec::new(),

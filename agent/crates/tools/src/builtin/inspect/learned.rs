@@ -324,16 +324,8 @@ fn preview_learn(call: &Call<'_>, input: ToLearn) -> Result<Plan, ToolError> {
 fn plan(name: &Name, verb: Verb, before: Value, after: Value) -> Plan {
     Plan {
         changes: vec![Change {
-            plugin: "inspector".to_owned(),
-            resource: name.to_string(),
             destroys: verb == Verb::Delete,
-            verb,
-            before,
-            after,
-            requires: Vec::new(),
-            adopts: false,
-            keeps: false,
-            disrupts: Vec::new(),
+            ..Change::new("inspector", name.to_string(), verb, before, after)
         }],
         notes: Vec::new(),
     }

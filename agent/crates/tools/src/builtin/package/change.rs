@@ -280,18 +280,7 @@ fn verify(call: &Call<'_>, manager: &dyn PackageManager, steps: &[Step]) -> Resu
 }
 
 fn change(resource: &str, verb: Verb, before: Value, after: Value) -> Change {
-    Change {
-        plugin: "packagekit".to_owned(),
-        resource: resource.to_owned(),
-        verb,
-        before,
-        after,
-        requires: Vec::new(),
-        adopts: false,
-        destroys: false,
-        keeps: false,
-        disrupts: Vec::new(),
-    }
+    Change::new("packagekit", resource, verb, before, after)
 }
 
 fn plan(changes: Vec<Change>) -> Plan {

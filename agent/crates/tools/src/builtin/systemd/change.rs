@@ -317,18 +317,7 @@ fn run_file(call: &Call<'_>, input: &File, filing: Filing) -> Result<Files, Tool
 
 /// A change of something that is there and stays there.
 fn change(plugin: &str, resource: &str, before: Value, after: Value) -> Change {
-    Change {
-        plugin: plugin.to_owned(),
-        resource: resource.to_owned(),
-        verb: Verb::Update,
-        before,
-        after,
-        requires: Vec::new(),
-        adopts: false,
-        destroys: false,
-        keeps: false,
-        disrupts: Vec::new(),
-    }
+    Change::new(plugin, resource, Verb::Update, before, after)
 }
 
 fn plan(change: Change) -> Plan {

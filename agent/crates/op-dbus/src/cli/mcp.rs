@@ -1,0 +1,137 @@
+//! What serves AI clients and uses their servers: `web`, `mcp`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use declaration::{Profile, Scope, TokenName};
+
+use super::duration;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Web {
+    /// Where to listen, instead of the declaration's `web.listen`: a loopback address with a port
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// The daemon's socket
+    #[arg(long, value_name = "PATH", default_value = api::SOCKET)]
+    pub(crate) socket: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Option<WebCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebCommand {
+    /// Make a token, and say how it is declared
+    Token {
+        /// What it is called in the ledger, such as laptop
+        name: TokenName,
+        /// Where its secret is kept, instead of /etc/op-dbus/tokens/NAME
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+        /// What it may do: mcp:read, mcp:write or mcp:destroy; each includes those before it
+        #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
+        scopes: Vec<Scope>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Mcp {
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+    #[command(subcommand)]
+    pub(crate) command: Option<McpCommand>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Which tools: minimal, safe (what only reads), developer, sysadmin, or full (all, in compact mode)
+    #[arg(long, value_name = "NAME", default_value_t = Profile::Safe, conflicts_with = "groups")]
+    pub(crate) profile: Profile,
+    /// The tools of these domains instead, such as containers,journal
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',')]
+    pub(crate) groups: Vec<String>,
+    /// List four tools only, which find and call the others
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// The daemon's socket, instead of the one in the base
+    #[arg(long, value_name = "PATH", conflicts_with = "here")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// List the tools of a server
+    Tools {
+        /// A prefix of the declaration, a name that `op-dbus mcp servers` shows, or a URL
+        #[arg(required_unless_present = "program")]
+        server: Option<String>,
+        #[command(flatten)]
+        how: Reaching,
+    },
+    /// Call a tool of a server: `SERVER TOOL [ARGUMENTS]`, or `TOOL [ARGUMENTS] -- PROGRAM …`
+    Call {
+        /// The server (a prefix of the declaration, a name that `op-dbus mcp servers` shows, or a URL), the
+        /// tool, and its arguments: one JSON object, `-` for standard input, or KEY=VALUE
+        #[arg(required = true, value_name = "WORD")]
+        words: Vec<String>,
+        /// Call only if the plan still has this hash; what destroys needs it, or a yes
+        #[arg(long, value_name = "HASH")]
+        plan: Option<String>,
+        #[command(flatten)]
+        how: Reaching,
+    },
+    /// List the servers that the declaration and the programs on this machine know of
+    Servers,
+    /// Print the configuration by which a program uses this host's server
+    Config {
+        /// The program
+        #[arg(long)]
+        client: McpClient,
+        /// The profile of tools that it gets
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// By HTTP with a token, at this URL, instead of starting it
+        #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/mcp")]
+        http: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reaching {
+    /// Give up after this time, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) timeout: Duration,
+    /// The file with the token that a URL wants
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The program to start as a server, with its arguments
+    #[arg(last = true)]
+    pub(crate) program: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum McpClient {
+    /// Claude Desktop and Claude Code
+    Claude,
+    /// Cursor
+    Cursor,
+    /// Visual Studio Code
+    Vscode,
+}
+
+/// Reads an address that only this host reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no address with a port, such as 127.0.0.1:8080"))?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(format!(
+            "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
+        )),
+    }
+}
