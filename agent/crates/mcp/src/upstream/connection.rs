@@ -33,7 +33,7 @@ pub struct Connection {
     session: RunningService<RoleClient, ClientConfig>,
     started: Option<Started>,
     broken: Arc<OnceLock<String>>,
-    last_line: LastLine,
+    last_line: Option<LastLine>,
 }
 
 /// What a server answered to a call.
@@ -63,7 +63,7 @@ impl Connection {
                         session: session.map_err(|error| no_session(&error.to_string()))?,
                         started: None,
                         broken: Arc::default(),
-                        last_line: LastLine::default(),
+                        last_line: None,
                     })
                 }
             }
@@ -83,8 +83,7 @@ impl Connection {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(UpstreamError::Broken("it has no pipes".to_owned()));
         };
-        let last_line = LastLine::default();
-        last_line.follow(name.to_owned(), stderr);
+        let last_line = LastLine::follow(name.to_owned(), stderr);
         let broken = Arc::new(OnceLock::new());
         let lines = Lines {
             stdout,
@@ -97,12 +96,12 @@ impl Connection {
                 session,
                 started: Some(started),
                 broken,
-                last_line,
+                last_line: Some(last_line),
             }),
             Err(error) => {
                 drop(started);
                 let said = broken.get().cloned().unwrap_or_else(|| error.to_string());
-                Err(no_session(&with_last_line(said, &last_line)))
+                Err(no_session(&last_line.after(said).await))
             }
         }
     }
@@ -128,7 +127,10 @@ impl Connection {
             for _ in 0..bounds::PAGES {
                 let page = PaginatedRequestParams::default().with_cursor(cursor);
                 let listed = self.session.peer().list_tools(Some(page)).await;
-                let listed = listed.map_err(|error| self.failed(error))?;
+                let listed = match listed {
+                    Ok(listed) => listed,
+                    Err(error) => return Err(self.failed(error).await),
+                };
                 tools.extend(listed.tools);
                 cursor = listed.next_cursor;
                 if cursor.is_none() || tools.len() > bounds::TOOLS * bounds::PAGES {
@@ -160,7 +162,7 @@ impl Connection {
         };
         match answer {
             Err(_) => Err(UpstreamError::TimedOut(limit)),
-            Ok(Err(error)) => Err(self.failed(error)),
+            Ok(Err(error)) => Err(self.failed(error).await),
             Ok(Ok(CallToolResponse::Complete(result))) => answered(result),
             Ok(Ok(CallToolResponse::InputRequired(_))) => Err(UpstreamError::Unsupported(
                 "it asks for further input, which is not passed on".to_owned(),
@@ -179,7 +181,7 @@ impl Connection {
         }
     }
 
-    fn failed(&self, error: ServiceError) -> UpstreamError {
+    async fn failed(&self, error: ServiceError) -> UpstreamError {
         match error {
             ServiceError::McpError(error) => {
                 UpstreamError::Said(clean(&error.message, bounds::ERROR))
@@ -192,7 +194,10 @@ impl Connection {
                 let said = self.broken.get().cloned().unwrap_or_else(|| {
                     format!("the connection ended ({})", clean(&other.to_string(), 200))
                 });
-                UpstreamError::Broken(with_last_line(said, &self.last_line))
+                UpstreamError::Broken(match &self.last_line {
+                    Some(line) => line.after(said).await,
+                    None => said,
+                })
             }
         }
     }
@@ -214,13 +219,6 @@ fn eras() -> ClientLifecycleMode {
 
 fn no_session(said: &str) -> UpstreamError {
     UpstreamError::Session(clean(said, bounds::ERROR))
-}
-
-fn with_last_line(said: String, last_line: &LastLine) -> String {
-    match last_line.get() {
-        line if line.is_empty() => said,
-        line => format!("{said}; the last that it wrote: {line}"),
-    }
 }
 
 fn answered(result: CallToolResult) -> Result<Answered, UpstreamError> {
