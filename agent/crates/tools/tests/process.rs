@@ -3,7 +3,7 @@
 
 mod fixture;
 
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use fixture::{call, registry};
 use serde_json::{Value, json};
@@ -47,10 +47,11 @@ fn wait_for_name(pid: u32, name: &str) {
 #[test]
 fn a_process_is_shown_without_its_secrets() {
     let (_dir, registry) = host();
-    let script = "sleep 60 # --password=hunter2 --token hunter2 https://bob:hunter2@host/";
+    let script = "read # --password=hunter2 --token hunter2 https://bob:hunter2@host/";
     let mut command = Command::new("bash");
     command
         .args(["-c", &format!("{script}\n:")])
+        .stdin(Stdio::piped())
         .env("MY_SECRET", "hunter3");
     let child = Running::new(&mut command);
     let pid = child.0.id();
