@@ -188,22 +188,6 @@ fn is_standard(interface: &str) -> bool {
     )
 }
 
-/// Whether a property may hold what nobody should see.
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    [
-        "password",
-        "passphrase",
-        "secret",
-        "psk",
-        "token",
-        "privatekey",
-        "credential",
-    ]
-    .iter()
-    .any(|word| name.contains(word))
-}
-
 type Groups = BTreeMap<(String, String), Arc<Interface>>;
 
 /// Interfaces with something to show, by where their objects are.
@@ -271,7 +255,7 @@ impl Draft {
             .filter(|property| property.access.reads())
         {
             let name = property.name.to_string();
-            if looks_secret(&name) {
+            if secret_names::is_secret(&name) {
                 self.notes.push(format!(
                     "{}.{name} may hold a secret and was left out.",
                     interface.name
