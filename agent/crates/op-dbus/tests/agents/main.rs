@@ -4,6 +4,7 @@
 
 mod faces;
 mod order;
+mod retries;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod rights;
@@ -56,6 +57,7 @@ impl Host {
         rig.declare_top(
             &format!(
                 "reconcile: observe\naccess:\n  files: {{read: [{dir}/files], write: [{dir}/files]}}\n  commands:\n\
+                 \x20   late: [{dir}/late]\n\
                  \x20   {}\n    {}\n    {}\n    {hang}\n",
                 note("a"),
                 note("b"),

@@ -62,6 +62,26 @@ impl Rig {
         Some(())
     }
 
+    /// Starts a program that runs until the test ends.
+    pub fn keep(&mut self, program: &str, arguments: &[&str], environment: &[(&str, &str)]) {
+        let child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.started.0.push(child);
+    }
+
+    /// Whether there is python-dbusmock; the test counts as skipped if not.
+    pub fn has_dbusmock(&self) -> bool {
+        let found = output("/usr/bin/python3", &["-c", "import dbusmock"]);
+        if !found.status.success() {
+            skip("needs python3-dbusmock");
+        }
+        found.status.success()
+    }
+
     /// A mock made by python-dbusmock, from its template or empty.
     pub fn mock(&mut self, name: &str, arguments: &[&str]) -> Option<()> {
         let python = "/usr/bin/python3";

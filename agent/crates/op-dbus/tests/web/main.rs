@@ -5,8 +5,10 @@
 mod access;
 mod peers;
 mod protocol;
+mod reload;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod room;
 
 use std::io::Write;
 use std::net::TcpStream;
