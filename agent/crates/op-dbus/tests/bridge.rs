@@ -340,7 +340,7 @@ fn services_of_the_session_bus_are_bridged_too() {
     let config = rig.machine.dir().join("session.conf");
     let text = format!(
         "<busconfig><type>session</type><listen>{address}</listen><auth>EXTERNAL</auth><policy context=\"default\">\
-         <allow send_destination=\"*\"/><allow own=\"*\"/><allow user=\"*\"/></policy></busconfig>"
+         <allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/></policy></busconfig>"
     );
     std::fs::write(&config, text).unwrap();
     let file = format!("--config-file={}", config.display());

@@ -136,9 +136,11 @@ const SERVER: &str = r#"
 import http.server, ssl, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        text = b'{"colour": "green"}'
         self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(b'{"colour": "green"}')
+        self.wfile.write(text)
 server = http.server.HTTPServer(("127.0.0.1", 8443), Answer)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1], sys.argv[2])

@@ -17,7 +17,7 @@ fn told(socket: &UnixDatagram, last: &str) -> String {
 }
 
 fn tools(web: &Web, token: &str) -> Vec<String> {
-    let listed = web.ask_at("/mcp/full", token, "tools/list", json!({}));
+    let listed = web.ask_at("/mcp/safe", token, "tools/list", json!({}));
     let listed = listed.expect(200).json();
     let tools = listed["result"]["tools"].as_array().unwrap().iter();
     tools

@@ -2,10 +2,16 @@
 
 use super::*;
 
-/// A call that fits, with as much space after it as there is to be.
+/// A beginning that fits, with as much space after it as there is to be.
 fn padded(bytes: usize) -> String {
-    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }).to_string();
-    format!("{list}{}", " ".repeat(bytes - list.len()))
+    let hello = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": { "name": "test", "version": "1" },
+        },
+    });
+    let hello = hello.to_string();
+    format!("{hello}{}", " ".repeat(bytes - hello.len()))
 }
 
 #[test]
