@@ -347,7 +347,7 @@ fn services_of_the_session_bus_are_bridged_too() {
     rig.keep("dbus-daemon", &["--nofork", &file], &[]);
     lab::wait_for(
         "the session bus",
-        std::time::Duration::from_secs(10),
+        std::time::Duration::from_secs(60),
         || std::os::unix::net::UnixStream::connect(&socket).ok(),
     );
     let (name, path) = ("org.example.Session", "/org/example/Session");
@@ -368,7 +368,7 @@ fn services_of_the_session_bus_are_bridged_too() {
         )
     };
     let mocked = "org.freedesktop.DBus.Mock";
-    lab::wait_for("the mock", std::time::Duration::from_secs(20), || {
+    lab::wait_for("the mock", std::time::Duration::from_secs(60), || {
         let made = call(&[
             mocked,
             "AddMethod",

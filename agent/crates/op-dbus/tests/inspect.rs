@@ -177,7 +177,7 @@ fn what_comes_over_tls_needs_a_certificate_that_is_trusted() {
         .spawn()
         .unwrap();
     let _server = Ends(server);
-    lab::wait_for("the server", std::time::Duration::from_secs(20), || {
+    lab::wait_for("the server", std::time::Duration::from_secs(60), || {
         std::net::TcpStream::connect("127.0.0.1:8443").ok()
     });
     let url = "https://127.0.0.1:8443/x.json";

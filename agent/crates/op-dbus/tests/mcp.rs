@@ -17,7 +17,7 @@ use rig::daemon::Daemon;
 use rig::mcp::Client;
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const VIOLA: Who = Who {
     uid: 60_002,
     groups: "60000",

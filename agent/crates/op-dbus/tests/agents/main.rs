@@ -20,7 +20,7 @@ use rig::bus::{Bus, Kept, NOBODY, ROOT, Who};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const AGENTS: [(&str, &str); 6] = [
     ("systemd", "Systemd"),
     ("file", "File"),

@@ -58,7 +58,7 @@ impl Rig {
             .spawn()
             .unwrap();
         self.started.0.push(child);
-        wait_for(name, Duration::from_secs(20), || owned(name).then_some(()));
+        wait_for(name, Duration::from_secs(60), || owned(name).then_some(()));
         Some(())
     }
 

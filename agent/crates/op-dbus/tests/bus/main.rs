@@ -19,7 +19,7 @@ use rig::bus::{Bus, Kept, NAME, NOBODY, PATH, ROOT};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A converged host with nothing but a file system, a bus, and a daemon on it.
 fn host() -> Option<(Rig, Bus, Daemon)> {

@@ -22,8 +22,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-/// How soon a caller is answered, whatever others do.
-const SOON: Duration = Duration::from_secs(5);
+/// How soon a caller is answered, whatever others do, on a machine that may have much else to do.
+const SOON: Duration = Duration::from_secs(60);
 /// How soon a run with hundreds of changes is over.
 const RUN: Duration = Duration::from_secs(60);
 /// The most memory that the daemon may ever take, in KiB: a build for development needs more than a release.

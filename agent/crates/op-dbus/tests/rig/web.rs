@@ -60,7 +60,7 @@ impl Web {
             address: ADDRESS.parse().unwrap(),
             log: log_file,
         };
-        wait_for("the web server", Duration::from_secs(20), || {
+        wait_for("the web server", Duration::from_secs(60), || {
             if let Some(status) = web.child.try_wait().unwrap() {
                 panic!("the web server ended: {status}: {}", web.said());
             }

@@ -19,7 +19,7 @@ use rig::bus::{Bus, Kept, ROOT, Who, as_who};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 /// polkit, as the bus and its own programs call it.
 const POLKIT: &str = "org.freedesktop.PolicyKit1";
 const AUTHORITY: &str = "/org/freedesktop/PolicyKit1/Authority";

@@ -30,7 +30,7 @@ fn everything_but_a_clear_yes_of_polkit_is_a_no() {
     mock.tell("SimulateHang", &["b", "true"]);
     let begun = Instant::now();
     host.assert_polkit_refuses("polkit does not answer within");
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     mock.tell("ReleaseHangingCalls", &[]);
     assert!(!host.cache().exists(), "the yes came too late");
     // It dies while it is asked.

@@ -21,7 +21,7 @@ use rig::daemon::Daemon;
 use rig::web::{Reply, Web, bearer, make_token};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A host with a token for each scope, its daemon and its web server.
 struct Host {
