@@ -382,7 +382,7 @@ fn setter(method: &Method, property: &introspect::dbus::Property) -> Option<Call
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use introspect::dbus::xml;
+    use introspect::dbus::{Object, xml};
 
     use super::*;
 
