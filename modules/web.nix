@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  pkgs,
   utils,
   ...
 }:
@@ -50,6 +51,8 @@ in
           "/etc/op-dbus/state.json"
           "web"
         ];
+        # Reads names, origins and upstream servers anew; sessions begin again.
+        ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
         Restart = "on-failure";
         RestartSec = "2s";
         TimeoutStopSec = "10s";

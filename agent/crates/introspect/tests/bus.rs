@@ -102,7 +102,7 @@ fn a_tree_is_remembered_until_its_peer_leaves() {
         .tree(&service, &gone, &limits, false, &|_, _| true)
         .unwrap();
     assert_eq!(last.truncated[0].reason, Reason::Gone);
-    wait_for("the cache to forget", Duration::from_secs(10), || {
+    wait_for("the cache to forget", Duration::from_secs(60), || {
         scanner.cache().is_empty().then_some(())
     });
     assert!(matches!(tree(false), Err(WalkError::NotRunning(_))));
@@ -124,7 +124,7 @@ fn the_tree_of_systemd_is_the_one_that_busctl_shows() {
         ..Limits::default()
     };
     // Units come and go while the container starts.
-    let tree = wait_for("both to see the same", Duration::from_secs(30), || {
+    let tree = wait_for("both to see the same", Duration::from_secs(60), || {
         let tree = scanner
             .tree(&service, &root, &all, true, &|_, _| true)
             .unwrap();

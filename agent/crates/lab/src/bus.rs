@@ -32,7 +32,7 @@ impl SystemBus {
             .spawn()
             .expect("dbus-daemon");
         let bus = Self(daemon);
-        wait_for("the bus", Duration::from_secs(10), || {
+        wait_for("the bus", Duration::from_secs(60), || {
             std::os::unix::net::UnixStream::connect("/run/dbus/system_bus_socket").ok()
         });
         Some(bus)

@@ -51,7 +51,7 @@ impl Ovs {
         let file = self.run_dir.join("conf.db");
         self.database = Some(self.daemon("ovsdb-server", &[&remote, &file.to_string_lossy()]));
         let socket = self.socket();
-        wait_for("ovsdb-server listens", Duration::from_secs(10), || {
+        wait_for("ovsdb-server listens", Duration::from_secs(60), || {
             std::os::unix::net::UnixStream::connect(&socket).ok()
         });
     }
@@ -62,7 +62,7 @@ impl Ovs {
         self.switch = Some(self.daemon("ovs-vswitchd", &["--disable-system", &remote]));
         let control = self.run_dir.join("ovs-vswitchd.ctl");
         let control = control.to_str().expect("text");
-        wait_for("ovs-vswitchd answers", Duration::from_secs(20), || {
+        wait_for("ovs-vswitchd answers", Duration::from_secs(60), || {
             let output = crate::output("ovs-appctl", &["-t", control, "version"]);
             output.status.success().then_some(())
         });

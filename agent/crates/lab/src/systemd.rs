@@ -88,7 +88,7 @@ impl Systemd {
             .spawn()
             .expect("lxc-start");
         let container = Self { lxc, dir };
-        wait_for("systemd", Duration::from_secs(30), || {
+        wait_for("systemd", Duration::from_secs(60), || {
             let answer = output(
                 "busctl",
                 &[

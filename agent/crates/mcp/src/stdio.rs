@@ -1,10 +1,14 @@
 //! A server on standard input and output: one JSON-RPC message a line.
 
+mod paced;
+
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::io::stdio_pipes;
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use tokio_util::sync::CancellationToken;
+
+use paced::Paced;
 
 /// The longest line that is read, in bytes. A longer one is dropped, and the next one read.
 pub const LONGEST_LINE: usize = 8 << 20;
@@ -26,7 +30,7 @@ pub async fn serve(server: impl ServerHandler, end: CancellationToken) -> Result
     let (input, output) = stdio_pipes();
     let transport =
         AsyncRwTransport::<RoleServer, _, _>::new(input, output).with_max_line_length(LONGEST_LINE);
-    let service = match server.serve_with_ct(transport, end).await {
+    let service = match server.serve_with_ct(Paced::new(transport), end).await {
         Ok(service) => service,
         // Whoever only looks whether there is a server is no error.
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {

@@ -20,8 +20,12 @@ use web::{Doors, Endpoints, Limits, Names};
 use crate::cli;
 use crate::failure::Failure;
 
-/// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Failure> {
+/// Reads the declaration.
+pub(crate) type Read<'a> = dyn Fn() -> Result<Declaration, Failure> + 'a;
+
+/// Runs until SIGTERM or SIGINT. SIGHUP has the declaration read again.
+pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
+    let declaration = read()?;
     if rustix::process::geteuid().is_root() {
         log::warn!(
             "the web server needs no rights: run it as a user of its own, in the group opdbus"
@@ -41,7 +45,17 @@ pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Fa
     let address = options.listen.unwrap_or(web.listen);
     runtime.block_on(async {
         let endpoints = endpoints(&client, &declaration.mcp, web.profile)?;
-        serve(address, Names::of(&web), client, endpoints).await
+        let doors = |end| Doors::new(Names::of(&web), client.clone(), endpoints, end);
+        let again = || {
+            let declaration = read()?;
+            let web = declaration.web.unwrap_or_default();
+            if options.listen.is_none() && web.listen != address {
+                log::warn!("it goes on at {address}: another address takes a restart");
+            }
+            let endpoints = self::endpoints(&client, &declaration.mcp, web.profile)?;
+            Ok((Names::of(&web), endpoints))
+        };
+        serve(address, doors, &again).await
     })?;
     Ok(0)
 }
@@ -63,31 +77,52 @@ fn endpoints(client: &Client, upstreams: &Mcp, usual: Profile) -> Result<Endpoin
 
 async fn serve(
     address: SocketAddr,
-    names: Names,
-    client: Client,
-    endpoints: Endpoints,
+    doors: impl FnOnce(CancellationToken) -> Doors,
+    again: &dyn Fn() -> Result<(Names, Endpoints), Failure>,
 ) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("listen on {address}"))?;
     let bound = listener.local_addr().context("read the server's address")?;
     let end = CancellationToken::new();
-    let doors = Arc::new(Doors::new(names, client, endpoints, end.clone()));
-    let serving = tokio::spawn(web::serve(listener, doors, Limits::default(), end.clone()));
-    anstream::eprintln!("op-dbus: serving http://{bound}/mcp");
-    tell(&[
-        NotifyState::Ready,
-        NotifyState::Status(&format!("serving http://{bound}/mcp")),
-    ]);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let doors = Arc::new(doors(end.clone()));
+    let (limits, closed) = (Limits::default(), end.clone());
+    let serving = tokio::spawn(web::serve(listener, Arc::clone(&doors), limits, closed));
+    let status = format!("serving http://{bound}/mcp");
+    anstream::eprintln!("op-dbus: {status}");
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&doors, again, &status),
+        }
     }
     tell(&[NotifyState::Stopping]);
     end.cancel();
     serving.await.context("end the server")?;
     Ok(())
+}
+
+/// Leads to what is declared now. A bad declaration changes nothing.
+fn reload(doors: &Doors, again: &dyn Fn() -> Result<(Names, Endpoints), Failure>, status: &str) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+    let status = match again() {
+        Ok((names, endpoints)) => {
+            doors.lead_to(names, endpoints);
+            log::info!("the declaration was read again");
+            status.to_owned()
+        }
+        Err(failure) => {
+            log::error!("all stays as it was: {failure}");
+            format!("{status}; the declaration could not be read again, all stays as it was")
+        }
+    };
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {

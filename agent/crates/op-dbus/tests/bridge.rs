@@ -331,3 +331,105 @@ fn systemd_is_bridged_whole() {
         "{error}"
     );
 }
+
+#[test]
+fn services_of_the_session_bus_are_bridged_too() {
+    let Some(mut rig) = Rig::new() else { return };
+    let socket = rig.machine.dir().join("session.sock");
+    let address = format!("unix:path={}", socket.display());
+    let config = rig.machine.dir().join("session.conf");
+    let text = format!(
+        "<busconfig><type>session</type><listen>{address}</listen><auth>EXTERNAL</auth><policy context=\"default\">\
+         <allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/></policy></busconfig>"
+    );
+    std::fs::write(&config, text).unwrap();
+    let file = format!("--config-file={}", config.display());
+    rig.keep("dbus-daemon", &["--nofork", &file], &[]);
+    lab::wait_for(
+        "the session bus",
+        std::time::Duration::from_secs(60),
+        || std::os::unix::net::UnixStream::connect(&socket).ok(),
+    );
+    let (name, path) = ("org.example.Session", "/org/example/Session");
+    let mock = ["-m", "dbusmock", "--session", name, path, name];
+    if !rig.has_dbusmock() {
+        return;
+    }
+    rig.keep(
+        "/usr/bin/python3",
+        &mock,
+        &[("DBUS_SESSION_BUS_ADDRESS", &address)],
+    );
+    let at = format!("--address={address}");
+    let call = |arguments: &[&str]| {
+        lab::output(
+            "busctl",
+            &[&[at.as_str(), "call", name, path][..], arguments].concat(),
+        )
+    };
+    let mocked = "org.freedesktop.DBus.Mock";
+    lab::wait_for("the mock", std::time::Duration::from_secs(60), || {
+        let made = call(&[
+            mocked,
+            "AddMethod",
+            "sssss",
+            "",
+            "GetSum",
+            "ii",
+            "i",
+            "ret = args[0] + args[1]",
+        ]);
+        made.status.success().then_some(())
+    });
+    let made = call(&[mocked, "AddMethod", "sssss", "", "SetIt", "s", "", ""]);
+    assert!(made.status.success(), "{made:?}");
+    let made = call(&[mocked, "AddProperty", "ssv", "", "Colour", "s", "green"]);
+    assert!(made.status.success(), "{made:?}");
+
+    // The system's bus has no such name, and is not asked.
+    let refused = rig
+        .command(name, &[])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!refused.status.success(), "{refused:?}");
+    let mut command = rig.command(name, &["--session"]);
+    command
+        .env("DBUS_SESSION_BUS_ADDRESS", &address)
+        .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+    let mut client = Client::with(&mut command, json!({}));
+    let tools = client.tools();
+    check_tools(&tools);
+    assert!(
+        tools.iter().all(|tool| tool["name"] != "Session-SetIt"),
+        "{tools:#?}"
+    );
+    let seen = lab::run(
+        "busctl",
+        &[
+            &at,
+            "--json=short",
+            "call",
+            name,
+            path,
+            name,
+            "GetSum",
+            "ii",
+            "2",
+            "40",
+        ],
+    );
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    let sum = client.value("Session-GetSum", json!({ "arg1": 2, "arg2": 40 }));
+    assert_eq!(sum["out0"], seen["data"][0], "{sum}");
+    let shown = client.value("get_properties", json!({ "object_path": path }));
+    assert_eq!(shown["properties"][name]["Colour"], "green");
+    let resources = client.listed("resources/list", "resources");
+    assert!(
+        resources
+            .iter()
+            .all(|one| one["uri"].as_str().unwrap().starts_with("dbus://session/")),
+        "{resources:#?}"
+    );
+    assert_eq!(client.end(), 0);
+}

@@ -269,3 +269,60 @@ fn the_reference_of_the_tools_is_current() {
         "docs/reference/tools.md is not what the registry has: run this test with WRITE_EXPECTED=1"
     );
 }
+
+/// Every command that reads the declaration, with arguments that are otherwise good.
+const READERS: [&str; 31] = [
+    "check",
+    "plan",
+    "apply",
+    "apply --allow-destroy",
+    "apply --wait",
+    "confirm",
+    "rollback",
+    "status",
+    "verify",
+    "query",
+    "query btrfs",
+    "container list",
+    "container show web",
+    "container start web",
+    "container stop web",
+    "container exec web -- true",
+    "container create web --template busybox",
+    "container destroy web",
+    "template list",
+    "template build busybox",
+    "template destroy busybox",
+    "plugin list",
+    "plugin show systemd1",
+    "plugin disable systemd1",
+    "ledger log",
+    "ledger show 1",
+    "ledger verify",
+    "tool call state_plan",
+    "tool call state_apply",
+    "inspect --search x",
+    "web",
+];
+
+#[test]
+fn a_bad_declaration_ends_every_command_that_reads_it_with_2() {
+    let Some(_machine) = lab::Machine::new("needs root") else {
+        return;
+    };
+    let bad = file("version: 1\nplugins:\n  btrfs: {bse: /nowhere}\n", ".yaml");
+    let path = bad.path().to_str().unwrap();
+    let mut wrong = Vec::new();
+    for command in READERS {
+        let mut arguments = vec!["--json", "--yes", "--file", path];
+        arguments.extend(command.split(' '));
+        let ended = op_dbus(&arguments);
+        let said: Value = serde_json::from_str(&ended.out).unwrap_or_default();
+        let error = &said["error"];
+        let problem = error["problems"][0]["path"] == "plugins.btrfs.bse";
+        if ended.status != 2 || error["code"] != "bad-declaration" || !problem {
+            wrong.push((command, ended));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

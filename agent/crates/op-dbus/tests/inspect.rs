@@ -130,3 +130,101 @@ fn what_is_learned_serves_later() {
     assert!(keys.get("Features").is_some(), "{told:#}");
     rig.run(&["inspect", "dbus:org.example.Nobody:/"]).expect(2);
 }
+
+/// A server with a certificate of its own: `/x.json`, over TLS, until it is killed.
+const SERVER: &str = r#"
+import http.server, ssl, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = b'{"colour": "green"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+server = http.server.HTTPServer(("127.0.0.1", 8443), Answer)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn what_comes_over_tls_needs_a_certificate_that_is_trusted() {
+    let Some(rig) = Rig::storage(128) else {
+        return;
+    };
+    let place = |name: &str| rig.machine.dir().join(name).display().to_string();
+    let (key, certificate) = (place("key.pem"), place("certificate.pem"));
+    let mut make = vec![
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ];
+    make.extend(["-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", &key]);
+    make.extend([
+        "-out",
+        &certificate,
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]);
+    make.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    lab::run("openssl", &make);
+    let server = Command::new("/usr/bin/python3")
+        .args(["-c", SERVER, &certificate, &key])
+        .spawn()
+        .unwrap();
+    let _server = Ends(server);
+    lab::wait_for("the server", std::time::Duration::from_secs(60), || {
+        std::net::TcpStream::connect("127.0.0.1:8443").ok()
+    });
+    let url = "https://127.0.0.1:8443/x.json";
+    rig.declare_top(
+        "access:\n  inspect: {urls: [\"https://127.0.0.1:8443/\"]}\n",
+        "",
+    );
+    rig.apply();
+    let look = |trusted: &str| {
+        let mut command = rig.command(&["--here", "--json", "inspect", url]);
+        command
+            .env_remove("SSL_CERT_DIR")
+            .env("SSL_CERT_FILE", trusted);
+        command.output().unwrap()
+    };
+    let shown = look(&certificate);
+    assert!(shown.status.success(), "{shown:?}");
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["format"], "json", "{shown:#}");
+    assert!(shown.to_string().contains("colour"), "{shown:#}");
+
+    // Another one, and none at all.
+    let mut other = make.clone();
+    let (other_key, other_certificate) = (place("other-key.pem"), place("other.pem"));
+    for (place, text) in other.iter_mut().zip(&make) {
+        match *text {
+            text if text == key => *place = &other_key,
+            text if text == certificate => *place = &other_certificate,
+            _ => {}
+        }
+    }
+    lab::run("openssl", &other);
+    for trusted in [other_certificate.as_str(), "/dev/null"] {
+        let refused = look(trusted);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+        assert!(said.to_lowercase().contains("certificate"), "{said}");
+        assert!(!said.contains("colour"), "{said}");
+    }
+}
+
+/// A program that ends with the test.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "mcp_client/flood.rs"]
+mod flood;
 mod rig;
 
 use std::fs;
@@ -15,7 +17,7 @@ use rig::daemon::Daemon;
 use rig::mcp::Client;
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const VIOLA: Who = Who {
     uid: 60_002,
     groups: "60000",
@@ -487,4 +489,10 @@ fn objects_of_the_bus_are_resources_whose_names_are_completed() {
         json!({ "uri": "dbus://system/org.example.Away/" }),
     );
     assert!(away["error"]["message"].is_string(), "{away:#}");
+}
+
+#[test]
+fn a_flood_that_nobody_reads_the_answers_of_takes_little_memory() {
+    let Some(host) = Host::new(0) else { return };
+    flood::assert_bounded(&mut host.mcp(&["--compact"]), "tools/list");
 }

@@ -11,7 +11,7 @@ use rig::Rig;
 use rig::daemon::{Daemon, Line};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn client(daemon: &Daemon, command: &str, arguments: &[&str]) -> String {
     let remote = format!("unix:{}", daemon.jsonrpc.display());

@@ -57,7 +57,7 @@ impl House {
             .spawn()
             .unwrap();
         self.mock = Some(mock);
-        wait_for("the mock", Duration::from_secs(20), || {
+        wait_for("the mock", Duration::from_secs(60), || {
             let added = self.mock_call("AddEthernetDevice", &["ssi", "eth0", "eth0", "100"]);
             added.status.success().then_some(())
         });

@@ -156,10 +156,10 @@ fn what_nobody_confirmed_a_daemon_leaves_alone() {
     let text = std::fs::read_to_string(&rig.file).unwrap();
     let more = text.replace("{base: ", "{subvolumes: {\"@extra\": {}}, base: ");
     std::fs::write(&rig.file, &more).unwrap();
-    let waiting = rig.json(&["apply", "--confirm", "2s"]).expect(0).json();
+    let waiting = rig.json(&["apply", "--confirm", "10s"]).expect(0).json();
     assert_eq!(waiting["outcome"], "awaiting-confirmation", "{waiting:#}");
     let daemon = rig::daemon::Daemon::start(&rig);
-    let soon = std::time::Duration::from_secs(15);
+    let soon = std::time::Duration::from_secs(60);
     daemon.wait_until("the open window", soon, |host| host["state"] == "awaiting");
     let host = daemon.wait_until("the undone run", soon, |host| host["state"] == "held");
     assert!(

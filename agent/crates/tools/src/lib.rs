@@ -24,6 +24,6 @@ pub use caller::{Accounts, Caller, Door, Role, TOKEN, token_of};
 pub use error::ToolError;
 pub use orchestrator::{Orchestrator, PRIORITIES, Submission, may_see, of_queue, owner};
 pub use page::{Page, json_size, page};
-pub use record::sounds_secret;
 pub use registry::{Accepted, Description, Registry};
+pub use secret_names::{is_secret, may_be_secret, sounds_secret};
 pub use tool::{Domain, Effect, Tool};

@@ -2,6 +2,7 @@
 
 use jsonschema::Validator;
 use ledger::NewEntry;
+use secret_names::sounds_secret;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -22,24 +23,6 @@ const LARGEST_NUMBER: f64 = 9_007_199_254_740_991.0;
 const TARGETS: [&str; 7] = [
     "name", "unit", "path", "bridge", "packages", "plugin", "upstream",
 ];
-
-/// Parts of keys whose values are nobody's business.
-const SECRET: [&str; 8] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "credential",
-    "private",
-    "authorization",
-];
-
-/// Whether a key sounds as if its value were nobody's business.
-pub fn sounds_secret(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    SECRET.iter().any(|part| lower.contains(part))
-}
 
 /// How a call ended.
 pub(crate) struct Ended<'a> {

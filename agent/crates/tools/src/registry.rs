@@ -266,12 +266,22 @@ impl Registry {
                 false => self.site.record(entry),
             };
             if let Err(error) = recorded {
-                return Err(match &result {
-                    Ok(_) => ToolError::Failed(format!("it was done, but not recorded: {error}")),
-                    Err(why) => {
-                        ToolError::Failed(format!("{why}; and that was not recorded: {error}"))
+                match &result {
+                    Ok(_) => {
+                        return Err(ToolError::Failed(format!(
+                            "it was done, but not recorded: {error}"
+                        )));
                     }
-                });
+                    Err(why) if begun_work => {
+                        return Err(ToolError::Failed(format!(
+                            "{why}; and that was not recorded: {error}"
+                        )));
+                    }
+                    // Nothing was done, and why not is what the caller has to know.
+                    Err(_) => {
+                        log::warn!("{name} was not begun, and that is not in the ledger: {error}")
+                    }
+                }
             }
         }
         result

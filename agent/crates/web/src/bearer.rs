@@ -20,47 +20,34 @@ pub(crate) struct Bearer {
     pub(crate) name: String,
 }
 
-/// The parts of a challenge: where the metadata of this resource is.
-pub(crate) struct Challenge<'a> {
-    pub(crate) host: &'a str,
-    pub(crate) path: &'a str,
+/// A challenge (RFC 6750 §3). It names no metadata (RFC 9728): there is no authorization server to find by it, since the
+/// operator hands tokens out.
+fn challenge(more: &str) -> String {
+    format!("Bearer realm=\"op-dbus\"{more}")
 }
 
-impl Challenge<'_> {
-    fn text(&self, more: &str) -> String {
-        let Self { host, path } = self;
-        format!(
-            "Bearer resource_metadata=\"http://{host}/.well-known/oauth-protected-resource{path}\"{more}"
-        )
-    }
+fn unauthorized(error: &str, text: &str) -> Refusal {
+    let error = match error {
+        "" => String::new(),
+        error => format!(", error=\"{error}\""),
+    };
+    let more = format!("{error}, scope=\"{LEAST}\"");
+    Refusal::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, &challenge(&more))
+}
 
-    fn unauthorized(&self, error: &str, text: &str) -> Refusal {
-        let error = match error {
-            "" => String::new(),
-            error => format!(", error=\"{error}\""),
-        };
-        let more = format!("{error}, scope=\"{LEAST}\"");
-        Refusal::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, &self.text(&more))
-    }
-
-    fn insufficient(&self, scope: &str, text: &str) -> Refusal {
-        let more = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
-        Refusal::new(StatusCode::FORBIDDEN, text).with(WWW_AUTHENTICATE, &self.text(&more))
-    }
+fn insufficient(scope: &str, text: &str) -> Refusal {
+    let more = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+    Refusal::new(StatusCode::FORBIDDEN, text).with(WWW_AUTHENTICATE, &challenge(&more))
 }
 
 /// Finds out who speaks.
-pub(crate) async fn authenticate(
-    client: &Client,
-    headers: &HeaderMap,
-    challenge: &Challenge<'_>,
-) -> Result<Bearer, Refusal> {
-    let token: Arc<str> = token(headers, challenge)?.into();
+pub(crate) async fn authenticate(client: &Client, headers: &HeaderMap) -> Result<Bearer, Refusal> {
+    let token: Arc<str> = token(headers)?.into();
     let who = client.whoami(Some(&token)).await;
-    let Identity { name, role, .. } = who.map_err(|error| refusal(&error, challenge))?;
+    let Identity { name, role, .. } = who.map_err(|error| refusal(&error))?;
     match role {
         Some(_) => Ok(Bearer { token, name }),
-        None => Err(challenge.insufficient(LEAST, "the token has no scope")),
+        None => Err(insufficient(LEAST, "the token has no scope")),
     }
 }
 
@@ -69,7 +56,6 @@ pub(crate) async fn permit(
     client: &Client,
     bearer: &Bearer,
     message: &Value,
-    challenge: &Challenge<'_>,
 ) -> Result<(), Refusal> {
     let (Some("tools/call"), Some(name)) = (
         message["method"].as_str(),
@@ -85,19 +71,19 @@ pub(crate) async fn permit(
             ..
         }) if !verdict.allowed => {
             let why = verdict.reason.unwrap_or_default();
-            Err(challenge.insufficient(&verdict.scope, &why).answering(id))
+            Err(insufficient(&verdict.scope, &why).answering(id))
         }
         Ok(_) => Ok(()),
         // Tools of the protocol's own, or none: that is for the protocol to say.
         Err(error) if error.code() == Some(Code::NotFound) => Ok(()),
-        Err(error) => Err(refusal(&error, challenge).answering(id)),
+        Err(error) => Err(refusal(&error).answering(id)),
     }
 }
 
-fn token<'a>(headers: &'a HeaderMap, challenge: &Challenge<'_>) -> Result<&'a str, Refusal> {
+fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Err(challenge.unauthorized(
+        return Err(unauthorized(
             "",
             "send a token as `Authorization: Bearer TOKEN`; `op-dbus web token NAME` makes one",
         ));
@@ -111,7 +97,7 @@ fn token<'a>(headers: &'a HeaderMap, challenge: &Challenge<'_>) -> Result<&'a st
         {
             Ok(token.trim_start())
         }
-        _ => Err(challenge.unauthorized(
+        _ => Err(unauthorized(
             "invalid_request",
             "the Authorization header has to be one `Bearer TOKEN`",
         )),
@@ -128,10 +114,10 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-fn refusal(error: &Error, challenge: &Challenge<'_>) -> Refusal {
+fn refusal(error: &Error) -> Refusal {
     match (error, error.code()) {
         (_, Some(Code::Unauthenticated)) => {
-            challenge.unauthorized("invalid_token", "the token is not known on this host")
+            unauthorized("invalid_token", "the token is not known on this host")
         }
         (_, Some(Code::RateLimited)) => {
             let text = "too many wrong tokens came lately: wait a while";

@@ -1,20 +1,22 @@
 //! The doors: which path leads where, and what is checked on the way.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::{Bounds, Client};
 use axum::body::{Body, Bytes};
-use axum::http::header::{ALLOW, AUTHORIZATION, HOST, HeaderName, ORIGIN, RETRY_AFTER};
+use axum::http::header::{ALLOW, AUTHORIZATION, HeaderName, ORIGIN, RETRY_AFTER};
 use axum::http::{Method, Request, Response, StatusCode};
+use futures_util::StreamExt;
 use mcp::server::Server;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::bearer::{self, Bearer, Challenge};
+use crate::bearer::{self, Bearer};
+use crate::budget::{Budget, Room};
 use crate::guard::{self, Names};
-use crate::plain::{self, Refusal, json_response};
+use crate::plain::{Refusal, json_response};
 use crate::session::{Places, Speakers, holding};
 
 /// The largest body of a request, in bytes.
@@ -27,8 +29,8 @@ const BODY: Bounds = Bounds {
 };
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Where metadata of resources is (RFC 9728 §3).
-const METADATA: &str = "/.well-known/oauth-protected-resource";
+/// How long what was begun before the doors led elsewhere may take.
+const GRACE: Duration = Duration::from_secs(30);
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// MCP servers by the profile in their path; the empty name is that of `/mcp` itself.
@@ -36,64 +38,29 @@ pub type Endpoints = BTreeMap<String, Server>;
 
 /// All doors of this process.
 pub struct Doors {
-    names: Names,
     client: Client,
-    endpoints: Endpoints,
-    speakers: Speakers,
+    plan: RwLock<Arc<Plan>>,
     places: Places,
+    budget: Budget,
+    end: CancellationToken,
 }
 
-impl Doors {
-    /// Doors to these servers. `client` asks the daemon who speaks; `end` closes all streams.
-    pub fn new(names: Names, client: Client, endpoints: Endpoints, end: CancellationToken) -> Self {
-        let speakers = Speakers::new(&names, LARGEST, end);
-        Self {
+/// Where the doors lead, by one reading of the declaration.
+struct Plan {
+    names: Names,
+    endpoints: Endpoints,
+    speakers: Speakers,
+    end: CancellationToken,
+}
+
+impl Plan {
+    fn new(names: Names, endpoints: Endpoints, end: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            speakers: Speakers::new(&names, LARGEST, end.clone()),
             names,
-            client,
             endpoints,
-            speakers,
-            places: Places::default(),
-        }
-    }
-
-    /// Answers one request.
-    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
-        let origin = request.headers().get(ORIGIN).cloned();
-        let (mut response, origin) = match self.names.check(request.uri(), request.headers()) {
-            Err(refusal) => (refusal.into_response(), None),
-            Ok(()) => {
-                let answered = self.route(request).await;
-                (answered.unwrap_or_else(Refusal::into_response), origin)
-            }
-        };
-        guard::harden(response.headers_mut(), origin.as_ref());
-        response
-    }
-
-    async fn route(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-        let path = request.uri().path().to_owned();
-        guard::no_secret_in_query(request.uri())?;
-        if path == "/healthz" {
-            only_get(&request)?;
-            return Ok(self.health().await);
-        }
-        if let Some(resource) = path.strip_prefix(METADATA) {
-            only_get(&request)?;
-            let resource = if resource.is_empty() {
-                "/mcp"
-            } else {
-                resource
-            };
-            self.endpoint(resource)?;
-            let metadata = plain::resource(host(&request), resource);
-            return Ok(json_response(StatusCode::OK, &metadata));
-        }
-        let server = self.endpoint(&path)?;
-        match *request.method() {
-            Method::OPTIONS => Ok(guard::preflight()),
-            Method::GET | Method::POST | Method::DELETE => self.mcp(server, &path, request).await,
-            _ => Err(not_this_way("GET, POST, DELETE")),
-        }
+            end,
+        })
     }
 
     /// The server behind a path.
@@ -118,6 +85,69 @@ impl Doors {
             Refusal::new(StatusCode::NOT_FOUND, text)
         })
     }
+}
+
+impl Doors {
+    /// Doors to these servers. `client` asks the daemon who speaks; `end` closes all streams.
+    pub fn new(names: Names, client: Client, endpoints: Endpoints, end: CancellationToken) -> Self {
+        Self {
+            client,
+            plan: RwLock::new(Plan::new(names, endpoints, end.child_token())),
+            places: Places::default(),
+            budget: Budget::default(),
+            end,
+        }
+    }
+
+    /// Leads new requests to these servers. Sessions end, since what a client was shown must not change under it:
+    /// it begins another one. Answers on their way have half a minute. Called in the runtime that serves.
+    pub fn lead_to(&self, names: Names, endpoints: Endpoints) {
+        let plan = Plan::new(names, endpoints, self.end.child_token());
+        let mut now = self.plan.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *now, plan);
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            before.end.cancel();
+        });
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        let plan = self.plan.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&plan)
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let origin = request.headers().get(ORIGIN).cloned();
+        let plan = self.plan();
+        let (mut response, origin) = match plan.names.check(request.uri(), request.headers()) {
+            Err(refusal) => (refusal.into_response(), None),
+            Ok(()) => {
+                let answered = self.route(&plan, request).await;
+                (answered.unwrap_or_else(Refusal::into_response), origin)
+            }
+        };
+        guard::harden(response.headers_mut(), origin.as_ref());
+        response
+    }
+
+    async fn route(&self, plan: &Plan, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let path = request.uri().path().to_owned();
+        guard::no_secret_in_query(request.uri())?;
+        if path == "/healthz" {
+            only_get(&request)?;
+            return Ok(self.health().await);
+        }
+        let server = plan.endpoint(&path)?;
+        match *request.method() {
+            Method::OPTIONS => Ok(guard::preflight()),
+            Method::GET | Method::POST | Method::DELETE => {
+                let speakers = &plan.speakers;
+                self.mcp(speakers, server, &path, request).await
+            }
+            _ => Err(not_this_way("GET, POST, DELETE")),
+        }
+    }
 
     async fn health(&self) -> Response<Body> {
         match self.client.status().await {
@@ -132,21 +162,21 @@ impl Doors {
 
     async fn mcp(
         &self,
+        speakers: &Speakers,
         server: &Server,
         path: &str,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
-        let host = host(&request).to_owned();
-        let challenge = Challenge { host: &host, path };
-        let bearer = bearer::authenticate(&self.client, request.headers(), &challenge).await?;
+        let bearer = bearer::authenticate(&self.client, request.headers()).await?;
         let Some(place) = self.places.take(&bearer.name) else {
             return Err(busy(
                 "too many requests of this token are on their way: try again later",
             ));
         };
-        let speaker = self.speakers.of(&bearer.name, path, server);
+        let mut room = self.budget.of(&bearer.name);
+        let speaker = speakers.of(&bearer.name, path, server);
         if request.method() == Method::POST {
-            request = self.hear(request, &bearer, &challenge).await?;
+            request = self.hear(request, &bearer, &mut room).await?;
             if !request.headers().contains_key(SESSION) && !speaker.has_room().await {
                 return Err(busy(
                     "too many sessions of this token are open: end some, or wait",
@@ -159,7 +189,7 @@ impl Doors {
             token: Some(Arc::clone(&bearer.token)),
         });
         let response = speaker.serve(request).await;
-        Ok(response.map(|body| holding(body, place)))
+        Ok(response.map(|body| holding(body, (place, room))))
     }
 
     /// Reads the body, with limits to its size and time, and refuses a call that the token does not allow.
@@ -167,28 +197,24 @@ impl Doors {
         &self,
         request: Request<Body>,
         bearer: &Bearer,
-        challenge: &Challenge<'_>,
+        room: &mut Room,
     ) -> Result<Request<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let body = whole(body).await?;
+        let body = whole(body, room).await?;
         // Before it is parsed, which takes many times the memory of a text that is all brackets.
         BODY.check(&body)
             .map_err(|excess| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, excess.to_string()))?;
         // What is not JSON is told by the protocol's end.
         if let Ok(message) = serde_json::from_slice::<Value>(&body) {
-            bearer::permit(&self.client, bearer, &message, challenge).await?;
+            bearer::permit(&self.client, bearer, &message).await?;
         }
         Ok(Request::from_parts(head, Body::from(body)))
     }
 }
 
-async fn whole(body: Body) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("a request has at most {LARGEST} bytes"),
-        )),
+async fn whole(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(PATIENCE, read(body, room)).await {
+        Ok(read) => read,
         Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             "the body did not arrive in time",
@@ -196,10 +222,26 @@ async fn whole(body: Body) -> Result<Bytes, Refusal> {
     }
 }
 
-fn host(request: &Request<Body>) -> &str {
-    let host = request.headers().get(HOST);
-    host.and_then(|host| host.to_str().ok())
-        .unwrap_or("localhost")
+/// Reads a body, which takes room as it comes in: what is only announced takes none.
+async fn read(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
+    let mut parts = body.into_data_stream();
+    let mut whole = Vec::new();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| {
+            let text = format!("the body did not arrive whole: {error}");
+            Refusal::new(StatusCode::BAD_REQUEST, text)
+        })?;
+        if whole.len() + part.len() > LARGEST {
+            return Err(Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("a request has at most {LARGEST} bytes"),
+            ));
+        }
+        room.grow(part.len())
+            .map_err(|full| busy(&full.to_string()))?;
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.into())
 }
 
 fn only_get(request: &Request<Body>) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@
 //! request goes to it with whatever is asked.
 
 mod bearer;
+mod budget;
 mod doors;
 mod guard;
 mod plain;

@@ -1,4 +1,4 @@
-//! Answers that are no business of the protocol: refusals, health, and where tokens come from.
+//! Answers that are no business of the protocol: refusals and health.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -62,14 +62,4 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Body> 
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// The metadata of a protected resource (RFC 9728 §2). There is no authorization server: the operator hands tokens out.
-pub(crate) fn resource(host: &str, path: &str) -> Value {
-    json!({
-        "resource": format!("http://{host}{path}"),
-        "resource_name": "operation-dbus",
-        "bearer_methods_supported": ["header"],
-        "scopes_supported": ["mcp:read", "mcp:write", "mcp:destroy"],
-    })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use schemars::JsonSchema;
+use secret_names::may_be_secret;
 use serde::Serialize;
 
 use super::look::{Look, MOST_ITEMS, Unknown};
@@ -153,13 +154,7 @@ fn mount(line: &str) -> Option<Mount> {
 /// An option without what may be secret.
 fn masked(option: &str) -> String {
     match option.split_once('=') {
-        Some((key, _))
-            if ["pass", "secret", "key", "cred"]
-                .iter()
-                .any(|part| key.contains(part)) =>
-        {
-            format!("{key}=***")
-        }
+        Some((key, _)) if may_be_secret(key) => format!("{key}=***"),
         _ => option.to_owned(),
     }
 }

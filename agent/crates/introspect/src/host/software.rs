@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use schemars::JsonSchema;
+use secret_names::may_be_secret;
 use serde::Serialize;
 
 use super::look::{Look, Unknown, assignment};
@@ -136,13 +137,8 @@ fn kernel(look: &mut Look) -> Kernel {
 
 /// A kernel command line without what may be secret: the values of keys that sound so, and passwords in addresses.
 fn masked(line: &str) -> String {
-    const SECRET: [&str; 11] = [
-        "pass", "pwd", "secret", "token", "key", "cred", "auth", "chap", "psk", "private", "cookie",
-    ];
     let word = |word: &str| match word.split_once('=') {
-        Some((key, _)) if SECRET.iter().any(|part| key.to_lowercase().contains(part)) => {
-            format!("{key}=***")
-        }
+        Some((key, _)) if may_be_secret(key) => format!("{key}=***"),
         // iSCSI and the like: `netroot=iscsi:user:password@host`.
         Some((key, value)) if value.contains('@') => format!("{key}=***"),
         _ => word.to_owned(),

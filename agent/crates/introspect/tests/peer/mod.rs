@@ -100,7 +100,7 @@ pub fn roomy_lab() -> Option<Lab> {
         .spawn()
         .unwrap();
     lab.roomy = Some(daemon);
-    wait_for("the second bus", Duration::from_secs(10), || {
+    wait_for("the second bus", Duration::from_secs(60), || {
         std::os::unix::net::UnixStream::connect(&socket).ok()
     });
     lab.address = Some(format!("unix:path={}", socket.display()));

@@ -216,7 +216,7 @@ fn digest(arguments: &Map<String, Value>) -> String {
 fn open(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let entries = map.iter().filter(|(key, _)| !tools::sounds_secret(key));
+            let entries = map.iter().filter(|(key, _)| !tools::is_secret(key));
             let entries = entries.map(|(key, value)| (key.clone(), open(value)));
             Value::Object(entries.collect())
         }

@@ -262,8 +262,7 @@ fn masked_arguments(arguments: &[String]) -> Vec<String> {
 }
 
 fn sounds_secret(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    tools::sounds_secret(name) || lower.contains("key") || lower.ends_with("auth")
+    tools::may_be_secret(name)
 }
 
 /// Whether it is long, with letters and digits and nothing that paths and packages have.

@@ -58,7 +58,7 @@ pub(super) fn arguments(arguments: &Map<String, Value>) -> String {
         return "no arguments".to_owned();
     }
     let words = arguments.iter().map(|(name, value)| match value {
-        _ if tools::sounds_secret(name) => format!("{}: …", plain(name)),
+        _ if tools::is_secret(name) => format!("{}: …", plain(name)),
         value => format!("{}: {}", plain(name), plain(&value.to_string())),
     });
     words.take(NAMED).collect::<Vec<_>>().join(", ")

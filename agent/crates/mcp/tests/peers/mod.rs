@@ -238,7 +238,7 @@ impl Joined {
 
 /// Waits for a condition in a test that has other things to do.
 pub async fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = condition() {
             return value;

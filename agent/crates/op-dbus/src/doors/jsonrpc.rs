@@ -3,6 +3,7 @@
 mod connection;
 mod hung_up;
 mod message;
+mod out;
 mod speaker;
 
 use std::sync::Arc;

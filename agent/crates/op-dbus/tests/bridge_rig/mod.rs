@@ -58,8 +58,28 @@ impl Rig {
             .spawn()
             .unwrap();
         self.started.0.push(child);
-        wait_for(name, Duration::from_secs(20), || owned(name).then_some(()));
+        wait_for(name, Duration::from_secs(60), || owned(name).then_some(()));
         Some(())
+    }
+
+    /// Starts a program that runs until the test ends.
+    pub fn keep(&mut self, program: &str, arguments: &[&str], environment: &[(&str, &str)]) {
+        let child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.started.0.push(child);
+    }
+
+    /// Whether there is python-dbusmock; the test counts as skipped if not.
+    pub fn has_dbusmock(&self) -> bool {
+        let found = output("/usr/bin/python3", &["-c", "import dbusmock"]);
+        if !found.status.success() {
+            skip("needs python3-dbusmock");
+        }
+        found.status.success()
     }
 
     /// A mock made by python-dbusmock, from its template or empty.

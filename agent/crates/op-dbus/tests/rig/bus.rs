@@ -106,7 +106,7 @@ impl Bus {
             socket,
             python,
         };
-        wait_for("the bus", Duration::from_secs(10), || {
+        wait_for("the bus", Duration::from_secs(60), || {
             std::os::unix::net::UnixStream::connect(&bus.socket).ok()
         });
         Some(bus)
@@ -184,7 +184,7 @@ impl Bus {
     }
 
     pub fn wait_for(&self, name: &str) {
-        wait_for(name, Duration::from_secs(20), || {
+        wait_for(name, Duration::from_secs(60), || {
             self.has(name).then_some(())
         });
     }

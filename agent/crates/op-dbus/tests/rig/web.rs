@@ -37,6 +37,10 @@ pub struct Reply {
 
 impl Web {
     pub fn start(rig: &Rig, daemon: &Daemon) -> Self {
+        Self::start_with(rig, daemon, |_| {})
+    }
+
+    pub fn start_with(rig: &Rig, daemon: &Daemon, prepare: impl FnOnce(&mut Command)) -> Self {
         let log_file = rig.machine.dir().join("web.log");
         let log = std::fs::File::create(&log_file).unwrap();
         let mut command = as_who(WEB, env!("CARGO_BIN_EXE_op-dbus"));
@@ -50,12 +54,13 @@ impl Web {
             .stdout(Stdio::null())
             .stderr(log)
             .env_remove("JOURNAL_STREAM");
+        prepare(&mut command);
         let mut web = Self {
             child: command.spawn().expect("start the web server"),
             address: ADDRESS.parse().unwrap(),
             log: log_file,
         };
-        wait_for("the web server", Duration::from_secs(20), || {
+        wait_for("the web server", Duration::from_secs(60), || {
             if let Some(status) = web.child.try_wait().unwrap() {
                 panic!("the web server ended: {status}: {}", web.said());
             }
@@ -132,10 +137,19 @@ impl Web {
         )
     }
 
-    pub fn terminate(&mut self) {
-        use rustix::process::{Pid, Signal, kill_process};
+    /// Has the declaration read again.
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        use rustix::process::{Pid, kill_process};
         let id = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    pub fn terminate(&mut self) {
+        self.signal(rustix::process::Signal::TERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.said());
     }

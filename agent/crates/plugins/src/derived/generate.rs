@@ -1,21 +1,23 @@
 //! A first mapping from what a service says of itself, for a person to review: nothing in it is declared safe.
 
+mod lists;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dbus::Bus;
 use declaration::PluginName;
-use introspect::dbus::{Direction, Interface, Limits, Method, Object, Tree, WalkError, walk};
+use introspect::dbus::{Direction, Interface, Limits, Method, Tree, WalkError, walk};
 use zbus::{ObjectPath, names::BusName};
 
 use super::checker::holds_variant;
 use super::digest::digest;
 use super::format::{
-    BusKind, CallEntry, Capability, ListEntry, MappingFile, PluginFile, ResourceEntry, TypeText,
-    WriteEntry,
+    BusKind, CallEntry, Capability, MappingFile, PluginFile, ResourceEntry, TypeText, WriteEntry,
 };
 use super::store::Files;
+use lists::Lists;
 
 /// Objects that are looked at.
 const MOST_OBJECTS: usize = 500;
@@ -188,22 +190,6 @@ fn is_standard(interface: &str) -> bool {
     )
 }
 
-/// Whether a property may hold what nobody should see.
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    [
-        "password",
-        "passphrase",
-        "secret",
-        "psk",
-        "token",
-        "privatekey",
-        "credential",
-    ]
-    .iter()
-    .any(|word| name.contains(word))
-}
-
 type Groups = BTreeMap<(String, String), Arc<Interface>>;
 
 /// Interfaces with something to show, by where their objects are.
@@ -271,7 +257,7 @@ impl Draft {
             .filter(|property| property.access.reads())
         {
             let name = property.name.to_string();
-            if looks_secret(&name) {
+            if secret_names::is_secret(&name) {
                 self.notes.push(format!(
                     "{}.{name} may hold a secret and was left out.",
                     interface.name
@@ -392,83 +378,11 @@ fn setter(method: &Method, property: &introspect::dbus::Property) -> Option<Call
     })
 }
 
-/// Methods that take nothing and give objects, as their names say, by those in lower case: each with where it is.
-struct Lists<'a>(BTreeMap<String, Vec<(usize, &'a Object, &'a Interface, &'a Method)>>);
-
-impl<'a> Lists<'a> {
-    fn of(
-        tree: &'a Tree,
-        go_on: &(dyn Fn(usize, usize) -> bool + Sync),
-    ) -> Result<Self, GenerateError> {
-        let mut lists = BTreeMap::<_, Vec<_>>::new();
-        let mut order = 0;
-        for (done, object) in tree.objects.iter().enumerate() {
-            if !go_on(tree.objects.len(), done) {
-                return Err(GenerateError::Stopped);
-            }
-            for interface in object.interfaces.iter().take(MOST_INTERFACES) {
-                for method in interface
-                    .methods
-                    .iter()
-                    .filter(|method| lists_objects(method))
-                {
-                    let name = method.name.as_str().to_lowercase();
-                    let known = lists.entry(name).or_default();
-                    known.push((order, object, &**interface, method));
-                    order += 1;
-                }
-            }
-        }
-        Ok(Self(lists))
-    }
-
-    /// The method that lists the objects of a place by its name: `GetDevices` or `ListDevices` for `…/Devices/*`.
-    fn find(&self, pattern: &str, interface: &Interface) -> Option<ListEntry> {
-        let last = |text: &str, by: char| text.rsplit(by).next().unwrap_or_default().to_lowercase();
-        let place = last(pattern.trim_end_matches("/*"), '/');
-        let kind = last(interface.name.as_str(), '.');
-        let wanted = ["get", "list"].into_iter().flat_map(|verb| {
-            [
-                format!("{verb}{place}"),
-                format!("{verb}{place}s"),
-                format!("{verb}{kind}s"),
-            ]
-        });
-        let above = |object: &Object| pattern.starts_with(object.path.trim_end_matches('/'));
-        let found = wanted.filter_map(|name| {
-            let known = self.0.get(&name)?;
-            known.iter().find(|(_, object, ..)| above(object))
-        });
-        let (_, object, interface, method) = found.min_by_key(|(order, ..)| *order)?;
-        Some(ListEntry {
-            path: object.path.clone(),
-            interface: interface.name.to_string(),
-            method: method.name.to_string(),
-            columns: Vec::new(),
-        })
-    }
-}
-
-fn lists_objects(method: &Method) -> bool {
-    let name = method.name.as_str();
-    let begins = |verb: &str| {
-        name.get(..verb.len())
-            .is_some_and(|begin| begin.eq_ignore_ascii_case(verb))
-    };
-    let mut given = method.args(Direction::Out);
-    (begins("get") || begins("list"))
-        && method.args(Direction::In).next().is_none()
-        && given
-            .next()
-            .is_some_and(|arg| arg.signature.to_string() == "ao")
-        && given.next().is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use introspect::dbus::xml;
+    use introspect::dbus::{Object, xml};
 
     use super::*;
 

@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tools::{Cancel, Description, Door, Effect, Event, Options, Registry, ToolError};
 
 use super::hung_up::hung_up;
@@ -20,6 +18,7 @@ use super::message::{
     CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
     read,
 };
+use super::out::{Out, write};
 use super::speaker::{Known, Speaker};
 use crate::doors::frame::Frames;
 use crate::doors::ovsdb::Ovsdb;
@@ -32,11 +31,6 @@ const IN_HAND: usize = 4;
 /// How many requests a batch may have, and how many bytes their answers.
 const BATCH: usize = 100;
 const BATCH_ANSWERS: usize = 4 << 20;
-/// How many bytes may wait for a client that is slow to read them.
-const WAITING: usize = 1 << 20;
-/// How long a client that has something to read may read nothing.
-const STUCK: Duration = Duration::from_secs(60);
-
 /// Serves one connection to its end.
 pub(super) async fn serve(hall: Arc<Hall>, stream: UnixStream) {
     let uid = match stream.peer_cred() {
@@ -430,82 +424,4 @@ struct Named {
 #[serde(deny_unknown_fields)]
 struct Cancelled {
     id: Value,
-}
-
-/// What goes out, in order. Answers wait for room, events are dropped without it.
-#[derive(Clone)]
-struct Out {
-    lines: UnboundedSender<Line>,
-    room: Arc<Semaphore>,
-    end: Arc<Notify>,
-}
-
-/// A message, and the room that it takes until it is written.
-struct Line {
-    text: Vec<u8>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl Out {
-    fn new() -> (Self, UnboundedReceiver<Line>) {
-        let (lines, receiver) = unbounded_channel();
-        let room = Arc::new(Semaphore::new(WAITING));
-        let end = Arc::new(Notify::new());
-        (Self { lines, room, end }, receiver)
-    }
-
-    fn room(mut text: Vec<u8>) -> (Vec<u8>, u32) {
-        text.push(b'\n');
-        // A message that is larger than all the room takes all of it.
-        let room = u32::try_from(text.len().min(WAITING)).unwrap_or(u32::MAX);
-        (text, room)
-    }
-
-    async fn send(&self, message: Value) {
-        let text = message.to_string().into_bytes();
-        // It takes many times the memory of its text, which may have to wait.
-        drop(message);
-        self.send_text(text).await;
-    }
-
-    async fn send_text(&self, text: Vec<u8>) {
-        let (text, room) = Self::room(text);
-        let room = tokio::select! {
-            room = Arc::clone(&self.room).acquire_many_owned(room) => room,
-            () = self.closed() => return,
-        };
-        if let Ok(room) = room {
-            let _ = self.lines.send(Line { text, _room: room });
-        }
-    }
-
-    fn offer(&self, message: &Value) {
-        let (text, room) = Self::room(message.to_string().into_bytes());
-        if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(room) {
-            let _ = self.lines.send(Line { text, _room: room });
-        }
-    }
-
-    /// Writes nothing more, and lets the connection end.
-    fn close(&self) {
-        self.end.notify_waiters();
-        self.end.notify_one();
-    }
-
-    /// Waits until nothing can be written any more.
-    async fn closed(&self) {
-        tokio::select! {
-            () = self.lines.closed() => {}
-            () = self.end.notified() => self.end.notify_one(),
-        }
-    }
-}
-
-async fn write(mut writer: OwnedWriteHalf, mut lines: UnboundedReceiver<Line>) {
-    while let Some(line) = lines.recv().await {
-        let written = tokio::time::timeout(STUCK, writer.write_all(&line.text)).await;
-        if !matches!(written, Ok(Ok(()))) {
-            return;
-        }
-    }
 }

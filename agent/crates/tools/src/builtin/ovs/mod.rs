@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ovsdb::{Atom, Row, Value};
 use schemars::JsonSchema;
+use secret_names::is_secret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,9 +17,6 @@ use crate::call::Call;
 use crate::error::ToolError;
 use crate::page::{Page, page};
 use crate::tool::{Domain, Tool};
-
-/// Options of tunnels whose values are nobody's business.
-const SECRET: [&str; 3] = ["psk", "password", "private_key"];
 
 #[derive(Deserialize, JsonSchema)]
 struct Nothing {}
@@ -345,7 +343,7 @@ fn list_interfaces(call: &Call<'_>, input: OfBridge) -> Result<Interfaces, ToolE
 
 fn interface(name: String, port: &str, bridge: &str, row: &Row) -> InterfaceItem {
     let mut options = strings(row, "options");
-    options.retain(|key, _| !SECRET.iter().any(|part| key.contains(part)));
+    options.retain(|key, _| !is_secret(key));
     InterfaceItem {
         name,
         port: port.to_owned(),

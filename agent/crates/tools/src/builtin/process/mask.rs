@@ -1,27 +1,9 @@
 //! Command lines without the secrets that people put there.
 
+use secret_names::sounds_secret;
+
 /// What stands in place of a secret.
 const MASK: &str = "***";
-
-/// Parts of the names of things that nobody should see.
-const SECRET: [&str; 16] = [
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "credential",
-    "private",
-    "authorization",
-    "bearer",
-    "apikey",
-    "api-key",
-    "api_key",
-    "access-key",
-    "access_key",
-    "auth-key",
-    "psk",
-    "cookie",
-];
 
 /// Flags whose value is `USER:PASSWORD`.
 const LOGIN: [&str; 4] = ["-u", "-U", "--user", "--proxy-user"];
@@ -47,17 +29,7 @@ pub(super) fn masked(arguments: impl IntoIterator<Item = String>) -> Vec<String>
 fn announces(flag: &str) -> bool {
     let bare = flag.starts_with('-')
         && !flag.contains(|c: char| c == '=' || c == ':' || c.is_whitespace());
-    bare && word(&flag.to_ascii_lowercase(), 0).is_some()
-}
-
-/// The first of the words at or after `from`: where it begins and ends.
-fn word(lower: &str, from: usize) -> Option<(usize, usize)> {
-    let rest = &lower[from..];
-    let found = SECRET
-        .iter()
-        .filter_map(|word| Some((from + rest.find(word)?, word.len())));
-    let (start, length) = found.min()?;
-    Some((start, start + length))
+    bare && sounds_secret(flag)
 }
 
 /// Masks `NAME=VALUE`, `NAME: VALUE` and `--NAME VALUE` inside of one text.
@@ -65,29 +37,35 @@ fn values(text: &str) -> String {
     // ASCII letters alone change, so places are the same in both.
     let lower = text.to_ascii_lowercase();
     let mut masked = String::with_capacity(text.len());
-    let mut done = 0;
-    while let Some((start, end)) = word(&lower, done) {
-        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let name_end = end + skip(&lower[end..], in_name);
-        let mut before = lower[..start].char_indices().rev();
-        let outside = before.find(|(_, c)| !in_name(*c));
-        let name_start = outside.map_or(0, |(place, c)| place + c.len_utf8());
-        let is_flag = lower[name_start..].starts_with('-');
-        let spaced = is_flag || &lower[start..end] == "bearer";
-        let (from, to) = match value(&lower, name_end, spaced) {
+    let (mut done, mut place) = (0, 0);
+    while let Some((start, end)) = name(text, place) {
+        place = end;
+        if !sounds_secret(&text[start..end]) {
+            continue;
+        }
+        let name = &lower[start..end];
+        let spaced = name.starts_with('-') || name.ends_with("bearer");
+        let (from, to) = match value(&lower, end, spaced) {
             // The scheme comes before the secret there.
-            Some((from, _)) if &lower[start..end] == "authorization" => (from, lower.len()),
+            Some((from, _)) if name.contains("authorization") => (from, lower.len()),
             Some(range) => range,
-            None => (name_end, name_end),
+            None => continue,
         };
         masked.push_str(&text[done..from]);
         if from < to {
             masked.push_str(MASK);
         }
-        done = to;
+        (done, place) = (to, to);
     }
     masked.push_str(&text[done..]);
     masked
+}
+
+/// The first name at or after `from`: where it begins and ends.
+fn name(text: &str, from: usize) -> Option<(usize, usize)> {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let start = from + text[from..].find(in_name)?;
+    Some((start, start + skip(&text[start..], in_name)))
 }
 
 /// Where the value of a name that ends at `end` begins and ends.
