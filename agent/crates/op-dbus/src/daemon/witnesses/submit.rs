@@ -16,6 +16,8 @@ pub(super) struct Submission {
     heads: Arc<dyn Heads>,
     /// Entries that it has cosigned, as far as is known.
     cosigned: u64,
+    /// The text of the last head that it cosigned, which need not be cosigned again.
+    done: Option<String>,
     /// What was said last, so that it is said once.
     said: Option<String>,
     alarm: Option<Alarm>,
@@ -41,6 +43,7 @@ impl Submission {
             witness: witness.clone(),
             heads,
             cosigned: 0,
+            done: None,
             said: None,
             alarm: None,
         }
@@ -50,6 +53,7 @@ impl Submission {
     pub(super) async fn run(&mut self) -> bool {
         let ended = match self.newest().await {
             Ok(None) => return true,
+            Ok(Some(head)) if self.done.as_deref() == Some(head.note().text()) => return true,
             Ok(Some(head)) => self.submit(head).await,
             Err(trouble) => Ended::Trouble(trouble),
         };
@@ -64,6 +68,7 @@ impl Submission {
                 true
             }
             Ended::Alarm(alarm) => {
+                self.done = None;
                 if self.alarm.replace(alarm) != Some(alarm) {
                     let (heads, name) = (Arc::clone(&self.heads), self.name.clone());
                     let _ = tokio::task::spawn_blocking(move || heads.alarm(&name, alarm)).await;
@@ -155,6 +160,7 @@ impl Submission {
         match wait(move || heads.keep(&over, signature, &key)).await {
             Ok(_) => {
                 self.cosigned = head.unverified().size;
+                self.done = Some(head.note().text().to_owned());
                 Ended::Cosigned
             }
             Err(trouble) => Ended::Trouble(trouble),
