@@ -7,7 +7,7 @@ use std::sync::Barrier;
 
 use tlog::{
     AddCheckpoint, Algorithm, Answer, Checkpoint, Hash, Prover, SignedCheckpoint, SigningKey,
-    Tiles, Tree, VerifierKey, Witness, leaf_hash,
+    Tiles, Tree, VerifierKey, Witness, WitnessError, leaf_hash,
 };
 
 const NOW: u64 = 1_780_000_000;
@@ -204,22 +204,20 @@ fn a_witness_remembers_after_its_end() {
     assert_eq!(log.ask(&restarted, 0, 200), Answer::Conflict(300));
     assert_eq!(forked(100).ask(&restarted, 300, 300), Answer::Conflict(300));
     assert!(is_cosigned(&log.ask(&restarted, 300, 301)));
+    // Two at once would not know of each other.
+    let open = || {
+        let key = key("w", Algorithm::Cosignature);
+        let heads = directory.path().join("heads");
+        Witness::open(key, heads, [log.key.verifier().clone()])
+    };
+    assert!(matches!(open(), Err(WitnessError::Busy(_))));
+    drop(restarted);
     // What cannot be read is not taken for nothing.
-    let heads: Vec<_> = fs::read_dir(directory.path().join("heads"))
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .collect();
+    let heads = fs::read_dir(directory.path().join("heads")).unwrap();
+    let heads: Vec<_> = heads.map(|it| it.unwrap().path()).collect();
     assert_eq!(heads.len(), 1);
     fs::write(&heads[0], b"garbage").unwrap();
-    let key = key("w", Algorithm::Cosignature);
-    assert!(
-        Witness::open(
-            key,
-            directory.path().join("heads"),
-            [log.key.verifier().clone()]
-        )
-        .is_err()
-    );
+    assert!(matches!(open(), Err(WitnessError::Memory { .. })));
 }
 
 #[test]
