@@ -15,7 +15,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use web::{Doors, Endpoints, Limits, Names};
+use web::{Answers, Doors, Endpoints, Limits, Names};
 
 use crate::cli;
 use crate::failure::Failure;
@@ -55,7 +55,8 @@ pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
             let endpoints = self::endpoints(&client, &declaration.mcp, web.profile)?;
             Ok((Names::of(&web), endpoints))
         };
-        serve(address, doors, &again).await
+        let reload = |doors: &Doors, status: &str| reload(doors, &again, status);
+        serve(address, "/mcp", Limits::default(), doors, reload).await
     })?;
     Ok(0)
 }
@@ -75,10 +76,13 @@ fn endpoints(client: &Client, upstreams: &Mcp, usual: Profile) -> Result<Endpoin
     Ok(endpoints)
 }
 
-async fn serve(
+/// Serves at an address until SIGTERM or SIGINT; `path` is what to look at there, and SIGHUP has it reload.
+pub(crate) async fn serve<A: Answers>(
     address: SocketAddr,
-    doors: impl FnOnce(CancellationToken) -> Doors,
-    again: &dyn Fn() -> Result<(Names, Endpoints), Failure>,
+    path: &str,
+    limits: Limits,
+    answers: impl FnOnce(CancellationToken) -> A,
+    reload: impl Fn(&A, &str),
 ) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -87,17 +91,16 @@ async fn serve(
     let listener = listener.with_context(|| format!("listen on {address}"))?;
     let bound = listener.local_addr().context("read the server's address")?;
     let end = CancellationToken::new();
-    let doors = Arc::new(doors(end.clone()));
-    let (limits, closed) = (Limits::default(), end.clone());
-    let serving = tokio::spawn(web::serve(listener, Arc::clone(&doors), limits, closed));
-    let status = format!("serving http://{bound}/mcp");
+    let answers = Arc::new(answers(end.clone()));
+    let serving = tokio::spawn(web::serve(listener, Arc::clone(&answers), limits, end.clone()));
+    let status = format!("serving http://{bound}{path}");
     anstream::eprintln!("op-dbus: {status}");
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&doors, again, &status),
+            _ = hangup.recv() => reload(&answers, &status),
         }
     }
     tell(&[NotifyState::Stopping]);

@@ -17,6 +17,7 @@ use crate::bearer::{self, Bearer};
 use crate::budget::{Budget, Room};
 use crate::guard::{self, Names};
 use crate::plain::{Refusal, json_response};
+use crate::serve::Answers;
 use crate::session::{Places, Speakers, holding};
 
 /// The largest body of a request, in bytes.
@@ -116,21 +117,6 @@ impl Doors {
         Arc::clone(&plan)
     }
 
-    /// Answers one request.
-    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
-        let origin = request.headers().get(ORIGIN).cloned();
-        let plan = self.plan();
-        let (mut response, origin) = match plan.names.check(request.uri(), request.headers()) {
-            Err(refusal) => (refusal.into_response(), None),
-            Ok(()) => {
-                let answered = self.route(&plan, request).await;
-                (answered.unwrap_or_else(Refusal::into_response), origin)
-            }
-        };
-        guard::harden(response.headers_mut(), origin.as_ref());
-        response
-    }
-
     async fn route(&self, plan: &Plan, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
         guard::no_secret_in_query(request.uri())?;
@@ -209,6 +195,22 @@ impl Doors {
             bearer::permit(&self.client, bearer, &message).await?;
         }
         Ok(Request::from_parts(head, Body::from(body)))
+    }
+}
+
+impl Answers for Doors {
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let origin = request.headers().get(ORIGIN).cloned();
+        let plan = self.plan();
+        let (mut response, origin) = match plan.names.check(request.uri(), request.headers()) {
+            Err(refusal) => (refusal.into_response(), None),
+            Ok(()) => {
+                let answered = self.route(&plan, request).await;
+                (answered.unwrap_or_else(Refusal::into_response), origin)
+            }
+        };
+        guard::harden(response.headers_mut(), origin.as_ref());
+        response
     }
 }
 
