@@ -28,7 +28,7 @@ pub(super) fn plan(line: &mut Line<'_>, screen: &Screen, detailed: bool) -> Resu
     })
 }
 
-fn read_plan(answer: &Value) -> Result<Plan, Failure> {
+pub(super) fn read_plan(answer: &Value) -> Result<Plan, Failure> {
     let plan = serde_json::from_value(answer.clone()).map_err(anyhow::Error::from);
     Ok(plan.map_err(|error| error.context("read the plan"))?)
 }
@@ -197,7 +197,11 @@ fn text(changed: &Changed) -> String {
 }
 
 /// Ends a run that waits: the person who is there is asked at once.
-fn ask_to_keep(line: &mut Line<'_>, screen: &Screen, changed: Changed) -> Result<u8, Failure> {
+pub(super) fn ask_to_keep(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    changed: Changed,
+) -> Result<u8, Failure> {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
     let deadline_ms = changed.deadline_ms.unwrap_or_default();
     let left = Duration::from_millis(deadline_ms.saturating_sub(now));
@@ -255,19 +259,19 @@ fn wait(cli: &Cli, screen: &Screen, changed: Changed) -> Result<u8, Failure> {
     Ok(report(screen, &changed))
 }
 
-/// Keeps the changes of the run that waits, or takes them back.
-pub(super) fn settle(line: &mut Line<'_>, screen: &Screen, keep: bool) -> Result<u8, Failure> {
-    let tool = if keep {
-        "state_confirm"
-    } else {
-        "state_rollback"
-    };
-    let answer = line.call(tool, json!({}), Options::default())?;
+/// Keeps the changes of the run that waits.
+pub(super) fn confirm(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
+    let answer = line.call("state_confirm", json!({}), Options::default())?;
     let run = answer["run"].as_str().unwrap_or_default();
-    screen.result(&answer, || match keep {
-        true => format!("Kept (run {run}).\n"),
-        false => format!("Undone (run {run}).\n"),
-    });
+    screen.result(&answer, || format!("Kept (run {run}).\n"));
+    Ok(0)
+}
+
+/// Takes the changes of the run that waits back.
+pub(super) fn undo(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
+    let answer = line.call("state_rollback", json!({}), Options::default())?;
+    let run = answer["run"].as_str().unwrap_or_default();
+    screen.result(&answer, || format!("Undone (run {run}).\n"));
     Ok(0)
 }
 
