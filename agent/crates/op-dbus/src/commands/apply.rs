@@ -225,7 +225,8 @@ pub(super) fn ask_to_keep(
         None => "nobody answered in time",
     };
     // Out of time, the guard of the window may have been quicker.
-    if let Err(failure) = line.call("state_rollback", json!({}), Options::default())
+    let this = json!({ "to": changed.run });
+    if let Err(failure) = line.call("state_rollback", this, Options::default())
         && (answer.is_some() || failure.status() != 3)
     {
         return Err(failure);
@@ -268,8 +269,8 @@ pub(super) fn confirm(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failur
 }
 
 /// Takes the changes of the run that waits back.
-pub(super) fn undo(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
-    let answer = line.call("state_rollback", json!({}), Options::default())?;
+pub(super) fn undo(line: &mut Line<'_>, screen: &Screen, run: &str) -> Result<u8, Failure> {
+    let answer = line.call("state_rollback", json!({ "to": run }), Options::default())?;
     let run = answer["run"].as_str().unwrap_or_default();
     screen.result(&answer, || format!("Undone (run {run}).\n"));
     Ok(0)

@@ -10,7 +10,7 @@ use tools::Options;
 use tools::engine::Ended;
 use tools::export::{Export, LARGEST};
 
-use super::apply::{ask_to_keep, change, read_plan, report};
+use super::apply::{ask_to_keep, change, read_plan, report, undo};
 use crate::cli;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -23,8 +23,11 @@ pub(super) fn rollback(
 ) -> Result<u8, Failure> {
     let status: Value = line.read("state_status", json!({}))?;
     // Whoever wants the window's run undone wants it now.
-    if options.to.is_none() && !options.dry_run && status["awaiting"].is_object() {
-        return super::apply::undo(line, screen);
+    if let Some(run) = status["awaiting"]["run"].as_str()
+        && !options.dry_run
+        && options.to.as_deref().is_none_or(|to| to == run)
+    {
+        return undo(line, screen, run);
     }
     let arguments = json!({
         "to": options.to,

@@ -83,7 +83,8 @@ pub(super) fn tools() -> Vec<Tool> {
             restore,
         )
         .for_role(Role::Admin)
-        .binds(),
+        .binds()
+        .example(json!({ "document": { "format": "op-dbus-export", "version": 1 } })),
     ]
 }
 

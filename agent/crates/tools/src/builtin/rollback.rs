@@ -26,6 +26,9 @@ struct Rollback {
     #[serde(default)]
     #[schemars(length(max = 255))]
     to: Option<String>,
+    /// Only the run that waits to be confirmed, and nothing if none does.
+    #[serde(default)]
+    waiting: bool,
     /// Overwrite what was changed since.
     #[serde(default)]
     over_conflicts: bool,
@@ -90,6 +93,18 @@ fn awaiting(host: &Host) -> Result<Option<Story>, ToolError> {
     Ok(last.filter(|story| matches!(story.stage, Stage::Awaiting(_))))
 }
 
+/// The run that waits, if it is what is meant: by its id, or because nothing else is named.
+fn waiting(call: &Call<'_>, input: &Rollback) -> Result<Option<Story>, ToolError> {
+    let host = Host::new(&*call.site.declaration_if_any()?)?;
+    let meant = |story: &Story| input.to.as_ref().is_none_or(|to| *to == story.run);
+    match awaiting(&host)?.filter(meant) {
+        None if input.waiting => Err(ToolError::Refused(
+            "no run waits to be confirmed".to_owned(),
+        )),
+        story => Ok(story),
+    }
+}
+
 fn inverse(story: &Story) -> Plan {
     Plan {
         changes: story.changes.iter().rev().map(Change::inverse).collect(),
@@ -98,14 +113,11 @@ fn inverse(story: &Story) -> Plan {
 }
 
 fn preview(call: &Call<'_>, input: Rollback) -> Result<Plan, ToolError> {
-    let mut host = Host::new(&*call.site.declaration_if_any()?)?;
-    if input.to.is_none()
-        && let Some(story) = awaiting(&host)?
-    {
+    if let Some(story) = waiting(call, &input)? {
         return Ok(inverse(&story));
     }
     let mut way = Way::find(call, input.to.as_deref())?;
-    host = Host::new(&way.declaration)?;
+    let mut host = Host::new(&way.declaration)?;
     let wanted = way.prepare(&mut host, input.over_conflicts)?;
     let mut plan = reconcile::plan(&host.plugins)?;
     if let Some(wanted) = wanted {
@@ -124,11 +136,8 @@ fn preview(call: &Call<'_>, input: Rollback) -> Result<Plan, ToolError> {
 }
 
 fn roll_back(call: &Call<'_>, input: Rollback) -> Result<RolledBack, ToolError> {
-    if input.to.is_none() {
-        let host = Host::new(&*call.site.declaration_if_any()?)?;
-        if awaiting(&host)?.is_some() {
-            return end_window(call);
-        }
+    if let Some(story) = waiting(call, &input)? {
+        return end_window(call, &story.run);
     }
     let limits = Limits {
         allow_destroy: input.allow_destroy,
@@ -248,11 +257,11 @@ fn conflicting(way: &Way) -> ToolError {
 }
 
 /// Undoes the run that waits to be confirmed.
-fn end_window(call: &Call<'_>) -> Result<RolledBack, ToolError> {
+fn end_window(call: &Call<'_>, run: &str) -> Result<RolledBack, ToolError> {
     let _turn = call.site.turn(call)?;
     let host = Host::new(&*call.site.declaration_if_any()?)?;
     let _lock = RunLock::acquire(&host.paths.lock(), "rollback")?;
-    let Some(story) = awaiting(&host)? else {
+    let Some(story) = awaiting(&host)?.filter(|story| story.run == run) else {
         return Err(ToolError::Refused(
             "the run that waited to be confirmed was ended in the meantime; `op-dbus status` says where the \
              host stands"
