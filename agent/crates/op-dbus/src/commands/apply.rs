@@ -160,7 +160,7 @@ pub(super) fn report(screen: &Screen, changed: &Changed) -> u8 {
     u8::from(changed.error.is_some())
 }
 
-fn text(changed: &Changed) -> String {
+pub(super) fn text(changed: &Changed) -> String {
     let count = |verb| {
         let changes = changed.changes.iter();
         changes.filter(|change| change.verb == verb).count()

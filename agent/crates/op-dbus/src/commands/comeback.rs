@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use reconcile::Plan;
 use serde_json::{Value, json};
 use tools::Options;
-use tools::engine::Ended;
+use tools::engine::{self, Changed, Ended};
 use tools::export::{Export, LARGEST};
 
-use super::apply::{ask_to_keep, change, read_plan, report, undo};
+use super::apply::{ask_to_keep, read_plan, text, undo};
 use crate::cli;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -78,11 +78,49 @@ fn carry_out(
     if shown.is_none() && (screen.interactive() || asked.destroys) {
         shown = Some(plan.hash().as_str().to_owned());
     }
-    let changed = change(line, asked.tool, arguments, (shown, None))?;
+    let options = Options {
+        plan: shown,
+        ssh_client: engine::ssh_client(),
+        ..Options::default()
+    };
+    let (answer, changed) = match line.call(asked.tool, arguments, options) {
+        Ok(answer) => {
+            let changed: Changed =
+                serde_json::from_value(answer.clone()).context("read the answer")?;
+            (answer, changed)
+        }
+        // A run that failed and was undone is an answer too.
+        Err(failure) => {
+            let changed = failure.changed().ok_or(failure)?;
+            (json!(changed), changed)
+        }
+    };
     if changed.outcome == Ended::AwaitingConfirmation && screen.interactive() {
         return ask_to_keep(line, screen, changed);
     }
-    Ok(report(screen, &changed))
+    screen.result(&answer, || text(&changed) + &remarks(&answer));
+    Ok(u8::from(changed.error.is_some()))
+}
+
+/// What else there is to say of a rollback or a restore.
+fn remarks(answer: &Value) -> String {
+    let mut text = String::new();
+    match answer["declaration"].as_str() {
+        Some("put-back") => text.push_str("The declaration is as it was before.\n"),
+        Some("held-off") => text.push_str(
+            "The declaration still asks for it: the daemon leaves that alone until somebody applies it again.\n",
+        ),
+        _ => {}
+    }
+    for secret in answer["missing_secrets"].as_array().into_iter().flatten() {
+        let word = |key: &str| secret[key].as_str().unwrap_or_default();
+        text.push_str(&format!(
+            "Still to be put in place: {} ({})\n",
+            word("path"),
+            word("used_by")
+        ));
+    }
+    text
 }
 
 fn show(screen: &Screen, plan: &Plan) {
@@ -98,14 +136,14 @@ pub(super) fn export(
 ) -> Result<u8, Failure> {
     let answer = line.call("state_export", json!({}), Options::default())?;
     let export = Export::from_value(answer).map_err(anyhow::Error::new)?;
-    let text = export.text();
+    let document = export.text();
     match file.filter(|file| *file != Path::new("-")) {
         None => {
             // A reader that went away, such as `head`, is no failure of ours.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            let _ = std::io::stdout().write_all(document.as_bytes());
         }
         Some(file) => {
-            tools::export::replace(file, text.as_bytes())
+            tools::export::replace(file, document.as_bytes())
                 .with_context(|| format!("write {}", file.display()))?;
             let secrets = export.secrets.len();
             let shown = json!({

@@ -380,11 +380,16 @@ impl Site {
                     .to_owned(),
             ));
         }
-        self.with_ledger(|ledger| match ledger {
+        let may = self.with_ledger(|ledger| match ledger {
             Some(_) => Ok(true),
             None => Ok(engine),
-        })
-        .and_then(|may| match may {
+        });
+        let may = match may {
+            // A restore brings the declaration along.
+            Err(ToolError::NotFound(_)) if engine => Ok(true),
+            may => may,
+        };
+        may.and_then(|may| match may {
             true => Ok(()),
             false => Err(ToolError::Unavailable(
                 "there is no ledger to record this in: `op-dbus apply` makes its place, or mounts it again"
@@ -405,6 +410,11 @@ impl Site {
         // A caller without root cannot write it, and cannot change anything either.
         match written {
             Err(error) if !rustix::process::geteuid().is_root() => {
+                log::warn!("not in the ledger: {error}");
+                Ok(())
+            }
+            // Nobody has ever said where it is.
+            Err(error @ ToolError::NotFound(_)) => {
                 log::warn!("not in the ledger: {error}");
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! `@state/current-state.json`: the host as it was after its last change.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -46,9 +47,15 @@ fn write(host: &Host, export: &Export) {
     }
 }
 
-/// Replaces a file so that a crash at any point leaves the old one or the new one, whole.
+/// Replaces a file, which root alone may read, so that a crash at any point leaves the old one or the new one, whole.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
+    let directory = path.parent().filter(|parent| *parent != Path::new(""));
+    let directory = directory.unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".new");
+    let temporary = directory.join(hidden);
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new()
         .write(true)
@@ -58,8 +65,5 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
+    File::open(directory)?.sync_all()
 }

@@ -1,6 +1,6 @@
 //! The way back: what is taken back, what is not, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use declaration::{ContainerName, Declaration};
@@ -283,28 +283,26 @@ impl Way {
         Ok(Some(rollback.resources))
     }
 
-    /// The plugins of what was, as the present declaration has them where it does: it knows where things are.
+    /// The plugins of what was. What was not declared then is reached as it is declared now, which says where it is.
     fn plugins(&self, past: &[Past], then: &Declaration) -> Vec<Box<dyn Plugin>> {
-        let mut list: BTreeMap<String, Box<dyn Plugin>> = BTreeMap::new();
-        let mut order = Vec::new();
-        for (declaration, plugins) in [
-            (&self.now, plugins::all(&self.now)),
-            (then, plugins::all(then)),
-        ] {
-            for plugin in plugins {
-                let name = plugin.name().to_owned();
-                let declared = plugins::has_section(declaration, &name);
-                let touched = past.iter().any(|past| past.resource.plugin == name);
-                if !list.contains_key(&name) && !order.contains(&name) {
-                    order.push(name.clone());
-                }
-                let stands_in = declared && !plugins::has_section(&self.now, &name);
-                if (declared || touched) && (stands_in || !list.contains_key(&name)) {
-                    list.insert(name, plugin);
-                }
-            }
-        }
-        order.iter().filter_map(|name| list.remove(name)).collect()
+        let now = &self.now;
+        let touched = |name: &str| past.iter().any(|past| past.resource.plugin == name);
+        let of_then = plugins::all(then).into_iter().filter(|plugin| {
+            let name = plugin.name();
+            plugins::has_section(then, name) || (touched(name) && !plugins::has_section(now, name))
+        });
+        let mut list: Vec<_> = of_then.collect();
+        let names: BTreeSet<_> = list.iter().map(|plugin| plugin.name().to_owned()).collect();
+        let of_now = plugins::all(now).into_iter().filter(|plugin| {
+            !names.contains(plugin.name()) && plugins::has_section(now, plugin.name())
+        });
+        list.extend(of_now);
+        let order: Vec<_> = plugins::all(now)
+            .iter()
+            .map(|plugin| plugin.name().to_owned())
+            .collect();
+        list.sort_by_key(|plugin| order.iter().position(|name| name == plugin.name()));
+        list
     }
 }
 
