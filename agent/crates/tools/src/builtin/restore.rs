@@ -200,7 +200,7 @@ impl From {
                 "other containers were made by command on this host",
             ));
         }
-        if host.paths.ledger().exists() && !self.is_own(&host)? {
+        if restoring::is_made(&host.paths) && !self.is_own(&host)? {
             found.push(note(
                 "ledger",
                 "this host has a ledger of its own, which stays and goes on",
@@ -282,7 +282,7 @@ fn restore(call: &Call<'_>, input: Restore) -> Result<Restored, ToolError> {
     if !conflicts.is_empty() {
         consent(call, &input, &plan, &conflicts)?;
     }
-    if from.ledger.is_some() && session.host.paths.ledger().exists() {
+    if from.ledger.is_some() && restoring::is_made(&session.host.paths) {
         let own = Ledger::open_read_only(session.host.paths.ledger())?;
         if !from.restored_before(&own)? {
             return Err(ToolError::Refused(
@@ -337,7 +337,7 @@ fn carry_out(
     limits: &Limits,
 ) -> Result<Changed, ToolError> {
     let paths = session.host.paths.clone();
-    let begun = paths.ledger().exists()
+    let begun = restoring::is_made(&paths)
         && from.restored_before(&Ledger::open_read_only(paths.ledger())?)?;
     if !begun {
         Restoring {

@@ -85,8 +85,14 @@ impl Restoring {
         let Some(source) = &self.ledger else {
             return Ok(());
         };
-        if paths.ledger().exists() {
+        if is_made(paths) {
             return Ok(());
+        }
+        // A start of one is none; nothing of it may be read into the copy.
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = paths.ledger().into_os_string();
+            path.push(suffix);
+            let _ = fs::remove_file(path);
         }
         let work = paths.timing().join("restore.tmp");
         let copied = copy(source, &work).map_err(|error| {
@@ -158,6 +164,11 @@ pub(crate) fn last(ledger: &Ledger) -> Result<Option<Value>, ToolError> {
         ..Filter::default()
     })?;
     Ok(found.pop().map(|entry| entry.metadata))
+}
+
+/// Whether there is a ledger: a crash may leave an empty file where one was about to be made.
+pub(crate) fn is_made(paths: &Paths) -> bool {
+    fs::metadata(paths.ledger()).is_ok_and(|file| file.len() > 0)
 }
 
 /// The containers made by command that a restore has still to write down.

@@ -23,6 +23,7 @@ pub use secrets::Secret;
 pub(crate) use secrets::of as secrets_of;
 
 use crate::engine::past::{self, ByCommand};
+use crate::engine::restoring;
 use crate::engine::{Host, Site};
 use crate::error::ToolError;
 
@@ -297,7 +298,7 @@ fn templates(state: &BTreeMap<String, Seen>) -> BTreeMap<String, Value> {
 }
 
 fn head(site: &Site, host: &Host) -> Result<Option<Head>, ToolError> {
-    if !host.paths.ledger().exists() {
+    if !restoring::is_made(&host.paths) {
         return Ok(None);
     }
     let ledger = site.ledger()?;
