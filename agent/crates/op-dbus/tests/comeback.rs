@@ -1,6 +1,6 @@
 //! A host is destroyed, and comes back from its export.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod rig;
 
@@ -388,6 +388,28 @@ fn the_daemon_keeps_the_current_state_after_each_change() {
         kept()?["state"]["btrfs"]["resources"]["@extra"]["ours"].as_bool()
     });
     follows("the second run");
+}
+
+/// A daemon that has nothing to keep yet takes an export, restores from it, and keeps the host from then on.
+#[test]
+fn a_daemon_without_a_declaration_restores() {
+    let Some(rig) = Rig::storage(256) else { return };
+    rig.declare("");
+    rig.apply();
+    let (_, exported) = export(&rig);
+    destroy(&rig);
+    let daemon = Daemon::start(&rig);
+    daemon.wait_until("it has looked", SOON, |host| host["state"] == "undeclared");
+    let answer = daemon
+        .connect()
+        .call("state_restore", json!({ "document": exported }));
+    assert_eq!(answer["result"]["outcome"], "applied", "{answer:#}");
+    daemon.wait_until("it keeps the host", SOON, |host| {
+        host["state"] == "converged"
+    });
+    let entries = rig.ledger(&[]);
+    assert_eq!(entries[1]["operation"], "restore_begin");
+    rig.json(&["verify"]).expect(0);
 }
 
 /// The commands between two marks of the walk-through.
