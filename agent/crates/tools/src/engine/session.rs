@@ -171,6 +171,7 @@ impl<'a> Session<'a> {
             if only.is_none() && left.is_empty() {
                 self.host.heartbeat(&run, outcome, hash.as_str());
                 past::converged(self.call.site, &self.host);
+                self.call.site.unchanged(&self.host);
             }
             return Ok(Changed::nothing(run, outcome, plan, hash, left));
         }

@@ -11,6 +11,7 @@ use declaration::{Access, Declaration, Format, Web};
 use ledger::{Ledger, NewEntry};
 use plugins::derived::Mapped;
 
+use super::host::Host;
 use super::restoring;
 use crate::call::Call;
 use crate::error::ToolError;
@@ -204,6 +205,13 @@ impl Site {
         match self.bell.get() {
             Some(bell) => bell(),
             None => crate::export::keep(self),
+        }
+    }
+
+    /// Nothing was to be changed; what an earlier process had no time to keep is kept now.
+    pub(crate) fn unchanged(&self, host: &Host) {
+        if self.bell.get().is_none() {
+            crate::export::catch_up(self, host);
         }
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use reconcile::World;
+use serde_json::{Value, json};
 
 use super::Export;
 use crate::engine::{Host, Site};
@@ -20,6 +21,16 @@ pub fn keep(site: &Site) {
     match kept {
         Ok((export, host)) => write(&host, &export),
         Err(error) => log::warn!("the current state is not kept: {error}"),
+    }
+}
+
+/// Keeps what the host is if that was missed: whoever did the last change may have been killed before.
+pub(crate) fn catch_up(site: &Site, host: &Host) {
+    let kept = fs::read(host.paths.current_state()).unwrap_or_default();
+    let kept: Value = serde_json::from_slice(&kept).unwrap_or_default();
+    let head = site.ledger().and_then(|ledger| Ok(ledger.head()?));
+    if head.is_ok_and(|head| kept["ledger"]["hash"] != json!(head.hash.to_string())) {
+        keep(site);
     }
 }
 

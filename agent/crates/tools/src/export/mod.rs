@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub(crate) use keep::catch_up;
 pub use keep::{keep, keep_seen, replace};
 pub use secrets::Secret;
 pub(crate) use secrets::of as secrets_of;
