@@ -1,5 +1,6 @@
 //! The command line, as clap sees it; the man page and the completions are made from it.
 
+mod comeback;
 mod look;
 mod mcp;
 mod witness;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
 
+pub(crate) use comeback::{Restore, Rollback};
 pub(crate) use look::{Bus, Inspect, Introspect, Part};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use witness::{Witness, WitnessCommand};
@@ -80,8 +82,16 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Keep the changes that wait in a confirm window
     Confirm,
-    /// Undo the changes that wait in a confirm window, at once
-    Rollback,
+    /// Bring declaration and resources back to how they were before a run; undo at once what waits in a confirm window
+    Rollback(Rollback),
+    /// Write the host as one document from which it can be made again
+    Export {
+        /// Where to; standard output without it
+        #[arg(value_name = "FILE")]
+        path: Option<PathBuf>,
+    },
+    /// Make a host again from its export
+    Restore(Restore),
     /// Say which declaration the host follows, and where it stands
     Status,
     /// Say whether the host is in its declared state; exit with 1 if not

@@ -36,6 +36,11 @@ impl Screen {
         !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
+    /// Whether results are JSON, for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a result: the JSON, or the text for people.
     pub(crate) fn result(&self, json: &Value, text: impl FnOnce() -> String) {
         let text = match self.json {

@@ -32,6 +32,14 @@ fn recover(rig: &Rig, moment: &str) {
     let ended = rig.json(&["apply", "--allow-destroy"]);
     assert_eq!(ended.status, 0, "after a kill {moment}: {ended:?}");
     rig.assert_converged();
+    // What is kept of the host is whole, and that of its last change.
+    let kept = std::fs::read(rig.base.join("@state/current-state.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    let head = rig.ledger(&[]).pop().unwrap();
+    assert_eq!(
+        kept["ledger"]["hash"], head["current_hash"],
+        "after a kill {moment}"
+    );
     let leftovers: Vec<_> = ["@templates", "@containers", "."]
         .iter()
         .flat_map(|place| std::fs::read_dir(rig.base.join(place)).unwrap())

@@ -56,8 +56,18 @@ fn native(declaration: &Declaration) -> Vec<Box<dyn Plugin>> {
 /// Every plugin; those that the declaration says nothing of neither see nor want anything, but can still
 /// undo what an earlier run did.
 pub fn declared(declaration: &Declaration) -> Vec<Box<dyn Plugin>> {
+    let list = all(declaration).into_iter();
+    list.map(|plugin| match has_section(declaration, plugin.name()) {
+        true => plugin,
+        false => Box::new(idle::Idle(plugin)) as Box<dyn Plugin>,
+    })
+    .collect()
+}
+
+/// Whether a declaration says something of a plugin.
+pub fn has_section(declaration: &Declaration, plugin: &str) -> bool {
     let sections = &declaration.plugins;
-    let has_section = |name: &str| match name {
+    match plugin {
         "ovs" => sections.ovs.is_some(),
         "openflow" => sections.openflow.is_some(),
         "packagekit" => sections.packagekit.is_some(),
@@ -67,11 +77,5 @@ pub fn declared(declaration: &Declaration) -> Vec<Box<dyn Plugin>> {
         name if !derived::NATIVE.contains(&name) => false,
         // The ledger lives on it.
         _ => true,
-    };
-    let list = all(declaration).into_iter();
-    list.map(|plugin| match has_section(plugin.name()) {
-        true => plugin,
-        false => Box::new(idle::Idle(plugin)) as Box<dyn Plugin>,
-    })
-    .collect()
+    }
 }

@@ -10,6 +10,7 @@ mod lock;
 mod plan;
 mod plugin;
 mod recover;
+mod rollback;
 mod run;
 mod schedule;
 mod story;
@@ -26,6 +27,7 @@ pub use plugin::{
     Context, Desired, Direction, Effects, Observed, Owner, Plugin, PluginError, Transition,
 };
 pub use recover::{Recovery, confirm, recover, undo};
+pub use rollback::{Conflict, Past, Rollback, roll_back};
 pub use run::{Order, Outcome, Report, RunError, Witness, apply};
 pub use story::{Progress, Stage, Story};
 pub use verify::{Drift, drift};

@@ -10,6 +10,7 @@ mod call;
 mod caller;
 pub mod engine;
 mod error;
+pub mod export;
 mod orchestrator;
 mod page;
 mod record;

@@ -283,6 +283,10 @@ impl Registry {
                     }
                 }
             }
+            // The daemon looks by itself after what it did.
+            if !refused && caller.door != Door::Daemon {
+                self.site.changed();
+            }
         }
         result
     }

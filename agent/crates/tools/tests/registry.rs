@@ -80,6 +80,8 @@ fn the_names_that_were_promised_are_there() {
         "state_verify",
         "state_query",
         "state_rollback",
+        "state_export",
+        "state_restore",
         "container_create",
         "container_list",
         "container_show",

@@ -28,7 +28,7 @@ pub(super) fn plan(line: &mut Line<'_>, screen: &Screen, detailed: bool) -> Resu
     })
 }
 
-fn read_plan(answer: &Value) -> Result<Plan, Failure> {
+pub(super) fn read_plan(answer: &Value) -> Result<Plan, Failure> {
     let plan = serde_json::from_value(answer.clone()).map_err(anyhow::Error::from);
     Ok(plan.map_err(|error| error.context("read the plan"))?)
 }
@@ -160,7 +160,7 @@ pub(super) fn report(screen: &Screen, changed: &Changed) -> u8 {
     u8::from(changed.error.is_some())
 }
 
-fn text(changed: &Changed) -> String {
+pub(super) fn text(changed: &Changed) -> String {
     let count = |verb| {
         let changes = changed.changes.iter();
         changes.filter(|change| change.verb == verb).count()
@@ -197,7 +197,11 @@ fn text(changed: &Changed) -> String {
 }
 
 /// Ends a run that waits: the person who is there is asked at once.
-fn ask_to_keep(line: &mut Line<'_>, screen: &Screen, changed: Changed) -> Result<u8, Failure> {
+pub(super) fn ask_to_keep(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    changed: Changed,
+) -> Result<u8, Failure> {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
     let deadline_ms = changed.deadline_ms.unwrap_or_default();
     let left = Duration::from_millis(deadline_ms.saturating_sub(now));
@@ -221,7 +225,8 @@ fn ask_to_keep(line: &mut Line<'_>, screen: &Screen, changed: Changed) -> Result
         None => "nobody answered in time",
     };
     // Out of time, the guard of the window may have been quicker.
-    if let Err(failure) = line.call("state_rollback", json!({}), Options::default())
+    let this = json!({ "to": changed.run });
+    if let Err(failure) = line.call("state_rollback", this, Options::default())
         && (answer.is_some() || failure.status() != 3)
     {
         return Err(failure);
@@ -255,19 +260,19 @@ fn wait(cli: &Cli, screen: &Screen, changed: Changed) -> Result<u8, Failure> {
     Ok(report(screen, &changed))
 }
 
-/// Keeps the changes of the run that waits, or takes them back.
-pub(super) fn settle(line: &mut Line<'_>, screen: &Screen, keep: bool) -> Result<u8, Failure> {
-    let tool = if keep {
-        "state_confirm"
-    } else {
-        "state_rollback"
-    };
-    let answer = line.call(tool, json!({}), Options::default())?;
+/// Keeps the changes of the run that waits.
+pub(super) fn confirm(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
+    let answer = line.call("state_confirm", json!({}), Options::default())?;
     let run = answer["run"].as_str().unwrap_or_default();
-    screen.result(&answer, || match keep {
-        true => format!("Kept (run {run}).\n"),
-        false => format!("Undone (run {run}).\n"),
-    });
+    screen.result(&answer, || format!("Kept (run {run}).\n"));
+    Ok(0)
+}
+
+/// Takes the changes of the run that waits back.
+pub(super) fn undo(line: &mut Line<'_>, screen: &Screen, run: &str) -> Result<u8, Failure> {
+    let answer = line.call("state_rollback", json!({ "to": run }), Options::default())?;
+    let run = answer["run"].as_str().unwrap_or_default();
+    screen.result(&answer, || format!("Undone (run {run}).\n"));
     Ok(0)
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 pub(crate) mod bridge;
+mod comeback;
 mod container;
 mod doctor;
 mod document;
@@ -38,8 +39,10 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
             apply::plan(&mut line()?, screen, *detailed_exitcode)
         }
         Command::Apply(options) => apply::apply(cli, &mut line()?, screen, options),
-        Command::Confirm => apply::settle(&mut line()?, screen, true),
-        Command::Rollback => apply::settle(&mut line()?, screen, false),
+        Command::Confirm => apply::confirm(&mut line()?, screen),
+        Command::Rollback(options) => comeback::rollback(&mut line()?, screen, options),
+        Command::Export { path } => comeback::export(&mut line()?, screen, path.as_deref()),
+        Command::Restore(options) => comeback::restore(line, screen, options),
         Command::Verify => apply::verify(&mut line()?, screen),
         Command::Status => look::status(&mut line()?, screen),
         Command::Query { plugin } => look::query(&mut line()?, screen, plugin.as_deref()),

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use declaration::Reconcile;
 use reconcile::{Key, Plan, RunLock};
 use serde_json::json;
-use tools::engine::{Changed, Host, Paths};
+use tools::engine::{Changed, Host, Paths, Why};
 use tools::{Caller, Cancel, Door, Options, Registry, ToolError};
 
 use super::standing::{Report, Standing, State};
@@ -181,6 +181,7 @@ impl Room {
                 Found::new(State::Undeclared, error.to_string())
             }
             error => {
+                tools::export::keep(self.registry.site());
                 let pause = self.patience.failed();
                 self.hold = Some(pause);
                 Found {
@@ -222,6 +223,7 @@ impl Room {
         if let Some(deadline_ms) = tools::engine::awaiting(&site.paths()?)? {
             let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
             let left = Duration::from_millis(deadline_ms.saturating_sub(now));
+            tools::export::keep(site);
             if now > deadline_ms + GUARD_MS {
                 // Its guard ended with the machine, or was killed.
                 tools::engine::expire(&site.paths()?, &declaration)?;
@@ -243,6 +245,7 @@ impl Room {
         let plan = self.observe(&host)?;
         if plan.is_empty() && (*mode == Reconcile::Observe || !left_behind(&host.paths)) {
             self.patience.rested();
+            tools::engine::converged(site, &host);
             return Ok(Found::new(
                 State::Converged,
                 "the host is in its declared state",
@@ -252,11 +255,15 @@ impl Room {
             return Ok(drifted(&plan, State::Drifted, "only reported, as declared"));
         }
         if !plan.is_empty()
-            && let Some(run) = tools::engine::unconfirmed(&host.paths, &host.declaration)
+            && let Some(undone) = tools::engine::undone(&host.paths, &host.declaration)
         {
-            let why = format!(
-                "left alone: run {run} was undone since nobody confirmed it. `op-dbus apply` tries again"
-            );
+            let what = match undone.why {
+                Why::Unconfirmed => {
+                    format!("run {} was undone since nobody confirmed it", undone.run)
+                }
+                Why::RolledBack => format!("{} was rolled back", undone.run),
+            };
+            let why = format!("left alone: {what}. `op-dbus apply` tries again");
             return Ok(drifted(&plan, State::Held, &why));
         }
         self.mend(&plan)
@@ -269,6 +276,7 @@ impl Room {
         let names = host.plugins.iter().map(|plugin| plugin.name());
         self.nonnet
             .show_resources(&names.zip(&world).collect(), &plan);
+        tools::export::keep_seen(self.registry.site(), host, &world);
         Ok(plan)
     }
 

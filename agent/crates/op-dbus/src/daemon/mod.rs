@@ -74,6 +74,10 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     let registry = Arc::new(Registry::built_in(site));
     let standing = Arc::new(Standing::new());
     let (poke, pokes) = Poke::channel();
+    let bell = poke.clone();
+    registry
+        .site()
+        .set_bell(move || bell.send(Trigger::Event("a change was recorded")));
     let nonnet = Arc::new(NonNet::new().context("make the NonNet database")?);
     let hall = Arc::new(Hall::new(
         Arc::clone(&registry),

@@ -2,6 +2,7 @@
 
 mod command;
 mod container;
+mod export;
 mod file;
 mod host;
 mod inspect;
@@ -15,6 +16,8 @@ mod package;
 mod plugin;
 mod process;
 mod program;
+mod restore;
+mod rollback;
 mod state;
 mod systemd;
 mod task;
@@ -27,6 +30,9 @@ use crate::tool::Tool;
 pub fn all() -> Vec<Tool> {
     [
         state::tools(),
+        rollback::tools(),
+        export::tools(),
+        restore::tools(),
         container::tools(),
         template::tools(),
         ledger::tools(),

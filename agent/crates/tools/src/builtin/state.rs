@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::call::Call;
-use crate::engine::mark::Mark;
 use crate::engine::{Changed, Host, LedgerWitness, Limits, Session};
 use crate::error::ToolError;
 use crate::page::{Page, page};
@@ -70,7 +69,7 @@ struct Apply {
 struct Settled {
     /// The run's id.
     run: String,
-    /// `applied` or `rolled-back`.
+    /// `applied`.
     outcome: &'static str,
     /// How long that took, in milliseconds.
     duration_ms: u64,
@@ -165,16 +164,6 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, Nothing {}| confirm(call),
         )
         .example(json!({})),
-        Tool::write(
-            domain,
-            "state_rollback",
-            "Roll back",
-            "Undoes the changes of the run that waits to be confirmed, at once. To go back further, put the earlier \
-             declaration in place and apply it.",
-            |call, Nothing {}| Ok(inverse(awaiting_plan(call)?)),
-            |call, Nothing {}| roll_back(call),
-        )
-        .example(json!({})),
         Tool::read(
             domain,
             "state_verify",
@@ -249,49 +238,19 @@ fn awaiting_plan(call: &Call<'_>) -> Result<Plan, ToolError> {
     })
 }
 
-fn inverse(plan: Plan) -> Plan {
-    Plan {
-        changes: plan.changes.iter().rev().map(Change::inverse).collect(),
-        notes: plan.notes,
-    }
-}
-
 fn confirm(call: &Call<'_>) -> Result<Settled, ToolError> {
     let _turn = call.site.turn(call)?;
     let host = host(call)?;
     let _lock = RunLock::acquire(&host.paths.lock(), "confirm")?;
     let witness = LedgerWitness::new(&host.paths, call.listener);
     let (run, report) = reconcile::confirm(&host.plugins, &host.paths.journal(), &witness)?;
+    if reconcile::plan(&host.plugins).is_ok_and(|plan| plan.is_empty()) {
+        crate::engine::converged(call.site, &host);
+    }
     Ok(Settled {
         run,
         outcome: "applied",
         duration_ms: report.duration_ms,
-    })
-}
-
-fn roll_back(call: &Call<'_>) -> Result<Settled, ToolError> {
-    let _turn = call.site.turn(call)?;
-    let host = host(call)?;
-    let _lock = RunLock::acquire(&host.paths.lock(), "rollback")?;
-    let Some((story, _)) = awaiting(&host)? else {
-        return Err(ToolError::Refused(
-            "no run waits to be confirmed, so there is nothing to roll back: put the earlier declaration in \
-             place and apply it; `op-dbus ledger log` says what was changed"
-                .to_owned(),
-        ));
-    };
-    let begun = std::time::Instant::now();
-    let witness = LedgerWitness::new(&host.paths, call.listener);
-    let reason = format!("{} took it back", call.caller.name);
-    // What the journal tells is undone with every plugin, declared or not.
-    let every = plugins::all(&host.declaration);
-    let mark = Mark::of_window(&host.paths);
-    reconcile::undo(&every, &host.paths.journal(), &reason, &witness)?;
-    mark.keep(&story.run)?;
-    Ok(Settled {
-        run: story.run,
-        outcome: "rolled-back",
-        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }
 

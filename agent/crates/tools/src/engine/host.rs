@@ -8,6 +8,7 @@ use plugins::BtrfsPlugin;
 use reconcile::Plugin;
 use serde_json::{Value, json};
 
+use super::restoring;
 use super::session::Ended;
 use super::site::Paths;
 use crate::error::ToolError;
@@ -34,7 +35,7 @@ impl Host {
         let path = paths.containers();
         let by_command = match path.exists() {
             true => ContainersFile::read(&path)?.containers,
-            false => BTreeMap::new(),
+            false => restoring::by_command(&paths)?,
         };
         let mut host = Self {
             paths,
@@ -72,6 +73,11 @@ impl Host {
         self.declaration = declaration;
         self.by_command = by_command;
         Ok(())
+    }
+
+    /// The declaration as written, without the containers made by command.
+    pub(crate) fn written(&self) -> &Declaration {
+        &self.written
     }
 
     /// Whether the declaration itself, and not a command, has this container.

@@ -1,9 +1,9 @@
-//! What was undone since nobody confirmed it is not tried again by a daemon: the mark that says so.
+//! What was undone is not tried again by a daemon: the mark that says so.
 //!
 //! It names the declaration, not the time: files of the Nix store are all equally old.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use declaration::{Declaration, Format};
 use plugins::derived::Mapped;
@@ -20,6 +20,28 @@ struct Content {
     run: String,
     /// SHA-256 of the declaration that the run was for, as lower-case hex.
     declaration: String,
+    #[serde(default)]
+    why: Why,
+}
+
+/// Why what a declaration asks for was undone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// Nobody confirmed it in time.
+    #[default]
+    Unconfirmed,
+    /// Somebody rolled it back.
+    RolledBack,
+}
+
+/// What was undone of the present declaration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The run, or the snapshot that was gone back to.
+    pub run: String,
+    /// Why it was undone.
+    pub why: Why,
 }
 
 /// A mark to be set.
@@ -53,21 +75,39 @@ impl Mark {
         let Some(declaration) = self.declaration else {
             return Ok(());
         };
-        let content = Content {
-            run: run.to_owned(),
-            declaration,
-        };
-        let text = serde_json::to_vec(&content)
-            .map_err(|error| ToolError::failed("write down what was undone", error))?;
-        write_whole(&self.path, &text)
+        write(&self.path, run, declaration, Why::Unconfirmed)
     }
 }
 
-/// The run that was undone for want of a confirmation, if it was for this very declaration.
-pub fn unconfirmed(paths: &Paths, declaration: &Declaration) -> Option<String> {
+/// Sets the mark for a declaration that asks for what was rolled back.
+pub(crate) fn rolled_back(
+    paths: &Paths,
+    declaration: &Declaration,
+    run: &str,
+) -> Result<(), ToolError> {
+    let declaration = fingerprint(declaration);
+    write(&paths.undone(), run, declaration, Why::RolledBack)
+}
+
+fn write(path: &Path, run: &str, declaration: String, why: Why) -> Result<(), ToolError> {
+    let content = Content {
+        run: run.to_owned(),
+        declaration,
+        why,
+    };
+    let text = serde_json::to_vec(&content)
+        .map_err(|error| ToolError::failed("write down what was undone", error))?;
+    write_whole(path, &text)
+}
+
+/// What was undone, if it was for this very declaration.
+pub fn undone(paths: &Paths, declaration: &Declaration) -> Option<Undone> {
     let text = fs::read(paths.undone()).ok()?;
     let content: Content = serde_json::from_slice(&text).ok()?;
-    (content.declaration == fingerprint(declaration)).then_some(content.run)
+    (content.declaration == fingerprint(declaration)).then_some(Undone {
+        run: content.run,
+        why: content.why,
+    })
 }
 
 /// Forgets what was undone: somebody asked for it again.

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::host::Host;
 use super::mark::{self, Mark};
+use super::past::{self, Asked, ByCommand, Declared};
+use super::restoring;
 use super::site::{Paths, Turn};
 use super::witness::LedgerWitness;
 use super::{guard, management};
@@ -50,6 +52,10 @@ pub struct Session<'a> {
     pub host: Host,
     call: &'a Call<'a>,
     recovered: bool,
+    /// The containers made by command, when the lock was taken.
+    found: ByCommand,
+    /// What is to be remembered as asked for, where it is not simply what is declared.
+    asked: Option<Asked>,
     _lock: RunLock,
     _turn: Turn<'a>,
 }
@@ -127,8 +133,12 @@ impl<'a> Session<'a> {
         let recovery = recover(&every, &paths.journal(), &witness)?;
         mark.keep_if_undone(&recovery)?;
         let recovered = tell(&recovery, call)?;
+        let host = Host::new(written)?;
+        restoring::settle(&host)?;
         Ok(Self {
-            host: Host::new(written)?,
+            found: host.by_command.clone(),
+            asked: None,
+            host,
             call,
             recovered,
             _lock: lock,
@@ -160,6 +170,8 @@ impl<'a> Session<'a> {
             };
             if only.is_none() && left.is_empty() {
                 self.host.heartbeat(&run, outcome, hash.as_str());
+                past::converged(self.call.site, &self.host);
+                self.call.site.unchanged(&self.host);
             }
             return Ok(Changed::nothing(run, outcome, plan, hash, left));
         }
@@ -179,7 +191,13 @@ impl<'a> Session<'a> {
         if self.call.caller.door != Door::Daemon {
             mark::forget(&self.host.paths);
         }
+        let asked = self.asked(only.is_none());
+        let remembered = asked.keep(&self.host.paths, &run);
         let report = apply(&self.host.plugins, &plan, &order, &witness)?;
+        // The first run makes the place.
+        if !remembered {
+            asked.keep(&self.host.paths, &run);
+        }
         let changed = Changed::of(
             Changed::nothing(run, Ended::Applied, plan, hash, left),
             report,
@@ -198,9 +216,28 @@ impl<'a> Session<'a> {
                 if only.is_none() && changed.left.is_empty() {
                     let hash = changed.plan_hash.as_str();
                     self.host.heartbeat(&changed.run, outcome, hash);
+                    past::converged(self.call.site, &self.host);
                 }
                 Ok(changed)
             }
+        }
+    }
+
+    /// Says what is to be remembered as asked for before the next change, and by it.
+    pub(crate) fn remember(&mut self, asked: Asked) {
+        self.asked = Some(asked);
+    }
+
+    /// What is asked for by this run, and was before it; the declaration has a part in runs of the whole plan.
+    fn asked(&self, whole: bool) -> Asked {
+        if let Some(asked) = &self.asked {
+            return asked.clone();
+        }
+        let text = whole.then(|| past::written(self.call.site, &self.host));
+        let before = past::standing(&self.host.paths).and_then(|declared| declared.text);
+        Asked {
+            before: Declared::new(before.filter(|_| whole), &self.found),
+            after: Declared::new(text, &self.host.by_command),
         }
     }
 
@@ -302,7 +339,7 @@ fn careful(plan: Plan, limits: &Limits) -> (Plan, Vec<Key>) {
 }
 
 /// A new run's id: its time, and enough randomness that no two are alike.
-fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     use std::hash::{BuildHasher, Hasher};
     let random = std::collections::hash_map::RandomState::new()
         .build_hasher()
@@ -342,7 +379,7 @@ fn tell(recovery: &Recovery, call: &Call<'_>) -> Result<bool, ToolError> {
 }
 
 impl Changed {
-    fn nothing(
+    pub(crate) fn nothing(
         run: String,
         outcome: Ended,
         plan: Plan,

@@ -11,6 +11,8 @@ use declaration::{Access, Declaration, Format, Web};
 use ledger::{Ledger, NewEntry};
 use plugins::derived::Mapped;
 
+use super::host::Host;
+use super::restoring;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::orchestrator::Orchestrator;
@@ -75,6 +77,26 @@ impl Paths {
         self.base.join("@state/last-apply.json")
     }
 
+    /// What was declared before each run.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.base.join("@state/runs")
+    }
+
+    /// What was last applied as a whole.
+    pub(crate) fn declared(&self) -> PathBuf {
+        self.base.join("@state/declared.json")
+    }
+
+    /// The host as one document, from which it can be made again.
+    pub fn current_state(&self) -> PathBuf {
+        self.base.join("@state/current-state.json")
+    }
+
+    /// A restore that has begun. It stands beside the base, which it may have to make.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.beside(".restore.json")
+    }
+
     /// What the inspector learned.
     pub fn knowledge(&self) -> PathBuf {
         self.base.join("@state/knowledge.db")
@@ -120,7 +142,11 @@ pub struct Site {
     busy: Mutex<bool>,
     free: Condvar,
     orchestrator: OnceLock<Weak<dyn Orchestrator>>,
+    bell: OnceLock<Bell>,
 }
+
+/// Rung after each change that was recorded.
+type Bell = Box<dyn Fn() + Send + Sync>;
 
 /// The right to change the host, one at a time in this process; the lock file keeps other processes out.
 pub struct Turn<'a>(&'a Site);
@@ -148,6 +174,7 @@ impl Site {
             busy: Mutex::default(),
             free: Condvar::new(),
             orchestrator: OnceLock::new(),
+            bell: OnceLock::new(),
         }
     }
 
@@ -168,6 +195,26 @@ impl Site {
         let _ = self.orchestrator.set(orchestrator);
     }
 
+    /// Says whom to tell of each change that was recorded, once. Without anybody the current state is kept at once.
+    pub fn set_bell(&self, bell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.bell.set(Box::new(bell));
+    }
+
+    /// A change was recorded.
+    pub(crate) fn changed(&self) {
+        match self.bell.get() {
+            Some(bell) => bell(),
+            None => crate::export::keep(self),
+        }
+    }
+
+    /// Nothing was to be changed; what an earlier process had no time to keep is kept now.
+    pub(crate) fn unchanged(&self, host: &Host) {
+        if self.bell.get().is_none() {
+            crate::export::catch_up(self, host);
+        }
+    }
+
     /// Who distributes tasks.
     pub(crate) fn orchestrator(&self) -> Result<Arc<dyn Orchestrator>, ToolError> {
         let found = self.orchestrator.get().and_then(Weak::upgrade);
@@ -185,6 +232,14 @@ impl Site {
         match &self.source {
             Source::File(path) => Some(path),
             Source::Text(_) => None,
+        }
+    }
+
+    /// The declaration's text, with its remarks.
+    pub(crate) fn text(&self) -> Option<String> {
+        match &self.source {
+            Source::File(path) => fs::read_to_string(path).ok(),
+            Source::Text(text) => Some(text.clone()),
         }
     }
 
@@ -333,11 +388,16 @@ impl Site {
                     .to_owned(),
             ));
         }
-        self.with_ledger(|ledger| match ledger {
+        let may = self.with_ledger(|ledger| match ledger {
             Some(_) => Ok(true),
             None => Ok(engine),
-        })
-        .and_then(|may| match may {
+        });
+        let may = match may {
+            // A restore brings the declaration along.
+            Err(ToolError::NotFound(_)) if engine => Ok(true),
+            may => may,
+        };
+        may.and_then(|may| match may {
             true => Ok(()),
             false => Err(ToolError::Unavailable(
                 "there is no ledger to record this in: `op-dbus apply` makes its place, or mounts it again"
@@ -361,6 +421,11 @@ impl Site {
                 log::warn!("not in the ledger: {error}");
                 Ok(())
             }
+            // Nobody has ever said where it is.
+            Err(error @ ToolError::NotFound(_)) => {
+                log::warn!("not in the ledger: {error}");
+                Ok(())
+            }
             written => written,
         }
     }
@@ -381,7 +446,7 @@ impl Site {
         }
         if open.is_none() && (path.exists() || btrfs::is_subvolume(paths.timing()).unwrap_or(false))
         {
-            let ledger = Ledger::open(&path)?;
+            let ledger = restoring::open_ledger(&paths)?;
             *open = identity(&path).map(|identity| (identity, ledger));
         }
         Ok(work(open.as_ref().map(|(_, ledger)| ledger))?)

@@ -10,6 +10,7 @@ use ledger::{Filter, Ledger, NewEntry};
 use reconcile::{Change, Ending, Record, Witness};
 use serde_json::{Value, json};
 
+use super::restoring;
 use super::site::Paths;
 use crate::call::{Event, Kind};
 
@@ -79,7 +80,7 @@ impl<'a> LedgerWitness<'a> {
             if !btrfs::is_subvolume(&timing).unwrap_or(false) {
                 return Ok(());
             }
-            state.ledger = Some(Ledger::open(self.paths.ledger())?);
+            state.ledger = Some(restoring::open_ledger(&self.paths)?);
         }
         if let Some(ledger) = &state.ledger
             && !state.waiting.is_empty()
@@ -301,11 +302,14 @@ fn of_change(change: &Change, common: &Value, more: Value) -> NewEntry {
         ("btrfs", None) if change.resource != "base" => ("subvolume", change.resource.as_str()),
         (_, None) => (change.resource.as_str(), change.resource.as_str()),
     };
-    let state = json!({
+    let mut state = json!({
         "resource": change.key(),
         "before": change.before,
         "after": change.after,
     });
+    if change.adopts {
+        state["adopts"] = json!(true);
+    }
     NewEntry {
         operation: format!("{kind}_{}", change.verb),
         target: target.to_owned(),

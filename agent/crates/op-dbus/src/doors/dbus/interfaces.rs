@@ -79,7 +79,13 @@ impl State {
     ) -> Result<String, Error> {
         let options = Options::default();
         self.0
-            .call(&header, &emitter, "state_rollback", json!({}), options)
+            .call(
+                &header,
+                &emitter,
+                "state_rollback",
+                json!({ "waiting": true }),
+                options,
+            )
             .await
     }
 
