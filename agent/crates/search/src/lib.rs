@@ -7,8 +7,10 @@
 mod concepts;
 mod embedder;
 mod embedding;
+mod fusion;
 mod index;
 mod tokens;
+mod when;
 mod words;
 
 pub use embedder::{BuiltIn, EmbedError, Embedder, ModelId, NotAModelId};
