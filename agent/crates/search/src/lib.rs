@@ -7,6 +7,7 @@
 mod concepts;
 mod embedder;
 mod embedding;
+pub mod entries;
 mod fusion;
 mod index;
 mod tokens;
