@@ -7,11 +7,11 @@ mod words;
 
 /// A part of time: from `since` until before `until`; an end that is not there is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Period {
+pub(crate) struct Period {
     /// The first moment in it.
-    pub since: Option<Zoned>,
+    pub(crate) since: Option<Zoned>,
     /// The first moment after it.
-    pub until: Option<Zoned>,
+    pub(crate) until: Option<Zoned>,
 }
 
 impl Period {
@@ -44,12 +44,13 @@ impl Period {
     }
 
     /// Whether no moment is in it.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         matches!((&self.since, &self.until), (Some(since), Some(until)) if since >= until)
     }
 
     /// The whole seconds since 1970-01-01 UTC that begin in it: the first, and the last.
-    pub fn seconds(&self) -> (Option<i64>, Option<i64>) {
+    pub(crate) fn seconds(&self) -> (Option<i64>, Option<i64>) {
         let ceiling = |time: &Zoned| {
             let time = time.timestamp();
             time.as_second() + i64::from(time.subsec_nanosecond() > 0)

@@ -12,7 +12,7 @@ use crate::tokens::stems;
 
 use super::database::Database;
 use super::file::VectorFile;
-use super::grow::Open;
+use super::grow::{Open, is_damage};
 use super::idset::IdSet;
 use super::question::Question;
 use super::record::{Record, Source};
@@ -156,6 +156,26 @@ impl EntryIndex {
         now: &Zoned,
         limit: usize,
     ) -> Result<Answer, EntryError> {
+        let answer = || self.answer(method, source, likeness, question, now, limit);
+        match answer() {
+            // Damage that the seal did not show: the next to open it looks at every byte.
+            Err(EntryError::Database { source, .. }) if is_damage(&source) => {
+                self.place.break_seal().map_err(self.file())?;
+                answer()
+            }
+            answered => answered,
+        }
+    }
+
+    fn answer(
+        &self,
+        method: Method,
+        source: &dyn Source,
+        likeness: &Likeness<'_>,
+        question: &str,
+        now: &Zoned,
+        limit: usize,
+    ) -> Result<Answer, EntryError> {
         let open = self.open_to_read(source)?;
         let mut notes = Vec::new();
         let (question, only) = self.narrow(&open.database, question, now, &mut notes)?;
@@ -202,7 +222,6 @@ impl EntryIndex {
         let understood = understood(&question, lists.model.as_ref());
         let filters = filters(&understood);
         let wanted = question.wanted();
-        let asked = stems(&question.rest);
         let mut hits = Vec::new();
         for (id, score) in order {
             // What the index finds is only believed when the entry says the same.
@@ -214,7 +233,7 @@ impl EntryIndex {
             if !in_time {
                 continue;
             }
-            let why = lists.why(&record, &asked, filters.clone());
+            let why = lists.why(&record, &question.rest, filters.clone());
             hits.push(Hit { id, score, why });
             if hits.len() == limit {
                 break;
@@ -390,7 +409,7 @@ impl Lists {
             .collect()
     }
 
-    fn why(&self, record: &Record, asked: &[String], filters: Vec<String>) -> Why {
+    fn why(&self, record: &Record, asked: &str, filters: Vec<String>) -> Why {
         let score = |list: &[(i64, f64)]| {
             list.iter()
                 .find(|(id, _)| *id == record.id)
@@ -401,12 +420,13 @@ impl Lists {
             record.text(),
             record.actor().unwrap_or_default()
         ));
-        let mut words: Vec<String> = asked
-            .iter()
-            .filter(|stem| has.contains(stem))
-            .cloned()
-            .collect();
-        words.dedup();
+        let shared = |word: &&str| stems(word).iter().any(|stem| has.contains(stem));
+        let mut words: Vec<String> = Vec::new();
+        for word in asked.split_whitespace().filter(shared) {
+            if !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
         Why {
             filters,
             words,

@@ -218,7 +218,7 @@ impl VectorFile {
         Ok(numbers)
     }
 
-    /// Looks at every row's bytes and mark.
+    /// Looks at every byte of every row.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let mut buffer = Vec::new();
         let mut last = i64::MIN;
@@ -227,8 +227,9 @@ impl VectorFile {
             let (codes, _) = part.codes.as_chunks::<DIMENSIONS>();
             for (row, code) in codes.iter().enumerate() {
                 let mark = part.mark(row);
+                let row = block * ROWS + row;
+                self.numbers(row, &mark)?;
                 if mark.checksum(code) != mark.codes || mark.id <= last {
-                    let row = block * ROWS + row;
                     return Err(Fault::Damaged(format!(
                         "row {row} does not fit its checksum"
                     )));
