@@ -94,6 +94,13 @@ impl EntryIndex {
         }
     }
 
+    /// Id of the last entry whose words are in it, as it says itself; none where it cannot be read.
+    pub fn reach(&self) -> Option<i64> {
+        let _lock = self.place.shared().ok()?;
+        let database = Database::open(&self.place.database(), false).ok()??;
+        Some(database.mark().ok()?.id)
+    }
+
     /// How far it goes.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ mod package;
 mod plugin;
 mod process;
 mod program;
-mod search;
+pub(crate) mod search;
 mod state;
 mod systemd;
 mod task;

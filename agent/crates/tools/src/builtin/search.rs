@@ -166,7 +166,7 @@ fn map(value: &impl Serialize) -> Result<serde_json::Map<String, Value>, ToolErr
     }
 }
 
-fn failed(error: EntryError) -> ToolError {
+pub(crate) fn failed(error: EntryError) -> ToolError {
     match error {
         EntryError::Absent { .. } => ToolError::Unavailable(error.to_string()),
         other => ToolError::Failed(other.to_string()),
