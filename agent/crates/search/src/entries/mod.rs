@@ -16,7 +16,7 @@ mod scan;
 
 use std::path::{Path, PathBuf};
 
-use crate::embedder::{EmbedError, Embedder, ModelId};
+use crate::embedder::{EmbedError, ModelId};
 use crate::embedding::Embedding;
 
 pub use answer::{Answer, Hit, Likeness, Method, Understood, Why};
@@ -130,11 +130,4 @@ fn other(fault: Fault) -> std::io::Error {
         Fault::Io(error) => error,
         Fault::Damaged(detail) => std::io::Error::other(detail),
     }
-}
-
-/// The one vector of one text.
-fn embed_one(embedder: &dyn Embedder, text: &str) -> Result<Embedding, EmbedError> {
-    let vectors = embedder.embed(&[text])?;
-    let one = vectors.into_iter().next();
-    one.ok_or_else(|| EmbedError(format!("{} gave no vector", embedder.id())))
 }
