@@ -28,8 +28,6 @@ fn questions_find_what_they_should() {
         (Method::Words, false, (0.80, 0.78)),
         (Method::Likeness, false, (0.74, 0.72)),
         (Method::Fused, false, (0.80, 0.77)),
-        (Method::Words, true, (0.68, 0.63)),
-        (Method::Likeness, true, (0.54, 0.48)),
         (Method::Fused, true, (0.68, 0.64)),
     ] {
         let search = |question: &str| {

@@ -93,21 +93,22 @@ impl EntryIndex {
 pub struct Vectors(VectorFile);
 
 impl Vectors {
-    /// Makes a file of these vectors, in the place of what is there. Ids ascend.
+    /// Makes an empty file, in the place of what is there.
     ///
     /// # Errors
     ///
     /// Those of writing.
-    pub fn create(
-        path: &Path,
-        model: &ModelId,
-        rows: &[(i64, Embedding)],
-    ) -> std::io::Result<Self> {
-        let made = VectorFile::create(path, model).and_then(|mut file| {
-            file.append(rows)?;
-            Ok(file)
-        });
-        made.map(Self).map_err(other)
+    pub fn create(path: &Path, model: &ModelId) -> std::io::Result<Self> {
+        VectorFile::create(path, model).map(Self).map_err(other)
+    }
+
+    /// Adds vectors, whose ids ascend.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn append(&mut self, rows: &[(i64, Embedding)]) -> std::io::Result<()> {
+        self.0.append(rows).map_err(other)
     }
 
     /// The `limit` vectors whose cosine with a question is greatest and above zero, greatest first.
