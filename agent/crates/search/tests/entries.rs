@@ -436,3 +436,43 @@ fn many_may_grow_and_ask_at_once() {
         2999
     );
 }
+
+/// Names the directory that a child of the test below indexes into.
+const CHILD: &str = "SEARCH_TEST_GROWS_IN";
+
+#[test]
+fn a_growth_that_was_killed_goes_on() {
+    let records =
+        (0..12_000).map(|id| record(id, id, "file_write", &format!("/srv/{id}"), json!({})));
+    let chain = Chain::new(records.collect());
+    if let Ok(dir) = std::env::var(CHILD) {
+        grow(&EntryIndex::new(dir), &chain);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let index = EntryIndex::new(dir.path());
+    for least in [0, 2500, 5000, 8000] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_growth_that_was_killed_goes_on"])
+            .env(CHILD, dir.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while index.reach().is_none_or(|reach| reach < least) {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before {least}"
+            );
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(ids(&ask(&index, &chain, &format!("/srv/{least}"))), [least]);
+    }
+    let growth = grow(&index, &chain);
+    assert!(
+        growth.rebuilt.is_empty() && growth.taken_in < 4000,
+        "{growth:?}"
+    );
+    assert_eq!(ids(&ask(&index, &chain, "/srv/11999")), [11_999]);
+}
