@@ -12,8 +12,8 @@ use super::code::{Asked, product};
 use super::file::{Fault, Mark, ROWS, VectorFile};
 use super::idset::IdSet;
 
-/// Blocks that make a further thread worth its while.
-const BLOCKS_PER_THREAD: usize = 24;
+/// Blocks that make a further thread worth its while: some 100,000 rows, which one thread scans in milliseconds.
+const BLOCKS_PER_THREAD: usize = 98;
 /// More threads than this only wait for the memory.
 const MOST_THREADS: usize = 4;
 /// Candidates beyond this number are looked through again.
@@ -30,7 +30,7 @@ struct Candidate {
 /// How many threads a scan takes by itself.
 pub(crate) fn threads(file: &VectorFile) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let useful = file.blocks().div_ceil(BLOCKS_PER_THREAD);
+    let useful = file.blocks() / BLOCKS_PER_THREAD;
     useful.clamp(1, cores.min(MOST_THREADS))
 }
 
