@@ -18,6 +18,7 @@ mod process;
 mod program;
 mod restore;
 mod rollback;
+pub(crate) mod search;
 mod state;
 mod systemd;
 mod task;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Tool> {
         container::tools(),
         template::tools(),
         ledger::tools(),
+        search::tools(),
         process::tools(),
         ovs::tools(),
         openflow::tools(),

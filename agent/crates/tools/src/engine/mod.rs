@@ -2,6 +2,7 @@
 
 mod guard;
 pub(crate) mod host;
+mod index;
 mod management;
 pub(crate) mod mark;
 pub(crate) mod past;
@@ -13,6 +14,7 @@ mod witness;
 
 pub use guard::{await_end, awaiting, expire, watch};
 pub use host::{Host, write_whole};
+pub use index::{Indexed, index_entries};
 pub use management::{machine_is_starting, ssh_client};
 pub use mark::{Undone, Why, undone};
 pub use past::converged;
