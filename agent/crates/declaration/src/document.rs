@@ -20,6 +20,7 @@ use crate::network::Ovs;
 use crate::packagekit::Packagekit;
 use crate::problem::{DocumentPath, Problem, Problems};
 use crate::reader::Reader;
+use crate::replication::Replication;
 use crate::schema::Definitions;
 use crate::sections::{self, NoSections, Sections};
 use crate::storage::Btrfs;
@@ -42,6 +43,8 @@ pub struct Declaration {
     pub web: Option<Web>,
     /// The Model Context Protocol.
     pub mcp: Mcp,
+    /// Snapshots that are sent elsewhere.
+    pub replication: Replication,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -79,6 +82,8 @@ record! {
         web: Option<Web> = None,
         /// Other servers of the Model Context Protocol whose tools this host passes on.
         mcp: Mcp = Mcp::default(),
+        /// Snapshots that are sent to other file systems.
+        replication: Replication = Replication::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -217,6 +222,7 @@ impl Declaration {
                 access: document.access,
                 web: document.web,
                 mcp: document.mcp,
+                replication: document.replication,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -286,6 +292,7 @@ impl Serialize for Declaration {
             access: self.access.clone(),
             web: self.web.clone(),
             mcp: self.mcp.clone(),
+            replication: self.replication.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {
