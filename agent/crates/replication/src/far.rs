@@ -172,7 +172,7 @@ impl<'a> Far<'a> {
     fn held(&self) -> Result<Vec<Held>> {
         let mut found = Vec::new();
         for (name, path) in named(&self.root)? {
-            let Some(taken) = incoming::taken(&path) else {
+            let Some(mark) = incoming::mark(&path) else {
                 continue;
             };
             let mut subvolumes = Vec::new();
@@ -181,7 +181,7 @@ impl<'a> Far<'a> {
                     continue;
                 }
                 let info = btrfs::info(&path)?;
-                let unchanged = info.received.is_some_and(|received| info.changed <= received);
+                let unchanged = info.received.is_some() && info.changed <= mark.changed;
                 subvolumes.push(HeldSubvolume {
                     name,
                     received: info.received_uuid,
@@ -190,7 +190,7 @@ impl<'a> Far<'a> {
             }
             found.push(Held {
                 name,
-                taken,
+                taken: mark.taken,
                 subvolumes,
             });
         }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, XattrFlags, getxattr, renameat_with, setxattr};
 
 use crate::error::{Error, Result, failed};
-use crate::local::MANIFEST;
+use crate::local::{MANIFEST, named};
 use crate::name::Name;
 
 /// How the directories are called that hold nothing whole. No [`Name`] begins with a dot.
 const PREFIX: &str = ".incoming-";
-/// Marks what this program made, with the time at which a snapshot was taken.
+/// The extended attribute that marks what this program made; see [`Mark`].
 const MARK: &str = "user.op-dbus";
 
 /// A directory that nobody else can enter; it goes with everything in it unless it is published.
@@ -46,11 +46,16 @@ impl Incoming {
             file.and_then(|mut file| file.write_all(text.as_bytes()))
                 .map_err(failed("write", &path))?;
         }
-        let mark = format!("replica {taken}");
+        // All of it is on the disk before its name is. What the kernel had put off is then done too: whatever changes
+        // in here from now on has a later transaction.
+        btrfs::sync(&self.0)?;
+        let mut changed = 0;
+        for (_, path) in named(&self.0)? {
+            changed = changed.max(btrfs::info(path)?.changed);
+        }
+        let mark = format!("replica {taken} {changed}");
         setxattr(&self.0, MARK, mark.as_bytes(), XattrFlags::empty())
             .map_err(failed("mark", &self.0))?;
-        // All of it is on the disk before its name is, and then the name too.
-        btrfs::sync(&self.0)?;
         renameat_with(CWD, &self.0, CWD, place, RenameFlags::NOREPLACE)
             .map_err(failed("put into place", place))?;
         btrfs::sync(place)?;
@@ -66,12 +71,25 @@ impl Drop for Incoming {
     }
 }
 
-/// When the snapshot in a directory was taken; `None` if it is none of ours.
-pub(crate) fn taken(directory: &Path) -> Option<u64> {
+/// What the mark of a directory says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    /// When the snapshot was taken.
+    pub(crate) taken: u64,
+    /// The last transaction that changed anything in it while it was received.
+    pub(crate) changed: u64,
+}
+
+/// The mark of a directory; `None` if it is none of ours.
+pub(crate) fn mark(directory: &Path) -> Option<Mark> {
     let mut value = [0; 64];
     let length = getxattr(directory, MARK, &mut value).ok()?;
     let text = std::str::from_utf8(value.get(..length)?).ok()?;
-    text.strip_prefix("replica ")?.parse().ok()
+    let (taken, changed) = text.strip_prefix("replica ")?.split_once(' ')?;
+    Some(Mark {
+        taken: taken.parse().ok()?,
+        changed: changed.parse().ok()?,
+    })
 }
 
 /// Removes a snapshot: its name first, so that no half of one is ever seen.
@@ -114,5 +132,7 @@ pub(crate) fn discard(path: &Path) -> Result<()> {
             btrfs::delete_recursive(&entry)?;
         }
     }
-    fs::remove_dir_all(path).map_err(failed("remove", path))
+    fs::remove_dir_all(path).map_err(failed("remove", path))?;
+    // The kernel frees the space of deleted subvolumes behind their names, and begins with that now.
+    Ok(btrfs::sync(path.parent().unwrap_or(path))?)
 }

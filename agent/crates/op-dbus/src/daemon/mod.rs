@@ -5,6 +5,7 @@ mod listen;
 mod memory;
 mod notify;
 pub(crate) mod orchestrator;
+mod replication;
 mod standing;
 mod watch;
 
@@ -111,6 +112,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
         pokes,
         options.every,
     )?;
+    let replication = replication::Schedule::start(Arc::clone(&registry), standing.looks());
     let mut doors = doors::jsonrpc::Doors::new();
     doors.serve(&hall, listeners.take());
     notify::ready(&standing);
@@ -145,6 +147,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     let begun = Instant::now();
     notify::stopping();
     orchestrator.stop();
+    replication.stop();
     doors.abort();
     watchdog.abort();
     drop(bus);
