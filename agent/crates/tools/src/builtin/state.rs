@@ -124,7 +124,7 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting: Option<Awaiting>,
     /// How the last transfer to each target of replication ended.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     replication: BTreeMap<String, Standing>,
 }
 
