@@ -435,6 +435,24 @@ pub(crate) enum Plugin {
         /// The plugin
         name: String,
     },
+    /// Keep a plugin as it is as a read-only snapshot, and write that as a stream
+    Export {
+        /// The plugin
+        name: String,
+        /// The new file that the stream goes into; `-` for standard output. Without it only the snapshot is made
+        file: Option<PathBuf>,
+    },
+    /// Take in the stream of a plugin; it is disabled until it is enabled here
+    Import {
+        /// The file with the stream; `-` for standard input
+        file: PathBuf,
+        /// Put it in the place of one of the same name, which is lost
+        #[arg(long)]
+        replace: bool,
+        /// Show what it is and what it could do, and take in nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod introspect;
 mod look;
 mod mcp;
 mod plugin;
+mod plugin_transfer;
 mod receive;
 mod record;
 mod replicate;

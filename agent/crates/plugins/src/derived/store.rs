@@ -213,7 +213,7 @@ pub fn text(path: &Path, problems: &FileProblems) -> String {
 
 /// The two files of a directory. Whoever may write to one of them could have root's agent do things: both, and the
 /// directories above, must belong to root and be writable by nobody else.
-fn read_files(path: &Path, trust: Trust) -> Result<Files, Unusable> {
+pub(super) fn read_files(path: &Path, trust: Trust) -> Result<Files, Unusable> {
     for directory in [path.parent(), Some(path)].into_iter().flatten() {
         let found =
             fs::symlink_metadata(directory).map_err(|error| unreadable(directory, &error))?;
@@ -367,7 +367,7 @@ pub fn create(base: &Path, name: &PluginName, files: &Files) -> Result<PathBuf, 
     Ok(place)
 }
 
-fn discard(path: &Path) -> Result<(), StoreError> {
+pub(super) fn discard(path: &Path) -> Result<(), StoreError> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
@@ -378,7 +378,7 @@ fn discard(path: &Path) -> Result<(), StoreError> {
     fs::remove_dir_all(path).map_err(|source| StoreError::Io { doing, source })
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -446,7 +446,7 @@ fn mark(base: &Path, name: &PluginName, enabled: bool) -> Result<(), StoreError>
 }
 
 /// The text with another value of the key `enabled`, which is one of the top table.
-fn with_enabled(text: &str, enabled: bool) -> String {
+pub(super) fn with_enabled(text: &str, enabled: bool) -> String {
     let line = format!("enabled = {enabled}");
     let is_key = |line: &str| {
         let rest = line.trim_start().strip_prefix("enabled");

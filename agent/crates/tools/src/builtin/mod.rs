@@ -13,6 +13,7 @@ mod openflow;
 mod ovs;
 mod package;
 mod plugin;
+mod plugin_transfer;
 mod process;
 mod program;
 mod replicate;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Tool> {
         upstream::tools(),
         task::tools(),
         plugin::tools(),
+        plugin_transfer::tools(),
         replicate::tools(),
     ]
     .into_iter()

@@ -137,16 +137,16 @@ struct Draft {
 
 /// What was done.
 #[derive(Serialize, JsonSchema)]
-struct Done {
+pub(super) struct Done {
     /// The plugin.
-    name: String,
+    pub(super) name: String,
     /// `done`, or `unchanged` if it was so before.
-    outcome: &'static str,
+    pub(super) outcome: &'static str,
     /// Its directory.
     #[serde(skip_serializing_if = "Option::is_none")]
-    directory: Option<String>,
+    pub(super) directory: Option<String>,
     /// What people should know.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -235,7 +235,7 @@ fn entries(call: &Call<'_>) -> Result<Vec<Entry>, ToolError> {
     Ok(store::load(&call.site.paths()?.base))
 }
 
-fn find(call: &Call<'_>, name: &str) -> Result<Entry, ToolError> {
+pub(super) fn find(call: &Call<'_>, name: &str) -> Result<Entry, ToolError> {
     let entries = entries(call)?;
     let names: Vec<_> = entries.iter().map(|entry| entry.name.to_string()).collect();
     let found = entries
@@ -362,7 +362,7 @@ fn draft(call: &Call<'_>, input: &Generate) -> Result<generate::Generated, ToolE
 }
 
 /// What stands in a plan for a plugin: not its whole text, but what tells one text from another.
-fn state(files: Option<&store::Files>, enabled: bool) -> Value {
+pub(super) fn state(files: Option<&store::Files>, enabled: bool) -> Value {
     let digest = files.map(|files| {
         let mut hash = Sha256::new();
         hash.update(files.plugin.as_bytes());
@@ -401,7 +401,7 @@ fn creation(draft: &generate::Generated) -> Plan {
 }
 
 /// Inside the turn: what is done is what was shown, if something was, and there is a ledger for it.
-fn may_carry_out(call: &Call<'_>, plan: &Plan) -> Result<(), ToolError> {
+pub(super) fn may_carry_out(call: &Call<'_>, plan: &Plan) -> Result<(), ToolError> {
     call.site.can_record(false)?;
     match call.options.plan.as_deref() {
         Some(shown) => bind(Some(shown), &plan.hash()),
@@ -426,7 +426,7 @@ fn create(call: &Call<'_>, input: Generate) -> Result<Done, ToolError> {
     })
 }
 
-fn refused(error: StoreError) -> ToolError {
+pub(super) fn refused(error: StoreError) -> ToolError {
     match error {
         StoreError::NoPlace(_) => ToolError::Unavailable(error.to_string()),
         StoreError::Taken(_) => ToolError::Refused(error.to_string()),
