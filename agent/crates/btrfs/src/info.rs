@@ -1,9 +1,9 @@
 //! What the file system knows of a subvolume.
 
 use std::fmt;
-use std::str::FromStr;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, failed};

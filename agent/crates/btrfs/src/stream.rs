@@ -142,6 +142,9 @@ impl Outline {
     pub fn finish(&self) -> Result<(), StreamError> {
         match self.place {
             Place::Ended => Ok(()),
+            Place::Head if !MAGIC.starts_with(&self.held) && !self.held.starts_with(MAGIC) => {
+                Err(StreamError::NotAStream)
+            }
             _ => Err(StreamError::Truncated),
         }
     }
@@ -317,7 +320,9 @@ mod tests {
         let damaged = |bytes: &[u8]| matches!(of(bytes), Err(StreamError::Damaged(_)));
         let end = command(END, &[]);
         assert_eq!(of(b"#!/bin/sh\necho hello\n"), Err(StreamError::NotAStream));
+        assert_eq!(of(b"short"), Err(StreamError::NotAStream));
         assert_eq!(of(b""), Err(StreamError::Truncated));
+        assert_eq!(of(b"btrfs"), Err(StreamError::Truncated));
         assert_eq!(of(&stream(&[subvolume()])), Err(StreamError::Truncated));
         let mut later = stream(&[subvolume()]);
         later[13] = 9;

@@ -35,7 +35,11 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         web::check(section, &mut check);
     }
     mcp::check(&declaration.mcp, &mut check);
-    replication::check(&declaration.replication, &plugins.btrfs.base.path, &mut check);
+    replication::check(
+        &declaration.replication,
+        &plugins.btrfs.base.path,
+        &mut check,
+    );
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

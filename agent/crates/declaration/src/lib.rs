@@ -49,8 +49,8 @@ pub use lxc::{Container, Lxc, Network};
 pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
-    PackageVersion, PluginName, SubvolumeName, TargetName, TemplateName, TokenName, UnitName, UpstreamName,
-    VariableName,
+    PackageVersion, PluginName, SubvolumeName, TargetName, TemplateName, TokenName, UnitName,
+    UpstreamName, VariableName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};

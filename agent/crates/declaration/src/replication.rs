@@ -63,8 +63,7 @@ fn root() -> AccountName {
 pub(crate) struct FarHost;
 
 impl Text<String> for FarHost {
-    const ACCEPTED: &'static str =
-        "the name of a host in small letters, or its address, such as backup.example.org or 192.0.2.7";
+    const ACCEPTED: &'static str = "the name of a host in small letters, or its address, such as backup.example.org or 192.0.2.7";
     const PATTERN: &'static str = r"^[a-z0-9:]([a-z0-9.:-]{0,251}[a-z0-9:])?$";
 
     fn read(text: &str) -> Result<String, Rejected> {
@@ -159,14 +158,24 @@ mod tests {
         for good in ["/", "/srv/replicas/host-1", "/mnt/@a/b+c.d"] {
             assert!(path(good), "{good}");
         }
-        for bad in ["srv", "/a b", "/a;b", "/$(id)", "/a\n", "/a/../b", "/ä", "/~root"] {
+        for bad in [
+            "srv", "/a b", "/a;b", "/$(id)", "/a\n", "/a/../b", "/ä", "/~root",
+        ] {
             assert!(!path(bad), "{bad}");
         }
         let host = |text| <FarHost as Text<String>>::read(text).is_ok();
         for good in ["backup.example.org", "192.0.2.7", "2001:db8::1", "nas"] {
             assert!(host(good), "{good}");
         }
-        for bad in ["-oProxyCommand=id", "root@nas", "nas:22", "a b", "", "Nas", "[::1]"] {
+        for bad in [
+            "-oProxyCommand=id",
+            "root@nas",
+            "nas:22",
+            "a b",
+            "",
+            "Nas",
+            "[::1]",
+        ] {
             assert!(!host(bad), "{bad}");
         }
     }
@@ -176,7 +185,9 @@ mod tests {
         let read = <Interval as Text<Duration>>::read;
         assert_eq!(read("90m").unwrap(), Duration::from_secs(5400));
         assert_eq!(read("31d").unwrap(), Duration::from_secs(31 * 86400));
-        for bad in ["", "0m", "01h", "1s", "1", "h", "-1h", "32d", "1 h", "99999d", "1w", "+1h"] {
+        for bad in [
+            "", "0m", "01h", "1s", "1", "h", "-1h", "32d", "1 h", "99999d", "1w", "+1h",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

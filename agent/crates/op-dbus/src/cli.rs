@@ -440,12 +440,14 @@ pub(crate) enum Plugin {
         /// The plugin
         name: String,
         /// The new file that the stream goes into; `-` for standard output. Without it only the snapshot is made
-        file: Option<PathBuf>,
+        #[arg(value_name = "FILE")]
+        stream: Option<PathBuf>,
     },
     /// Take in the stream of a plugin; it is disabled until it is enabled here
     Import {
         /// The file with the stream; `-` for standard input
-        file: PathBuf,
+        #[arg(value_name = "FILE")]
+        stream: PathBuf,
         /// Put it in the place of one of the same name, which is lost
         #[arg(long)]
         replace: bool,

@@ -79,7 +79,12 @@ impl Pair {
 
     #[track_caller]
     fn assert_same(&self, snapshot: &str, subvolume: &str) {
-        let near = self.rig.base.join("@snapshots").join(snapshot).join(subvolume);
+        let near = self
+            .rig
+            .base
+            .join("@snapshots")
+            .join(snapshot)
+            .join(subvolume);
         let far = self.far.join(snapshot).join(subvolume);
         run("diff", &["-r", "--no-dereference", text(&near), text(&far)]);
         assert_eq!(show(&far, "Received UUID"), show(&near, "UUID"));
@@ -134,20 +139,35 @@ fn the_first_transfer_is_whole_and_each_further_one_builds_on_the_last() {
     };
     pair.write("@state/large", 20);
     pair.snapshot("one", &["@state", "@timing"]);
-    let planned = pair.rig.json(&["replicate", "disk", "--dry-run"]).expect(0).json();
-    assert_eq!(planned["changes"].as_array().unwrap().len(), 2, "{planned:#}");
+    let planned = pair
+        .rig
+        .json(&["replicate", "disk", "--dry-run"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        planned["changes"].as_array().unwrap().len(),
+        2,
+        "{planned:#}"
+    );
     assert!(pair.there().is_empty());
 
     let first = pair.replicate().expect(0).json();
     let sent = first["sent"].as_array().unwrap();
-    assert_eq!((&first["outcome"], sent.len()), (&json!("done"), 2), "{first:#}");
+    assert_eq!(
+        (&first["outcome"], sent.len()),
+        (&json!("done"), 2),
+        "{first:#}"
+    );
     assert!(sent[0]["bytes"].as_u64().unwrap() > 20 << 20, "{first:#}");
     assert_eq!(sent[0]["parent"], Value::Null);
     let checked = sent[1]["checked"].as_str().unwrap();
     assert!(checked.starts_with("ledger verified: "), "{checked}");
     pair.assert_same("one", "@state");
     pair.assert_same("one", "@timing");
-    assert_eq!(names(&pair.far.join("one")), ["@state", "@timing", "snapshot.json"]);
+    assert_eq!(
+        names(&pair.far.join("one")),
+        ["@state", "@timing", "snapshot.json"]
+    );
 
     let again = pair.replicate().expect(0).json();
     assert_eq!(again["outcome"], "unchanged", "{again:#}");
@@ -157,9 +177,17 @@ fn the_first_transfer_is_whole_and_each_further_one_builds_on_the_last() {
     fs::remove_file(pair.rig.base.join("@state/large")).unwrap();
     pair.snapshot("three", &["@state", "@timing"]);
     let second = pair.replicate().expect(0).json();
-    let parents: Vec<_> = second["sent"].as_array().unwrap().iter().map(|it| &it["parent"]).collect();
+    let parents: Vec<_> = second["sent"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["parent"])
+        .collect();
     assert_eq!(parents, ["one", "one", "two", "two"], "{second:#}");
-    assert!(second["sent"][0]["bytes"].as_u64().unwrap() < 1 << 20, "{second:#}");
+    assert!(
+        second["sent"][0]["bytes"].as_u64().unwrap() < 1 << 20,
+        "{second:#}"
+    );
     for snapshot in ["one", "two", "three"] {
         pair.assert_same(snapshot, "@state");
         pair.assert_same(snapshot, "@timing");
@@ -168,8 +196,17 @@ fn the_first_transfer_is_whole_and_each_further_one_builds_on_the_last() {
     // Two calls that did something, in the ledger; and the host says how it stands.
     assert_eq!(pair.rig.ledger(&["--operation", "replicate"]).len(), 2);
     let status = pair.rig.json(&["status"]).expect(0).json();
-    assert_eq!(status["replication"]["disk"]["snapshot"], "three", "{status:#}");
-    assert!(pair.rig.run(&["status"]).expect(0).out.contains("has three since"));
+    assert_eq!(
+        status["replication"]["disk"]["snapshot"], "three",
+        "{status:#}"
+    );
+    assert!(
+        pair.rig
+            .run(&["status"])
+            .expect(0)
+            .out
+            .contains("has three since")
+    );
 }
 
 #[test]
@@ -194,7 +231,8 @@ fn the_oldest_go_and_what_the_next_builds_on_stays() {
 
     // Without a common snapshot the whole is sent again, and the names are free.
     for name in ["a", "b", "c", "d"] {
-        btrfs::delete_recursive(pair.rig.base.join("@snapshots").join(name).join("@state")).unwrap();
+        btrfs::delete_recursive(pair.rig.base.join("@snapshots").join(name).join("@state"))
+            .unwrap();
     }
     pair.snapshot("e", &["@state"]);
     let third = pair.replicate().expect(0).json();
@@ -215,8 +253,17 @@ fn what_was_changed_at_the_far_end_is_not_built_on() {
     btrfs::set_read_only(&copy, true).unwrap();
     pair.snapshot("two", &["@state"]);
     let ended = pair.replicate().expect(1);
-    assert!(ended.err.contains("another snapshot of the name one, or changed that one"), "{ended:?}");
-    let two = pair.rig.json(&["replicate", "disk", "--snapshot", "two"]).expect(0).json();
+    assert!(
+        ended
+            .err
+            .contains("another snapshot of the name one, or changed that one"),
+        "{ended:?}"
+    );
+    let two = pair
+        .rig
+        .json(&["replicate", "disk", "--snapshot", "two"])
+        .expect(0)
+        .json();
     assert_eq!(two["sent"][0]["parent"], Value::Null, "{two:#}");
     pair.assert_same("two", "@state");
     // A damaged ledger is refused, and nothing of it stays.
@@ -228,7 +275,10 @@ fn what_was_changed_at_the_far_end_is_not_built_on() {
     let place = pair.rig.base.join("@snapshots/three");
     fs::create_dir(&place).unwrap();
     btrfs::snapshot(&damaged, place.join("@timing"), true).unwrap();
-    let ended = pair.rig.json(&["replicate", "disk", "--snapshot", "three"]).expect(1);
+    let ended = pair
+        .rig
+        .json(&["replicate", "disk", "--snapshot", "three"])
+        .expect(1);
     assert!(ended.err.contains("does not verify"), "{ended:?}");
     assert_eq!(pair.there(), ["one", "two"]);
 }
@@ -267,20 +317,29 @@ fn whoever_is_killed_leaves_nothing_behind() {
     };
     pair.write("@state/large", 150);
     pair.snapshot("one", &["@state"]);
-    let begun = || names(&pair.far).iter().any(|name| name == ".incoming-one").then_some(());
+    let begun = || {
+        names(&pair.far)
+            .iter()
+            .any(|name| name == ".incoming-one")
+            .then_some(())
+    };
 
     // The sending end: the far end notices, and clears up.
     let mut near = pair.start();
     wait_for("the transfer", SHORT, begun);
     near.kill().unwrap();
     near.wait().unwrap();
-    wait_for("an empty far end", SHORT, || pair.there().is_empty().then_some(()));
+    wait_for("an empty far end", SHORT, || {
+        pair.there().is_empty().then_some(())
+    });
 
     // `btrfs receive`: the far end says so, and clears up.
     let near = pair.start();
     let receiver = |near: u32| children(near).first().copied();
     let far = wait_for("the far end", SHORT, || receiver(near.id()));
-    let program = wait_for("btrfs receive", SHORT, || receiver(u32::try_from(far).unwrap()));
+    let program = wait_for("btrfs receive", SHORT, || {
+        receiver(u32::try_from(far).unwrap())
+    });
     kill(program);
     let ended = near.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
@@ -311,7 +370,14 @@ fn a_transfer_ends_at_its_deadline() {
     };
     pair.write("@state/large", 200);
     pair.snapshot("one", &["@state"]);
-    let ended = pair.rig.run(&["tool", "call", "replicate", "target=disk", "--timeout", "1s"]);
+    let ended = pair.rig.run(&[
+        "tool",
+        "call",
+        "replicate",
+        "target=disk",
+        "--timeout",
+        "1s",
+    ]);
     assert_eq!(ended.status, 1, "{ended:?}");
     assert!(ended.err.contains("deadline"), "{ended:?}");
     assert!(pair.there().is_empty());
@@ -411,12 +477,42 @@ fn a_stream_that_is_not_what_was_offered_leaves_nothing() {
     twice.extend_from_slice(&whole);
     let further = stream(&pair, "two", Some("one"));
     let cases: [(&str, Value, Vec<u8>, &str); 6] = [
-        ("a flipped bit", offer(&pair, "one", None), flipped, "btrfs receive failed"),
-        ("cut off", offer(&pair, "one", None), whole[..middle].to_vec(), "ends before its end"),
-        ("no stream", offer(&pair, "one", None), b"hello, this is no stream".to_vec(), "not a btrfs send stream"),
-        ("another one", offer(&pair, "two", None), whole.clone(), "not what was offered"),
-        ("two in one", offer(&pair, "one", None), twice, "something follows its end"),
-        ("a parent that is not there", offer(&pair, "two", Some("one")), further.clone(), "btrfs receive failed"),
+        (
+            "a flipped bit",
+            offer(&pair, "one", None),
+            flipped,
+            "btrfs receive failed",
+        ),
+        (
+            "cut off",
+            offer(&pair, "one", None),
+            whole[..middle].to_vec(),
+            "ends before its end",
+        ),
+        (
+            "no stream",
+            offer(&pair, "one", None),
+            b"hello, this is no stream".to_vec(),
+            "not a btrfs send stream",
+        ),
+        (
+            "another one",
+            offer(&pair, "two", None),
+            whole.clone(),
+            "not what was offered",
+        ),
+        (
+            "two in one",
+            offer(&pair, "one", None),
+            twice,
+            "something follows its end",
+        ),
+        (
+            "a parent that is not there",
+            offer(&pair, "two", Some("one")),
+            further.clone(),
+            "btrfs receive failed",
+        ),
     ];
     for (what, offer, bytes, error) in cases {
         let mut far = Far::start(&pair.far, &[]);
@@ -441,7 +537,13 @@ fn a_stream_that_is_not_what_was_offered_leaves_nothing() {
     // Garbage, and another version.
     let mut far = Far::start(&pair.far, &[]);
     let answer = far.ask(&json!({ "ask": "hello", "version": 2 }));
-    assert!(answer["text"].as_str().unwrap().contains("the same version"), "{answer}");
+    assert!(
+        answer["text"]
+            .as_str()
+            .unwrap()
+            .contains("the same version"),
+        "{answer}"
+    );
     let mut far = Far::start(&pair.far, &[]);
     let answer = far.ask(&json!({ "ask": "receive", "snapshot": "../../etc" }));
     assert_eq!(answer["answer"], "failed", "{answer}");
@@ -451,7 +553,13 @@ fn a_stream_that_is_not_what_was_offered_leaves_nothing() {
     far.ask(&offer(&pair, "one", None));
     far.stream(&whole);
     let answer = far.hear();
-    assert!(answer["text"].as_str().unwrap().contains("more than 1048576 bytes"), "{answer}");
+    assert!(
+        answer["text"]
+            .as_str()
+            .unwrap()
+            .contains("more than 1048576 bytes"),
+        "{answer}"
+    );
     drop(far);
     let mut far = Far::start(&pair.far, &["--append-only"]);
     far.ask(&json!({ "ask": "hello", "version": 1 }));
@@ -464,7 +572,10 @@ fn a_stream_that_is_not_what_was_offered_leaves_nothing() {
     assert_eq!(far.hear()["answer"], "received");
     assert_eq!(far.hear()["answer"], "complete");
     let answer = far.ask(&json!({ "ask": "prune", "keep": 1, "spare": [] }));
-    assert!(answer["text"].as_str().unwrap().contains("--append-only"), "{answer}");
+    assert!(
+        answer["text"].as_str().unwrap().contains("--append-only"),
+        "{answer}"
+    );
     assert_eq!(pair.there(), ["one", "two"]);
     pair.assert_same("two", "@state");
 }
@@ -477,17 +588,29 @@ fn one_transfer_at_a_time_and_only_to_another_file_system() {
     pair.snapshot("one", &["@state"]);
     let missing = pair.rig.run(&["replicate", "nowhere"]).expect(2);
     assert!(missing.err.contains("it has disk"), "{missing:?}");
-    let missing = pair.rig.run(&["replicate", "disk", "--snapshot", "gone"]).expect(2);
+    let missing = pair
+        .rig
+        .run(&["replicate", "disk", "--snapshot", "gone"])
+        .expect(2);
     assert!(missing.err.contains("no snapshot gone"), "{missing:?}");
     let beside = pair.rig.base.with_file_name("beside");
     fs::create_dir(&beside).unwrap();
-    let keys = format!("replication: {{targets: {{disk: {{path: {}}}}}}}\n", beside.display());
+    let keys = format!(
+        "replication: {{targets: {{disk: {{path: {}}}}}}}\n",
+        beside.display()
+    );
     pair.rig.declare_top(&keys, "");
     let same = pair.rig.run(&["replicate", "disk"]).expect(1);
-    assert!(same.err.contains("on the file system of the base"), "{same:?}");
+    assert!(
+        same.err.contains("on the file system of the base"),
+        "{same:?}"
+    );
     let tmp = pair.rig.machine.dir().join("plain");
     fs::create_dir(&tmp).unwrap();
-    let keys = format!("replication: {{targets: {{disk: {{path: {}}}}}}}\n", tmp.display());
+    let keys = format!(
+        "replication: {{targets: {{disk: {{path: {}}}}}}}\n",
+        tmp.display()
+    );
     pair.rig.declare_top(&keys, "");
     let plain = pair.rig.run(&["replicate", "disk"]).expect(1);
     assert!(plain.err.contains("no directory on btrfs"), "{plain:?}");
@@ -501,19 +624,25 @@ fn the_daemon_keeps_the_schedule() {
     };
     pair.snapshot("one", &["@state"]);
     let mut daemon = rig::daemon::Daemon::start(&pair.rig);
-    wait_for("the snapshot", SHORT, || pair.far.join("one").exists().then_some(()));
+    wait_for("the snapshot", SHORT, || {
+        pair.far.join("one").exists().then_some(())
+    });
     let standing = || {
         let status = pair.rig.json(&["status"]).expect(0).json();
         status["replication"].clone()
     };
-    wait_for("the standing", SHORT, || (standing()["disk"]["snapshot"] == "one").then_some(()));
+    wait_for("the standing", SHORT, || {
+        (standing()["disk"]["snapshot"] == "one").then_some(())
+    });
     // A target that comes with a change of the declaration is sent to as well, or it is told why not.
     let keys = format!(
         "replication: {{targets: {{other: {{path: {}/nowhere, every: 1h}}}}}}\n",
         pair.far.display()
     );
     pair.rig.declare_top(&keys, "");
-    let error = wait_for("the failure", SHORT, || standing()["other"]["error"].as_str().map(str::to_owned));
+    let error = wait_for("the failure", SHORT, || {
+        standing()["other"]["error"].as_str().map(str::to_owned)
+    });
     assert!(error.contains("No such file or directory"), "{error}");
     let said = pair.rig.run(&["status"]).expect(0);
     assert!(said.out.contains("replica `other`"), "{said:?}");

@@ -33,14 +33,37 @@ impl Sshd {
         fs::create_dir_all("/run/sshd").unwrap();
         for key in ["host", "key", "stranger"] {
             let path = directory.join(key);
-            run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", path.to_str().unwrap()]);
+            run(
+                "ssh-keygen",
+                &[
+                    "-q",
+                    "-t",
+                    "ed25519",
+                    "-N",
+                    "",
+                    "-f",
+                    path.to_str().unwrap(),
+                ],
+            );
         }
         let public = |key: &str| fs::read_to_string(directory.join(format!("{key}.pub"))).unwrap();
         let program = env!("CARGO_BIN_EXE_op-dbus");
-        let allowed = format!("restrict,command=\"{program} receive {}\" {}", far.display(), public("key"));
+        let allowed = format!(
+            "restrict,command=\"{program} receive {}\" {}",
+            far.display(),
+            public("key")
+        );
         fs::write(directory.join("authorized_keys"), allowed).unwrap();
-        fs::write(directory.join("known_hosts"), format!("[127.0.0.1]:{PORT} {}", public("host"))).unwrap();
-        fs::write(directory.join("other_hosts"), format!("[127.0.0.1]:{PORT} {}", public("stranger"))).unwrap();
+        fs::write(
+            directory.join("known_hosts"),
+            format!("[127.0.0.1]:{PORT} {}", public("host")),
+        )
+        .unwrap();
+        fs::write(
+            directory.join("other_hosts"),
+            format!("[127.0.0.1]:{PORT} {}", public("stranger")),
+        )
+        .unwrap();
         let at = |file: &str| directory.join(file).display().to_string();
         let config = format!(
             "ListenAddress 127.0.0.1:{PORT}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
@@ -57,7 +80,9 @@ impl Sshd {
             .spawn()
             .unwrap();
         let sshd = Self { child, directory };
-        wait_for("sshd", SHORT, || TcpStream::connect(("127.0.0.1", PORT)).ok());
+        wait_for("sshd", SHORT, || {
+            TcpStream::connect(("127.0.0.1", PORT)).ok()
+        });
         Some(sshd)
     }
 
@@ -79,7 +104,10 @@ impl Drop for Sshd {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.directory.join("log")).unwrap_or_default());
+            eprintln!(
+                "{}",
+                fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+            );
         }
     }
 }
@@ -107,26 +135,40 @@ fn snapshots_go_to_another_host_and_nowhere_else() {
     snapshot(&rig, "one");
     let first = rig.json(&["replicate", "far"]).expect(0).json();
     assert_eq!(first["sent"].as_array().unwrap().len(), 2, "{first:#}");
-    assert!(first["sent"][1]["checked"].as_str().unwrap().starts_with("ledger verified"));
+    assert!(
+        first["sent"][1]["checked"]
+            .as_str()
+            .unwrap()
+            .starts_with("ledger verified")
+    );
     fs::write(rig.base.join("@state/file"), "new").unwrap();
     snapshot(&rig, "two");
     let second = rig.json(&["replicate", "far"]).expect(0).json();
     assert_eq!(second["sent"][0]["parent"], "one", "{second:#}");
     let near = rig.base.join("@snapshots/two/@state");
     let copy = far.join("two/@state");
-    run("diff", &["-r", near.to_str().unwrap(), copy.to_str().unwrap()]);
+    run(
+        "diff",
+        &["-r", near.to_str().unwrap(), copy.to_str().unwrap()],
+    );
 
     // The forced command receives where it says, wherever the sending end would like to have it.
     let elsewhere = far.parent().unwrap().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     sshd.declare(&rig, &elsewhere, "key", "known_hosts");
-    assert_eq!(rig.json(&["replicate", "far"]).expect(0).json()["outcome"], "unchanged");
+    assert_eq!(
+        rig.json(&["replicate", "far"]).expect(0).json()["outcome"],
+        "unchanged"
+    );
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 
     // A host that is another one, and a key that nobody knows.
     sshd.declare(&rig, &far, "key", "other_hosts");
     let ended = rig.run(&["replicate", "far"]).expect(1);
-    assert!(ended.err.contains("Host key verification failed"), "{ended:?}");
+    assert!(
+        ended.err.contains("Host key verification failed"),
+        "{ended:?}"
+    );
     sshd.declare(&rig, &far, "stranger", "known_hosts");
     let ended = rig.run(&["replicate", "far"]).expect(1);
     assert!(ended.err.contains("Permission denied"), "{ended:?}");
@@ -149,8 +191,14 @@ fn a_host_that_goes_away_has_nothing_half_received() {
     std::io::copy(&mut std::io::Read::take(random, 150 << 20), &mut large).unwrap();
     snapshot(&rig, "one");
     let mut command = rig.command(&["replicate", "far"]);
-    let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("the transfer", SHORT, || far.join(".incoming-one").exists().then_some(()));
+    let child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the transfer", SHORT, || {
+        far.join(".incoming-one").exists().then_some(())
+    });
     // The session on the far host dies.
     let sessions = lab::output("pgrep", &["-P", &sshd.child.id().to_string()]).stdout;
     for session in String::from_utf8(sessions).unwrap().lines() {

@@ -306,7 +306,8 @@ impl<'a> Far<'a> {
             .collect();
         if !names.is_empty() && self.terms.append_only {
             return Err(Error::Refused(
-                "nothing is removed here for the sending end (--append-only): leave out `keep`".to_owned(),
+                "nothing is removed here for the sending end (--append-only): leave out `keep`"
+                    .to_owned(),
             ));
         }
         for name in &names {

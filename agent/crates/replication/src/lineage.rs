@@ -101,7 +101,12 @@ pub fn plan(local: &[Snapshot], held: &[Held], want: &Want) -> Result<Plan> {
         missing = local
             .iter()
             .filter(|snapshot| snapshot.name == *only && !held)
-            .map(|snapshot| (snapshot, snapshot.subvolumes.iter().filter(wanted).collect()))
+            .map(|snapshot| {
+                (
+                    snapshot,
+                    snapshot.subvolumes.iter().filter(wanted).collect(),
+                )
+            })
             .collect();
     } else if let Some(keep) = want.keep {
         let surplus = missing.len().saturating_sub(keep.max(1) as usize);
@@ -157,7 +162,11 @@ fn parent<'a>(
         .min_by_key(|(_, it)| {
             let stranger = it.origin.is_none() || it.origin != subvolume.origin;
             let newer = it.generation > subvolume.generation;
-            (stranger, newer, it.generation.abs_diff(subvolume.generation))
+            (
+                stranger,
+                newer,
+                it.generation.abs_diff(subvolume.generation),
+            )
         })
         .copied()
 }
@@ -247,12 +256,22 @@ mod tests {
         let mut other = held(9);
         other.name = name("s1");
         let error = plan(&local, &[other.clone()], &Want::default()).unwrap_err();
-        assert!(error.to_string().contains("another snapshot of the name s1"));
+        assert!(
+            error
+                .to_string()
+                .contains("another snapshot of the name s1")
+        );
         // One that was changed there is nothing to build on.
         let mut changed = held(1);
         changed.subvolumes[0].intact = false;
-        let only = Want { only: Some(name("s2")), ..Want::default() };
-        assert_eq!(steps(&plan(&local, &[changed], &only).unwrap()), [("s2", None)]);
+        let only = Want {
+            only: Some(name("s2")),
+            ..Want::default()
+        };
+        assert_eq!(
+            steps(&plan(&local, &[changed], &only).unwrap()),
+            [("s2", None)]
+        );
     }
 
     #[test]
@@ -279,11 +298,20 @@ mod tests {
     #[test]
     fn what_would_be_pruned_is_not_sent() {
         let local: Vec<_> = (1..=9).map(|number| snapshot(number, 200)).collect();
-        let want = Want { keep: Some(2), ..Want::default() };
+        let want = Want {
+            keep: Some(2),
+            ..Want::default()
+        };
         let found = plan(&local, &[], &want).unwrap();
         assert_eq!(steps(&found), [("s8", None), ("s9", Some("s8"))]);
-        let missing = Want { only: Some(name("gone")), ..Want::default() };
-        assert!(matches!(plan(&local, &[], &missing), Err(Error::NotFound(_))));
+        let missing = Want {
+            only: Some(name("gone")),
+            ..Want::default()
+        };
+        assert!(matches!(
+            plan(&local, &[], &missing),
+            Err(Error::NotFound(_))
+        ));
     }
 
     proptest! {

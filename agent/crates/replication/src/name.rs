@@ -87,7 +87,20 @@ mod tests {
             assert!(good.parse::<Name>().is_ok(), "{good}");
         }
         let long = "n".repeat(129);
-        for bad in ["", ".", "..", ".incoming", "a..b", "a/b", "-rf", "a b", "a\n", "$(id)", "ä", &long] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".incoming",
+            "a..b",
+            "a/b",
+            "-rf",
+            "a b",
+            "a\n",
+            "$(id)",
+            "ä",
+            &long,
+        ] {
             assert!(bad.parse::<Name>().is_err(), "{bad}");
         }
     }

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, Result};
 
 /// Where programs are found.
-const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
+const SEARCH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
 
 /// Where snapshots are sent to.
 #[derive(Debug, Clone)]
@@ -136,7 +137,16 @@ mod tests {
     #[test]
     fn a_path_with_anything_that_a_shell_might_read_is_refused() {
         assert!(Reach::is_plain(Path::new("/srv/backup/host-1.example.org")));
-        for bad in ["srv", "/a b", "/a;reboot", "/$(id)", "/a'b", "/a\nb", "/~root", "/a*"] {
+        for bad in [
+            "srv",
+            "/a b",
+            "/a;reboot",
+            "/$(id)",
+            "/a'b",
+            "/a\nb",
+            "/~root",
+            "/a*",
+        ] {
             assert!(!Reach::is_plain(Path::new(bad)), "{bad}");
         }
     }

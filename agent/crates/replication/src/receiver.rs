@@ -18,7 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::error::{Error, Result, failed};
 
 /// Where `btrfs` is looked for.
-const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
+const SEARCH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
 /// How long at most until it is looked again whether to go on.
 const LOOK: Duration = Duration::from_millis(200);
 /// How much of what `btrfs receive` complains of is kept, in bytes.
@@ -190,7 +191,9 @@ impl Program {
                     "btrfs receive ended before the stream did".to_owned(),
                 ))
             }
-            Err(WriteError::Io(errno)) => Err(failed("write to", Path::new("btrfs receive"))(errno)),
+            Err(WriteError::Io(errno)) => {
+                Err(failed("write to", Path::new("btrfs receive"))(errno))
+            }
             Err(WriteError::Stop(error)) => Err(error),
             Ok(()) => Ok(()),
         }

@@ -240,8 +240,8 @@ impl<'a> Session<'a> {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer> {
-        let mut line = serde_json::to_vec(request)
-            .map_err(|error| Error::Protocol(error.to_string()))?;
+        let mut line =
+            serde_json::to_vec(request).map_err(|error| Error::Protocol(error.to_string()))?;
         line.push(b'\n');
         self.write(&line)?;
         self.answer()
@@ -277,7 +277,10 @@ impl<'a> Session<'a> {
     fn gone(&mut self) -> Error {
         self.input = None;
         let status = self.wait(GRACE).unwrap_or_else(|| "hangs".to_owned());
-        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let complaint = self
+            .complaint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let text = match complaint.trim() {
             "" => format!("{} ({status})", self.far),
             complaint => format!("{} ({status}): {complaint}", self.far),
@@ -340,7 +343,10 @@ struct Estimate {
 
 impl Estimate {
     fn start(path: &Path, parent: Option<&Path>) -> Self {
-        let (total, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (total, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (path, parent) = (path.to_owned(), parent.map(Path::to_owned));
         let (result, ended) = (Arc::clone(&total), Arc::clone(&stop));
         let thread = std::thread::Builder::new()

@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_name_that_leads_elsewhere_is_no_message() {
-        let line = br#"{"ask":"receive","snapshot":"../x","taken":0,"manifest":null,"subvolumes":[]}
+        let line =
+            br#"{"ask":"receive","snapshot":"../x","taken":0,"manifest":null,"subvolumes":[]}
 "#;
         assert!(hear::<Request>(&mut line.as_slice()).is_err());
     }

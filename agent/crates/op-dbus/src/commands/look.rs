@@ -77,7 +77,11 @@ pub(super) fn status(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure
         for (target, last) in answer["replication"].as_object().into_iter().flatten() {
             let text = match last["error"].as_str() {
                 Some(error) => format!("FAILED: {error}"),
-                None => format!("has {} since {}", word(&last["snapshot"]), word(&last["time"])),
+                None => format!(
+                    "has {} since {}",
+                    word(&last["snapshot"]),
+                    word(&last["time"])
+                ),
             };
             rows.push(vec![format!("replica `{target}`"), text]);
         }

@@ -31,14 +31,14 @@ pub(super) fn run(
         cli::Plugin::Enable { name } => {
             switch(line, screen, "plugin_enable", json!({ "name": name }))
         }
-        cli::Plugin::Export { name, file } => {
-            plugin_transfer::export(line, screen, name, file.as_deref())
+        cli::Plugin::Export { name, stream } => {
+            plugin_transfer::export(line, screen, name, stream.as_deref())
         }
         cli::Plugin::Import {
-            file,
+            stream,
             replace,
             dry_run,
-        } => plugin_transfer::import(line, screen, file, *replace, *dry_run),
+        } => plugin_transfer::import(line, screen, stream, *replace, *dry_run),
         cli::Plugin::Disable { name } => {
             switch(line, screen, "plugin_disable", json!({ "name": name }))
         }

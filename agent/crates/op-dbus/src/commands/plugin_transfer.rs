@@ -126,7 +126,11 @@ pub(super) fn import(
     options.dry_run = false;
     let answer = line.call(tool, arguments, options)?;
     screen.result(&answer, || {
-        let mut text = format!("{}: put into {}\n", word(&answer["name"]), word(&answer["directory"]));
+        let mut text = format!(
+            "{}: put into {}\n",
+            word(&answer["name"]),
+            word(&answer["directory"])
+        );
         for note in answer["notes"].as_array().into_iter().flatten() {
             text.push_str(&format!("{}\n", word(note)));
         }
@@ -137,7 +141,11 @@ pub(super) fn import(
 
 fn planned(plan: &Value) -> String {
     let change = &plan["changes"][0];
-    let mut text = format!("would {} {}\n", word(&change["verb"]), word(&change["resource"]));
+    let mut text = format!(
+        "would {} {}\n",
+        word(&change["verb"]),
+        word(&change["resource"])
+    );
     for note in plan["notes"].as_array().into_iter().flatten() {
         text.push_str(&format!("{}\n", word(&note["text"])));
     }

@@ -28,7 +28,9 @@ pub(super) fn run(path: &Path, append_only: bool, largest: Option<Size>) -> Resu
     let (input, output) = (std::io::stdin(), std::io::stdout());
     let served = replication::serve(path, &terms, &Ledgers, input.lock(), output.lock());
     // The other end has been told; this end's log is standard error.
-    served.map(|()| 0).map_err(|error| anyhow::Error::new(error).into())
+    served
+        .map(|()| 0)
+        .map_err(|error| anyhow::Error::new(error).into())
 }
 
 /// Verifies the ledgers that are received.

@@ -37,7 +37,12 @@ fn word(value: &Value) -> String {
 fn planned(answer: &Value) -> String {
     let changes = answer["changes"].as_array().into_iter().flatten();
     let rows: Vec<_> = changes
-        .map(|change| vec![word(&change["resource"]), word(&change["after"]["builds_on"])])
+        .map(|change| {
+            vec![
+                word(&change["resource"]),
+                word(&change["after"]["builds_on"]),
+            ]
+        })
         .collect();
     match rows.is_empty() {
         true => "nothing to send\n".to_owned(),
@@ -59,8 +64,14 @@ fn done(target: &str, answer: &Value) -> String {
     };
     let rows: Vec<_> = sent.map(row).collect();
     let mut text = match rows.is_empty() {
-        true => format!("{target} has everything, {} last\n", word(&answer["newest"])),
-        false => table(&["SENT", "BUILDS ON", "STREAM", "TIME", "FOUND THERE"], &rows),
+        true => format!(
+            "{target} has everything, {} last\n",
+            word(&answer["newest"])
+        ),
+        false => table(
+            &["SENT", "BUILDS ON", "STREAM", "TIME", "FOUND THERE"],
+            &rows,
+        ),
     };
     for name in answer["removed"].as_array().into_iter().flatten() {
         text.push_str(&format!("{} was removed there\n", word(name)));

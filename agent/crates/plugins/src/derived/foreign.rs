@@ -10,8 +10,8 @@ use rustix::fs::{CWD, RenameFlags, lgetxattr, renameat_with};
 
 use super::mapping::{Mapping, NATIVE};
 use super::store::{
-    Entry, Files, Origin, PLUGIN_FILE, StoreError, Trust, discard, directory, load, read_files, text,
-    with_enabled, write,
+    Entry, Files, Origin, PLUGIN_FILE, StoreError, Trust, directory, discard, load, read_files,
+    text, with_enabled, write,
 };
 
 /// Most files and directories that a plugin may have.
@@ -42,8 +42,12 @@ pub fn inspect(path: &Path) -> Result<Foreign, StoreError> {
     };
     walk.directory(path, 0)?;
     let bad = |text: String| StoreError::Bad(text);
-    let files = read_files(path, Trust::Root)
-        .map_err(|unusable| bad(format!("{}; it has to be mended where it comes from", unusable.what)))?;
+    let files = read_files(path, Trust::Root).map_err(|unusable| {
+        bad(format!(
+            "{}; it has to be mended where it comes from",
+            unusable.what
+        ))
+    })?;
     let files = Files {
         plugin: with_enabled(&files.plugin, false),
         ..files
@@ -51,7 +55,9 @@ pub fn inspect(path: &Path) -> Result<Foreign, StoreError> {
     let mapping = Mapping::parse(&files.plugin, &files.mapping)
         .map_err(|problems| bad(text(Path::new(""), &problems)))?;
     if mapping.enabled {
-        return Err(bad(format!("write `enabled = false` into its {PLUGIN_FILE}")));
+        return Err(bad(format!(
+            "write `enabled = false` into its {PLUGIN_FILE}"
+        )));
     }
     if NATIVE.contains(&mapping.name.as_str()) {
         return Err(bad(format!(
@@ -143,7 +149,10 @@ pub fn exportable(entry: &Entry) -> Result<&Path, StoreError> {
         }
     };
     if let Err(unusable) = &entry.mapping {
-        return Err(StoreError::Bad(format!("{}; {}", unusable.what, unusable.fix)));
+        return Err(StoreError::Bad(format!(
+            "{}; {}",
+            unusable.what, unusable.fix
+        )));
     }
     match btrfs::is_subvolume(path)? {
         true => Ok(path),

@@ -202,10 +202,15 @@ struct Quarantine {
 impl Quarantine {
     fn new(snapshots: &Path) -> Result<Self, ToolError> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let io = |error| ToolError::failed(&format!("make a place in {}", snapshots.display()), error);
+        let io =
+            |error| ToolError::failed(&format!("make a place in {}", snapshots.display()), error);
         for entry in fs::read_dir(snapshots).map_err(io)?.flatten() {
-            let left = entry.file_name().to_str().is_some_and(|name| name.starts_with(QUARANTINE));
-            if left && let Ok(lock) = File::open(entry.path())
+            let left = entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(QUARANTINE));
+            if left
+                && let Ok(lock) = File::open(entry.path())
                 && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
             {
                 clear(&entry.path());
@@ -244,7 +249,8 @@ fn clear(path: &Path) {
 fn receive(call: &Call<'_>, input: &Import) -> Result<(Quarantine, Foreign, Plan), ToolError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ToolError::Refused(
-            "plugins are received with root's rights: run it with sudo, or start the daemon".to_owned(),
+            "plugins are received with root's rights: run it with sudo, or start the daemon"
+                .to_owned(),
         ));
     }
     let path = Path::new(&input.path);

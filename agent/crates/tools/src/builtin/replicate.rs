@@ -149,16 +149,22 @@ impl Job {
     fn of(call: &Call<'_>, input: &Replicate) -> Result<Self, ToolError> {
         if !rustix::process::geteuid().is_root() {
             return Err(ToolError::Refused(
-                "snapshots are sent with root's rights: run it with sudo, or start the daemon".to_owned(),
+                "snapshots are sent with root's rights: run it with sudo, or start the daemon"
+                    .to_owned(),
             ));
         }
         let declaration = call.site.declaration_if_any()?;
         let targets = &declaration.replication.targets;
-        let found = targets.iter().find(|(name, _)| name.as_str() == input.target);
+        let found = targets
+            .iter()
+            .find(|(name, _)| name.as_str() == input.target);
         let Some((_, target)) = found else {
             let names: Vec<_> = targets.keys().map(|name| name.as_str()).collect();
             return Err(ToolError::NotFound(match names.is_empty() {
-                true => "no targets are declared: `replication.targets` of the declaration has them".to_owned(),
+                true => {
+                    "no targets are declared: `replication.targets` of the declaration has them"
+                        .to_owned()
+                }
                 false => format!(
                     "there is no target `{}` in the declaration; it has {}",
                     input.target,
