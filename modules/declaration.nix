@@ -70,6 +70,9 @@ let
         ;
     };
   }
+  // optionalAttrs (cfg.replication.targets != { }) {
+    replication = { inherit (cfg.replication) targets; };
+  }
   # A client that starts `op-dbus mcp` gets them too, without the web server.
   // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };
 

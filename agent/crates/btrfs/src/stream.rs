@@ -327,7 +327,7 @@ mod tests {
         let mut later = stream(&[subvolume()]);
         later[13] = 9;
         assert_eq!(of(&later), Err(StreamError::Version(9)));
-        assert!(damaged(&stream(&[end.clone()])));
+        assert!(damaged(&stream(std::slice::from_ref(&end))));
         assert!(damaged(&stream(&[subvolume(), subvolume(), end.clone()])));
         assert!(damaged(&stream(&[subvolume(), end.clone(), end.clone()])));
         assert!(damaged(&stream(&[subvolume(), command(900, &[]), end])));

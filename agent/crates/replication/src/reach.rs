@@ -7,9 +7,6 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 
-/// Where programs are found.
-const SEARCH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
 
 /// Where snapshots are sent to.
 #[derive(Debug, Clone)]
@@ -28,6 +25,20 @@ pub enum Reach {
         /// The directory. Its characters are letters, digits and `/._@+-`, as the far end's shell sees it.
         path: PathBuf,
     },
+}
+
+/// Where programs are found: where this process finds them, and in the usual places.
+pub(crate) fn search() -> OsString {
+    const USUAL: &str =
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
+    match std::env::var_os("PATH").filter(|path| !path.is_empty()) {
+        Some(mut path) => {
+            path.push(":");
+            path.push(USUAL);
+            path
+        }
+        None => USUAL.into(),
+    }
 }
 
 /// Another host.
@@ -78,7 +89,7 @@ impl Reach {
         };
         command
             .env_clear()
-            .env("PATH", SEARCH)
+            .env("PATH", search())
             .env("LC_ALL", "C")
             .current_dir("/")
             .process_group(0)

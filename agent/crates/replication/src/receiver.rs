@@ -16,10 +16,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::{Error, Result, failed};
+use crate::reach::search;
 
-/// Where `btrfs` is looked for.
-const SEARCH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
 /// How long at most until it is looked again whether to go on.
 const LOOK: Duration = Duration::from_millis(200);
 /// How much of what `btrfs receive` complains of is kept, in bytes.
@@ -128,7 +126,7 @@ impl Program {
         command.args(["receive", "-q", "-C", "-e", "--"]).arg(into);
         command
             .env_clear()
-            .env("PATH", SEARCH)
+            .env("PATH", search())
             .env("LC_ALL", "C")
             .current_dir("/")
             .process_group(0)
