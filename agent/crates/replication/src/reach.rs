@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 
-
 /// Where snapshots are sent to.
 #[derive(Debug, Clone)]
 pub enum Reach {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -39,6 +40,9 @@ pub(crate) fn ended(
     target: &str,
     result: Result<Option<String>, &ToolError>,
 ) -> Result<(), ToolError> {
+    // Transfers to several targets may end at once.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut all = standings(paths);
     let standing = all.entry(target.to_owned()).or_default();
     let now = Timestamp::now().to_string();

@@ -222,10 +222,10 @@ fn reach(target: &Target, snapshots: &Path) -> Result<Reach, ToolError> {
             target.path.display()
         )));
     }
-    let program = std::env::current_exe()
-        .map_err(|error| ToolError::failed("find this program's file", error))?;
+    // This very program, even where another one has taken its name since.
+    let program = OsString::from("/proc/self/exe");
     Ok(Reach::Here {
-        program: vec![program.into(), OsString::from("receive")],
+        program: vec![program, OsString::from("receive")],
         path: target.path.clone(),
     })
 }
