@@ -43,6 +43,7 @@ in
           pkgs.gnutar
           pkgs.gzip
           pkgs.kmod
+          pkgs.openssh
           pkgs.util-linux
           pkgs.xz
           pkgs.zstd

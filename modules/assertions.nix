@@ -30,6 +30,7 @@ let
     ++ schema.badNames "Ledger" [ "services" "operation-dbus" "ledger" ] {
       inherit (cfg.ledger) witnesses;
     }
+    ++ schema.badNames "Replication" [ "services" "operation-dbus" "replication" ] cfg.replication
     ++ schema.badNames "Mcp" [ "services" "operation-dbus" "mcp" ] { inherit (cfg.mcp) upstreams; };
 
   program =
@@ -175,6 +176,27 @@ let
     ++
       optional (cfg.mcp.enable && !(lib.hasPrefix "127." cfg.mcp.address || cfg.mcp.address == "::1"))
         "set ${prefix}.mcp.address to a loopback address, since the web server has no TLS yet: others could listen in."
+    ++
+      map
+        (
+          name:
+          "${prefix}.replication.targets.${name}.every needs the daemon, which keeps the time: set ${prefix}.daemon.enable, or take it out."
+        )
+        (
+          filter (
+            name: cfg.replication.targets.${name}.every != null && !cfg.daemon.enable
+          ) (attrNames cfg.replication.targets)
+        )
+    ++ map (
+      name:
+      "${prefix}.replication.targets.${name}.path lies in the base, ${cfg.btrfs.basePath}, and a copy there would be lost with it: choose a directory of another file system."
+    ) (
+      filter (
+        name:
+        cfg.replication.targets.${name}.ssh == null
+        && lib.hasPrefix "${cfg.btrfs.basePath}/" cfg.replication.targets.${name}.path
+      ) (attrNames cfg.replication.targets)
+    )
     ++
       optional (cfg.mcp.enable && !cfg.daemon.enable)
         "${prefix}.mcp.enable needs the daemon, which does what clients ask for: set ${prefix}.daemon.enable, or take it out.";

@@ -79,6 +79,9 @@ let
     };
   }
   // optionalAttrs (ledger != { }) { inherit ledger; }
+  // optionalAttrs (cfg.replication.targets != { }) {
+    replication = { inherit (cfg.replication) targets; };
+  }
   # A client that starts `op-dbus mcp` gets them too, without the web server.
   // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };
 

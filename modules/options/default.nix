@@ -11,6 +11,7 @@
     ./ml.nix
     ./numa.nix
     ./privacy-router.nix
+    ./replication.nix
     ./secrets.nix
     ./storage.nix
     ./upstreams.nix

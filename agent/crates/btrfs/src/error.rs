@@ -54,6 +54,12 @@ pub enum Error {
         /// What was to be changed.
         path: PathBuf,
     },
+    /// Only what cannot change can be sent, and so with what the stream builds on.
+    #[error("{} cannot be sent: it and its parent have to be read-only", path.display())]
+    Sendable {
+        /// What was to be sent.
+        path: PathBuf,
+    },
     /// Something else is mounted where an image should be.
     #[error("{} is taken: {source_name} is mounted there; unmount it or choose another place", path.display())]
     Taken {

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use crate::error::{Error, Result, failed};
+use crate::error::{Error, failed};
 use crate::kernel;
 use crate::subvolume::open_subvolume;
 
@@ -20,7 +21,7 @@ impl Uuid {
     }
 
     /// `None` for all zeroes, by which btrfs says that there is none.
-    fn from_disk(bytes: [u8; 16]) -> Option<Self> {
+    pub(crate) fn from_disk(bytes: [u8; 16]) -> Option<Self> {
         (bytes != [0; 16]).then_some(Self(bytes))
     }
 }
@@ -35,6 +36,26 @@ impl fmt::Display for Uuid {
             write!(f, "{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+/// The text is not the form of a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID: 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12, not all of them 0")]
+pub struct UuidError;
+
+/// Reads what [`Uuid`]'s `Display` writes.
+impl FromStr for Uuid {
+    type Err = UuidError;
+
+    fn from_str(text: &str) -> Result<Self, UuidError> {
+        let groups: Vec<_> = text.split('-').map(str::len).collect();
+        let digits: String = text.split('-').collect();
+        if groups != [8, 4, 4, 4, 12] || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(UuidError);
+        }
+        let number = u128::from_str_radix(&digits, 16).map_err(|_| UuidError)?;
+        Self::from_disk(number.to_be_bytes()).ok_or(UuidError)
     }
 }
 
@@ -53,6 +74,10 @@ pub struct Info {
     pub received_uuid: Option<Uuid>,
     /// The transaction that last changed it.
     pub generation: u64,
+    /// The transaction that last changed its content; a flag or a name is none of that.
+    pub changed: u64,
+    /// The transaction in which it was completely received; `None` if it was not.
+    pub received: Option<u64>,
     /// Nothing in it can be changed.
     pub read_only: bool,
     /// When it was made.
@@ -60,7 +85,7 @@ pub struct Info {
 }
 
 /// Describes the subvolume at `path`. Needs no rights beyond reaching it.
-pub fn info(path: impl AsRef<Path>) -> Result<Info> {
+pub fn info(path: impl AsRef<Path>) -> crate::Result<Info> {
     let path = path.as_ref();
     let subvolume = open_subvolume(path)?;
     let raw = kernel::subvolume_info(subvolume.as_fd()).map_err(failed("describe", path))?;
@@ -74,6 +99,8 @@ pub fn info(path: impl AsRef<Path>) -> Result<Info> {
         parent_uuid: Uuid::from_disk(raw.parent_uuid),
         received_uuid: Uuid::from_disk(raw.received_uuid),
         generation: raw.generation,
+        changed: raw.transids[0],
+        received: (raw.transids[3] != 0).then_some(raw.transids[3]),
         read_only: raw.read_only(),
         created: SystemTime::UNIX_EPOCH
             .checked_add(since_epoch)
@@ -89,6 +116,17 @@ mod tests {
     fn a_uuid_is_written_in_five_groups() {
         let uuid = Uuid::from_disk(std::array::from_fn(|place| place as u8)).unwrap();
         assert_eq!(uuid.to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+        assert_eq!(uuid.to_string().parse(), Ok(uuid));
         assert_eq!(Uuid::from_disk([0; 16]), None);
+        for bad in [
+            "",
+            "00000000-0000-0000-0000-000000000000",
+            "000102030405060708090a0b0c0d0e0f",
+            "0001020304-05-0607-0809-0a0b0c0d0e0f",
+            "0001020g-0405-0607-0809-0a0b0c0d0e0f",
+            "+0010203-0405-0607-0809-0a0b0c0d0e0f",
+        ] {
+            assert_eq!(bad.parse::<Uuid>(), Err(UuidError), "{bad}");
+        }
     }
 }

@@ -27,6 +27,7 @@ const SNAP_CREATE_V2: Opcode = opcode::write::<VolArgsV2>(BTRFS, 23);
 const SUBVOL_CREATE_V2: Opcode = opcode::write::<VolArgsV2>(BTRFS, 24);
 const SUBVOL_GETFLAGS: Opcode = opcode::read::<u64>(BTRFS, 25);
 const SUBVOL_SETFLAGS: Opcode = opcode::write::<u64>(BTRFS, 26);
+const SEND: Opcode = opcode::write::<SendArgs>(BTRFS, 38);
 const DEV_INFO: Opcode = opcode::read_write::<DevInfo>(BTRFS, 30);
 const GET_SUBVOL_INFO: Opcode = opcode::read::<SubvolInfo>(BTRFS, 60);
 const GET_SUBVOL_ROOTREF: Opcode = opcode::read_write::<RootRefs>(BTRFS, 61);
@@ -77,7 +78,8 @@ pub(crate) struct SubvolInfo {
     pub(crate) uuid: [u8; 16],
     pub(crate) parent_uuid: [u8; 16],
     pub(crate) received_uuid: [u8; 16],
-    transids: [u64; 4],
+    /// Of the last change of its content, of its making, of the sending, of the receiving.
+    pub(crate) transids: [u64; 4],
     ctime: Timespec,
     pub(crate) otime: Timespec,
     stime: Timespec,
@@ -116,6 +118,18 @@ struct InoLookupUser {
     treeid: u64,
     name: [u8; NAME_MAX + 1],
     path: [u8; 4080 - NAME_MAX - 1],
+}
+
+/// `struct btrfs_ioctl_send_args`
+#[repr(C)]
+struct SendArgs {
+    fd: i64,
+    clone_sources_count: u64,
+    clone_sources: *const u64,
+    parent_root: u64,
+    flags: u64,
+    version: u32,
+    reserved: [u8; 28],
 }
 
 /// `struct btrfs_ioctl_dev_info_args`
@@ -322,6 +336,31 @@ pub(crate) fn nested_path(
     Ok(std::path::Path::new(text(&answer.path)).join(text(&answer.name)))
 }
 
+/// Writes the stream of a read-only subvolume into a pipe, and returns when the last of it is written.
+///
+/// `parent` is the id of the subvolume that the stream builds on, which is its source of clones too.
+pub(crate) fn send(
+    subvolume: BorrowedFd<'_>,
+    pipe: BorrowedFd<'_>,
+    parent: Option<u64>,
+    flags: u64,
+) -> Result<()> {
+    let sources: Vec<u64> = parent.into_iter().collect();
+    // The kernel reads the list while the call lasts, and `sources` outlives it.
+    set::<SEND, _>(
+        subvolume,
+        SendArgs {
+            fd: pipe.as_raw_fd().into(),
+            clone_sources_count: sources.len() as u64,
+            clone_sources: sources.as_ptr(),
+            parent_root: parent.unwrap_or(0),
+            flags,
+            version: 0,
+            reserved: [0; 28],
+        },
+    )
+}
+
 pub(crate) fn sync(directory: BorrowedFd<'_>) -> Result<()> {
     tell::<SYNC>(directory)
 }
@@ -410,6 +449,7 @@ mod tests {
         assert_eq!(SUBVOL_CREATE_V2, 0x5000_9418);
         assert_eq!(SUBVOL_GETFLAGS, 0x8008_9419);
         assert_eq!(SUBVOL_SETFLAGS, 0x4008_941a);
+        assert_eq!(SEND, 0x4048_9426);
         assert_eq!(DEV_INFO, 0xd000_941e);
         assert_eq!(GET_SUBVOL_INFO, 0x81f8_943c);
         assert_eq!(GET_SUBVOL_ROOTREF, 0xd000_943d);

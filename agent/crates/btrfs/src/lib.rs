@@ -18,12 +18,15 @@ mod kernel;
 mod loop_device;
 pub mod mounts;
 mod property;
+mod send;
+pub mod stream;
 mod subvolume;
 
 pub use error::{Error, Result};
-pub use info::{Info, Uuid, info};
+pub use info::{Info, Uuid, UuidError, info};
 pub use loop_device::LoopDevice;
 pub use property::{compression, set_compression};
+pub use send::{Content, Sending, send};
 pub use subvolume::{
     children, create, delete, delete_recursive, is_btrfs, is_subvolume, set_read_only, snapshot,
     sync,

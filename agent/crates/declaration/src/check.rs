@@ -11,6 +11,7 @@ mod ledger;
 mod links;
 mod mcp;
 mod packages;
+mod replication;
 mod storage;
 mod units;
 mod web;
@@ -36,6 +37,11 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
     }
     mcp::check(&declaration.mcp, &mut check);
     ledger::check(&declaration.ledger, &mut check);
+    replication::check(
+        &declaration.replication,
+        &plugins.btrfs.base.path,
+        &mut check,
+    );
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

@@ -21,6 +21,7 @@ use crate::network::Ovs;
 use crate::packagekit::Packagekit;
 use crate::problem::{DocumentPath, Problem, Problems};
 use crate::reader::Reader;
+use crate::replication::Replication;
 use crate::schema::Definitions;
 use crate::sections::{self, NoSections, Sections};
 use crate::storage::Btrfs;
@@ -45,6 +46,8 @@ pub struct Declaration {
     pub mcp: Mcp,
     /// How the ledger proves itself to others.
     pub ledger: Ledger,
+    /// Snapshots that are sent elsewhere.
+    pub replication: Replication,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -84,6 +87,8 @@ record! {
         mcp: Mcp = Mcp::default(),
         /// How the ledger proves itself to others, and whose ledgers this host watches over.
         ledger: Ledger = Ledger::default(),
+        /// Snapshots that are sent to other file systems.
+        replication: Replication = Replication::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -223,6 +228,7 @@ impl Declaration {
                 web: document.web,
                 mcp: document.mcp,
                 ledger: document.ledger,
+                replication: document.replication,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -293,6 +299,7 @@ impl Serialize for Declaration {
             web: self.web.clone(),
             mcp: self.mcp.clone(),
             ledger: self.ledger.clone(),
+            replication: self.replication.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

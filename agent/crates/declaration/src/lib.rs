@@ -27,6 +27,7 @@ mod pattern;
 mod problem;
 mod reader;
 mod reference;
+mod replication;
 mod schema;
 mod sections;
 mod size;
@@ -50,14 +51,15 @@ pub use lxc::{Container, Lxc, Network};
 pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
-    PackageVersion, PluginName, SubvolumeName, TemplateName, TokenName, UnitName, UpstreamName,
-    VariableName, WitnessName,
+    PackageVersion, PluginName, SubvolumeName, TargetName, TemplateName, TokenName, UnitName,
+    UpstreamName, VariableName, WitnessName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};
 pub use pattern::ToolPattern;
 pub use problem::{DocumentPath, Problem, Problems, Step};
 pub use reference::{EXAMPLE, reference};
+pub use replication::{Replication, Ssh, Target};
 pub use schema::schema;
 pub use sections::{AnySections, NoSections, Sections};
 pub use size::{Size, SizeError};

@@ -371,6 +371,13 @@ name! {
 }
 
 name! {
+    /// What a target of replication is called, such as `offsite`: the rules are those of [`TemplateName`].
+    TargetName, TEMPLATE,
+    r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.-]{0,63}$",
+    "a name for a target: letters, digits, `_`, `.` and `-`, at most 64 characters"
+}
+
+name! {
     /// An upstream server, and the prefix of its tools, such as `files`: a small letter, then small letters and
     /// digits; at most 16 characters.
     UpstreamName, UPSTREAM,

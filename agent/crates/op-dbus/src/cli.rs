@@ -112,6 +112,29 @@ pub(crate) enum Command {
     /// See, generate, enable and disable plugins made from D-Bus services
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Send snapshots to another btrfs file system, here or on another host
+    Replicate {
+        /// The target's name in the declaration
+        target: String,
+        /// This snapshot alone; without it, all that are newer than the newest one there
+        #[arg(long, value_name = "NAME")]
+        snapshot: Option<String>,
+        /// Show what would be sent, and send nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take in the snapshots that another host sends; `replicate` starts this at the far end
+    Receive {
+        /// The directory on btrfs that they go into
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+        /// Remove nothing for the sending end, whatever it asks
+        #[arg(long)]
+        append_only: bool,
+        /// The longest stream that is taken, such as 20GiB
+        #[arg(long, value_name = "SIZE")]
+        largest: Option<Size>,
+    },
     /// Read and verify the record of what was done
     #[command(subcommand)]
     Ledger(Ledger),
@@ -427,6 +450,26 @@ pub(crate) enum Plugin {
     Disable {
         /// The plugin
         name: String,
+    },
+    /// Keep a plugin as it is as a read-only snapshot, and write that as a stream
+    Export {
+        /// The plugin
+        name: String,
+        /// The new file that the stream goes into; `-` for standard output. Without it only the snapshot is made
+        #[arg(value_name = "FILE")]
+        stream: Option<PathBuf>,
+    },
+    /// Take in the stream of a plugin; it is disabled until it is enabled here
+    Import {
+        /// The file with the stream; `-` for standard input
+        #[arg(value_name = "FILE")]
+        stream: PathBuf,
+        /// Put it in the place of one of the same name, which is lost
+        #[arg(long)]
+        replace: bool,
+        /// Show what it is and what it could do, and take in nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

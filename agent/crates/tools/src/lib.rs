@@ -16,6 +16,7 @@ mod page;
 mod record;
 mod refusals;
 mod registry;
+pub mod replication;
 mod schema;
 mod tool;
 

@@ -20,8 +20,8 @@ const LONGEST_OF_ALL: usize = 16 << 10;
 const LARGEST_NUMBER: f64 = 9_007_199_254_740_991.0;
 
 /// Arguments that name what a call is about, the most telling first.
-const TARGETS: [&str; 7] = [
-    "name", "unit", "path", "bridge", "packages", "plugin", "upstream",
+const TARGETS: [&str; 8] = [
+    "name", "unit", "path", "bridge", "packages", "plugin", "upstream", "target",
 ];
 
 /// How a call ended.

@@ -74,6 +74,17 @@ pub(super) fn status(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure
                 format!("run {run}: `op-dbus confirm` keeps it, `op-dbus rollback` undoes it");
             rows.push(vec!["waits to be confirmed".to_owned(), text]);
         }
+        for (target, last) in answer["replication"].as_object().into_iter().flatten() {
+            let text = match last["error"].as_str() {
+                Some(error) => format!("FAILED: {error}"),
+                None => format!(
+                    "has {} since {}",
+                    word(&last["snapshot"]),
+                    word(&last["time"])
+                ),
+            };
+            rows.push(vec![format!("replica `{target}`"), text]);
+        }
         let daemon = &answer["daemon"];
         let running = match daemon["pid"].as_u64() {
             Some(pid) => format!("process {pid}, for {} s", daemon["uptime_s"]),

@@ -11,8 +11,11 @@ mod introspect;
 mod look;
 mod mcp;
 mod plugin;
+mod plugin_transfer;
+mod receive;
 mod record;
 mod search;
+mod replicate;
 mod task;
 mod template;
 mod tool;
@@ -51,6 +54,16 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Container(command) => container::run(cli, &mut line()?, screen, command),
         Command::Template(command) => template::run(&mut line()?, screen, command),
         Command::Plugin(command) => plugin::run(&mut line()?, screen, command),
+        Command::Replicate {
+            target,
+            snapshot,
+            dry_run,
+        } => replicate::run(&mut line()?, screen, target, snapshot.as_deref(), *dry_run),
+        Command::Receive {
+            path,
+            append_only,
+            largest,
+        } => receive::run(path, *append_only, *largest),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Search(options) => search::run(&mut line()?, screen, options),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tools::Options;
 
+use super::plugin_transfer;
 use crate::cli;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -30,6 +31,14 @@ pub(super) fn run(
         cli::Plugin::Enable { name } => {
             switch(line, screen, "plugin_enable", json!({ "name": name }))
         }
+        cli::Plugin::Export { name, stream } => {
+            plugin_transfer::export(line, screen, name, stream.as_deref())
+        }
+        cli::Plugin::Import {
+            stream,
+            replace,
+            dry_run,
+        } => plugin_transfer::import(line, screen, stream, *replace, *dry_run),
         cli::Plugin::Disable { name } => {
             switch(line, screen, "plugin_disable", json!({ "name": name }))
         }

@@ -6,6 +6,7 @@ mod listen;
 mod memory;
 mod notify;
 pub(crate) mod orchestrator;
+mod replication;
 mod standing;
 mod watch;
 mod witnesses;
@@ -118,6 +119,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
         pokes,
         options.every,
     )?;
+    let replication = replication::Schedule::start(Arc::clone(&registry), standing.looks());
     let mut doors = doors::jsonrpc::Doors::new();
     doors.serve(&hall, listeners.take());
     notify::ready(&standing);
@@ -155,6 +157,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     notify::stopping();
     indexing.cancel();
     orchestrator.stop();
+    replication.stop();
     doors.abort();
     watchdog.abort();
     witnesses.abort();

@@ -53,6 +53,7 @@ pub(crate) struct Report {
 pub(crate) struct Standing {
     report: Mutex<Report>,
     bell: watch::Sender<u64>,
+    looks: watch::Sender<u64>,
 }
 
 impl Standing {
@@ -70,6 +71,7 @@ impl Standing {
         Self {
             report: Mutex::new(report),
             bell: watch::channel(0).0,
+            looks: watch::channel(0).0,
         }
     }
 
@@ -114,9 +116,15 @@ impl Standing {
         } != *last;
         *last = report;
         drop(last);
+        self.looks.send_modify(|count| *count += 1);
         if news {
             self.bell.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Tells of each look, whether it found something new or not.
+    pub(crate) fn looks(&self) -> watch::Receiver<u64> {
+        self.looks.subscribe()
     }
 
     /// Tells of each new report.

@@ -6,6 +6,7 @@
 
 mod checker;
 mod digest;
+pub mod foreign;
 pub mod format;
 pub mod generate;
 mod mapping;

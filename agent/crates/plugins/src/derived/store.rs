@@ -12,7 +12,7 @@ use std::sync::Arc;
 use declaration::PluginName;
 
 use super::mapping::{FileProblems, Mapping, NATIVE};
-use vouched::read_files;
+pub(super) use vouched::read_files;
 
 /// The file that says what a plugin is.
 pub const PLUGIN_FILE: &str = "plugin.toml";
@@ -283,7 +283,7 @@ pub fn create(base: &Path, name: &PluginName, files: &Files) -> Result<PathBuf, 
     Ok(place)
 }
 
-fn discard(path: &Path) -> Result<(), StoreError> {
+pub(super) fn discard(path: &Path) -> Result<(), StoreError> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
@@ -294,7 +294,7 @@ fn discard(path: &Path) -> Result<(), StoreError> {
     fs::remove_dir_all(path).map_err(|source| StoreError::Io { doing, source })
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -362,7 +362,7 @@ fn mark(base: &Path, name: &PluginName, enabled: bool) -> Result<(), StoreError>
 }
 
 /// The text with another value of the key `enabled`, which is one of the top table.
-fn with_enabled(text: &str, enabled: bool) -> String {
+pub(super) fn with_enabled(text: &str, enabled: bool) -> String {
     let line = format!("enabled = {enabled}");
     let is_key = |line: &str| {
         let rest = line.trim_start().strip_prefix("enabled");

@@ -14,11 +14,13 @@ mod openflow;
 mod ovs;
 mod package;
 mod plugin;
+mod plugin_transfer;
 mod process;
 mod program;
 mod restore;
 mod rollback;
 pub(crate) mod search;
+mod replicate;
 mod state;
 mod systemd;
 mod task;
@@ -53,6 +55,8 @@ pub fn all() -> Vec<Tool> {
         upstream::tools(),
         task::tools(),
         plugin::tools(),
+        plugin_transfer::tools(),
+        replicate::tools(),
     ]
     .into_iter()
     .flatten()

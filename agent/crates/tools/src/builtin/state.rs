@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::engine::{Changed, Host, LedgerWitness, Limits, Session};
 use crate::error::ToolError;
 use crate::page::{Page, page};
+use crate::replication::{self, Standing};
 use crate::tool::{Domain, Tool};
 
 #[derive(Deserialize, JsonSchema)]
@@ -121,6 +122,9 @@ struct Status {
     /// A run that waits to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting: Option<Awaiting>,
+    /// How the last transfer to each target of replication ended.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    replication: BTreeMap<String, Standing>,
 }
 
 /// A run that waits to be confirmed.
@@ -328,5 +332,6 @@ fn status(call: &Call<'_>) -> Result<Status, ToolError> {
         reconcile: host.declaration.reconcile.to_string(),
         last: last.and_then(|text| serde_json::from_slice(&text).ok()),
         awaiting,
+        replication: replication::standings(&host.paths),
     })
 }

@@ -112,6 +112,16 @@ impl Paths {
         self.base.join("@state/tasks.db")
     }
 
+    /// The snapshots, and what was exported.
+    pub fn snapshots(&self) -> PathBuf {
+        self.base.join("@snapshots")
+    }
+
+    /// How the last transfer to each target ended.
+    pub fn replication(&self) -> PathBuf {
+        self.base.join("@state/replication.json")
+    }
+
     /// What clients keep in the NonNet database.
     pub fn records(&self) -> PathBuf {
         self.base.join("@state/records.json")

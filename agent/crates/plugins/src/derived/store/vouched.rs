@@ -10,7 +10,7 @@ use super::{Files, MAPPING_FILE, PLUGIN_FILE, Trust, Unusable};
 
 /// The two files of a directory. Whoever may write to one of them could have root's agent do things: both, and the
 /// directories above, must belong to root and be writable by nobody else.
-pub(super) fn read_files(path: &Path, trust: Trust) -> Result<Files, Unusable> {
+pub(in crate::derived) fn read_files(path: &Path, trust: Trust) -> Result<Files, Unusable> {
     for directory in [path.parent(), Some(path)].into_iter().flatten() {
         let found =
             fs::symlink_metadata(directory).map_err(|error| unreadable(directory, &error))?;

@@ -32,16 +32,16 @@ struct One {
 
 /// What was done.
 #[derive(Serialize, JsonSchema)]
-struct Done {
+pub(super) struct Done {
     /// The plugin.
-    name: String,
+    pub(super) name: String,
     /// `done`, or `unchanged` if it was so before.
-    outcome: &'static str,
+    pub(super) outcome: &'static str,
     /// Its directory.
     #[serde(skip_serializing_if = "Option::is_none")]
-    directory: Option<String>,
+    pub(super) directory: Option<String>,
     /// What people should know.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -130,7 +130,7 @@ fn entries(call: &Call<'_>) -> Result<Vec<Entry>, ToolError> {
     Ok(store::load(&call.site.paths()?.base))
 }
 
-fn find(call: &Call<'_>, name: &str) -> Result<Entry, ToolError> {
+pub(super) fn find(call: &Call<'_>, name: &str) -> Result<Entry, ToolError> {
     let entries = entries(call)?;
     let names: Vec<_> = entries.iter().map(|entry| entry.name.to_string()).collect();
     let found = entries
@@ -152,7 +152,7 @@ fn texts(files: &store::Files) -> BTreeMap<&'static str, String> {
 }
 
 /// What stands in a plan for a plugin: not its whole text, but what tells one text from another.
-fn state(files: Option<&store::Files>, enabled: bool) -> Value {
+pub(super) fn state(files: Option<&store::Files>, enabled: bool) -> Value {
     let digest = files.map(|files| {
         let mut hash = Sha256::new();
         hash.update(files.plugin.as_bytes());
@@ -182,7 +182,7 @@ fn change(name: &PluginName, verb: Verb, before: Value, after: Value) -> Plan {
 }
 
 /// Inside the turn: what is done is what was shown, if something was, and there is a ledger for it.
-fn may_carry_out(call: &Call<'_>, plan: &Plan) -> Result<(), ToolError> {
+pub(super) fn may_carry_out(call: &Call<'_>, plan: &Plan) -> Result<(), ToolError> {
     call.site.can_record(false)?;
     match call.options.plan.as_deref() {
         Some(shown) => bind(Some(shown), &plan.hash()),
@@ -190,7 +190,7 @@ fn may_carry_out(call: &Call<'_>, plan: &Plan) -> Result<(), ToolError> {
     }
 }
 
-fn refused(error: StoreError) -> ToolError {
+pub(super) fn refused(error: StoreError) -> ToolError {
     match error {
         StoreError::NoPlace(_) => ToolError::Unavailable(error.to_string()),
         StoreError::Taken(_) => ToolError::Refused(error.to_string()),

@@ -1,0 +1,5 @@
+{
+  message = "absolute path";
+  byType = true;
+  config.replication.targets.disk.path = "/mnt/back up";
+}
