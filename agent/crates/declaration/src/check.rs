@@ -10,6 +10,7 @@ mod flows;
 mod links;
 mod mcp;
 mod packages;
+mod snapshots;
 mod storage;
 mod units;
 mod web;
@@ -34,6 +35,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         web::check(section, &mut check);
     }
     mcp::check(&declaration.mcp, &mut check);
+    snapshots::check(declaration, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

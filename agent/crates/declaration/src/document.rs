@@ -22,6 +22,7 @@ use crate::problem::{DocumentPath, Problem, Problems};
 use crate::reader::Reader;
 use crate::schema::Definitions;
 use crate::sections::{self, NoSections, Sections};
+use crate::snapshots::Snapshots;
 use crate::storage::Btrfs;
 use crate::systemd::Systemd;
 use crate::tree::{LARGEST, Node, Value};
@@ -42,6 +43,8 @@ pub struct Declaration {
     pub web: Option<Web>,
     /// The Model Context Protocol.
     pub mcp: Mcp,
+    /// Snapshots that are made without being asked for.
+    pub snapshots: Snapshots,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -79,6 +82,8 @@ record! {
         web: Option<Web> = None,
         /// Other servers of the Model Context Protocol whose tools this host passes on.
         mcp: Mcp = Mcp::default(),
+        /// Snapshots that are made without being asked for, and for how long they are kept.
+        snapshots: Snapshots = Snapshots::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -217,6 +222,7 @@ impl Declaration {
                 access: document.access,
                 web: document.web,
                 mcp: document.mcp,
+                snapshots: document.snapshots,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -286,6 +292,7 @@ impl Serialize for Declaration {
             access: self.access.clone(),
             web: self.web.clone(),
             mcp: self.mcp.clone(),
+            snapshots: self.snapshots.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

@@ -2,6 +2,7 @@
 
 mod look;
 mod mcp;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 
 pub(crate) use look::{Bus, Inspect, Introspect, Part};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
+pub(crate) use snapshot::Snapshot;
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// Read and verify the record of what was done
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Make, compare, bring back and remove snapshots of subvolumes
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// List, show and call the tools that every door serves
     #[command(subcommand)]
     Tool(Tool),

@@ -22,4 +22,4 @@ pub use name::{NameError, SnapshotName, is_subvolume_name};
 pub use record::{Record, Taken};
 pub use restore::{Kind, Recovered, Restored};
 pub use schedule::{Due, Known, Policy, Schedule, next, schedule};
-pub use store::{Foreign, Found, NewSnapshot, Ownership, Snapshot, Store};
+pub use store::{Foreign, Found, Locked, NewSnapshot, Ownership, Snapshot, Store};

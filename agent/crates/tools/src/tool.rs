@@ -90,6 +90,8 @@ pub enum Domain {
     Tasks,
     /// Plugins made from D-Bus services.
     Plugins,
+    /// Snapshots of subvolumes.
+    Snapshots,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

@@ -5,6 +5,7 @@ mod listen;
 mod memory;
 mod notify;
 pub(crate) mod orchestrator;
+mod rota;
 mod standing;
 mod watch;
 
@@ -116,6 +117,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     notify::ready(&standing);
     let called = hall.called();
     tokio::spawn(async move { memory::give_back(&called).await });
+    tokio::spawn(rota::keep(Arc::clone(&registry), keeper.looks()));
     let watchdog = notify::watchdog(Arc::clone(&standing));
     let mut changes = standing.changes();
     changes.mark_changed();

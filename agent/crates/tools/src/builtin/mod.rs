@@ -15,6 +15,7 @@ mod package;
 mod plugin;
 mod process;
 mod program;
+mod snapshot;
 mod state;
 mod systemd;
 mod task;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Tool> {
         upstream::tools(),
         task::tools(),
         plugin::tools(),
+        snapshot::tools(),
     ]
     .into_iter()
     .flatten()

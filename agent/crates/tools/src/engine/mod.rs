@@ -6,6 +6,7 @@ mod management;
 pub(crate) mod mark;
 mod session;
 mod site;
+pub(crate) mod snapshots;
 mod witness;
 
 pub use guard::{await_end, awaiting, expire, watch};
@@ -14,4 +15,5 @@ pub use management::{machine_is_starting, ssh_client};
 pub use mark::unconfirmed;
 pub use session::{Changed, Choice, Ended, Limits, Session};
 pub use site::{DEFAULT_FILE, Paths, Site, Source, Turn};
+pub use snapshots::{end_restore, snapshot_policy};
 pub use witness::LedgerWitness;
