@@ -6,12 +6,12 @@
     ./daemon.nix
     ./declaration.nix
     ./fabric.nix
-    ./ledger.nix
     ./mesh.nix
     ./ml.nix
     ./numa.nix
     ./privacy-router.nix
     ./secrets.nix
+    ./snapshots.nix
     ./storage.nix
     ./upstreams.nix
     ./web.nix
