@@ -34,14 +34,23 @@ fn a_snapshot_is_made_compared_brought_back_and_deleted() {
     fs::write(&file, "old").unwrap();
     let made = rig.json(&["snapshot", "create", "first", "--reason", "a test"]);
     let made = made.expect(0).json();
-    assert_eq!(made["subvolumes"], json!(["@plugins", "@state", "@timing", "@vectors"]));
+    assert_eq!(
+        made["subvolumes"],
+        json!(["@plugins", "@state", "@timing", "@vectors"])
+    );
     fs::write(&file, "new").unwrap();
     fs::write(rig.base.join("@state/more"), "").unwrap();
     let found = rig.json(&["snapshot", "diff", "first"]).expect(0).json();
-    let paths: Vec<_> = found["differences"].as_array().unwrap().iter();
+    let paths = found["differences"].as_array().unwrap().iter();
     let state: Vec<_> = paths
         .filter(|one| one["path"].as_str().unwrap().starts_with("@state/"))
-        .map(|one| format!("{} {}", one["what"].as_str().unwrap(), one["path"].as_str().unwrap()))
+        .map(|one| {
+            format!(
+                "{} {}",
+                one["what"].as_str().unwrap(),
+                one["path"].as_str().unwrap()
+            )
+        })
         .collect();
     assert_eq!(state, ["added @state/more", "changed @state/notes"]);
 
@@ -50,17 +59,30 @@ fn a_snapshot_is_made_compared_brought_back_and_deleted() {
     rig.run(&["snapshot", "delete", "first"]).expect(3);
     assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     let entries = rig.ledger(&[]).len();
-    let restored = rig.json(&["--yes", "snapshot", "restore", "first"]).expect(0).json();
+    let restored = rig
+        .json(&["--yes", "snapshot", "restore", "first"])
+        .expect(0)
+        .json();
     assert_eq!(restored["subvolumes"], json!(["@plugins", "@state"]));
     assert_eq!(fs::read_to_string(&file).unwrap(), "old");
     // The ledger has not gone back, and has the restore in it.
     assert_eq!(rig.ledger(&[]).len(), entries + 1);
-    let last = rig.ledger(&["--operation", "snapshot_restore"]).pop().unwrap();
+    let last = rig
+        .ledger(&["--operation", "snapshot_restore"])
+        .pop()
+        .unwrap();
     assert_eq!(last["metadata"]["outcome"], "done");
     rig.assert_converged();
 
     let before = restored["before"].as_str().unwrap();
-    let path = ["--yes", "snapshot", "restore", before, "--path", "@state/more"];
+    let path = [
+        "--yes",
+        "snapshot",
+        "restore",
+        before,
+        "--path",
+        "@state/more",
+    ];
     rig.run(&path).expect(0);
     assert!(rig.base.join("@state/more").exists());
 
@@ -71,7 +93,8 @@ fn a_snapshot_is_made_compared_brought_back_and_deleted() {
     assert!(!names(&rig).contains(&"first".to_owned()));
     rig.run(&["snapshot", "show", "first"]).expect(2);
     rig.run(&["snapshot", "create", "../x"]).expect(2);
-    rig.run(&["snapshot", "create", "daily_2024-01-01"]).expect(2);
+    rig.run(&["snapshot", "create", "daily_2024-01-01"])
+        .expect(2);
     rig.assert_converged();
 }
 
@@ -79,25 +102,57 @@ fn a_snapshot_is_made_compared_brought_back_and_deleted() {
 fn the_ledger_goes_back_only_if_that_is_said() {
     let Some(rig) = rig("") else { return };
     rig.run(&["snapshot", "create", "early"]).expect(0);
-    rig.run(&["snapshot", "create", "later", "@state"]).expect(0);
+    rig.run(&["snapshot", "create", "later", "@state"])
+        .expect(0);
     let head = rig.ledger(&[]).len();
-    rig.run(&["--yes", "snapshot", "restore", "early", "@timing"]).expect(3);
-    rig.run(&["--yes", "snapshot", "restore", "early", "--path", "@timing/blockchain.db"]).expect(3);
+    rig.run(&["--yes", "snapshot", "restore", "early", "@timing"])
+        .expect(3);
+    rig.run(&[
+        "--yes",
+        "snapshot",
+        "restore",
+        "early",
+        "--path",
+        "@timing/blockchain.db",
+    ])
+    .expect(3);
     let refused = rig.ledger(&[]).len();
     assert_eq!(refused, head + 2);
     let restored = rig.json(&[
-        "--yes", "snapshot", "restore", "early", "@timing", "--allow-rollback-of-ledger",
+        "--yes",
+        "snapshot",
+        "restore",
+        "early",
+        "@timing",
+        "--allow-rollback-of-ledger",
     ]);
-    assert_eq!(restored.expect(0).json()["subvolumes"], json!(["@timing", "@vectors"]));
+    assert_eq!(
+        restored.expect(0).json()["subvolumes"],
+        json!(["@timing", "@vectors"])
+    );
     let entries = rig.ledger(&[]);
     assert!(entries.len() < refused);
-    let operations: Vec<_> = entries.iter().rev().take(2).map(|entry| &entry["operation"]).collect();
-    assert_eq!(operations, [&json!("snapshot_restore"), &json!("ledger_rolled_back")]);
+    let operations: Vec<_> = entries
+        .iter()
+        .rev()
+        .take(2)
+        .map(|entry| &entry["operation"])
+        .collect();
+    assert_eq!(
+        operations,
+        [&json!("snapshot_restore"), &json!("ledger_rolled_back")]
+    );
     let told = &entries[entries.len() - 2]["metadata"];
     assert_eq!(told["head_before"]["id"], json!(refused - 1));
-    assert_eq!(rig.json(&["ledger", "verify"]).expect(0).json()["valid"], true);
+    assert_eq!(
+        rig.json(&["ledger", "verify"]).expect(0).json()["valid"],
+        true
+    );
     // What was left behind is in the snapshot that was made before.
-    let before = rig.base.join("@snapshots").join(told["before"].as_str().unwrap());
+    let before = rig
+        .base
+        .join("@snapshots")
+        .join(told["before"].as_str().unwrap());
     assert!(before.join("@timing/blockchain.db").exists());
 }
 
@@ -120,10 +175,23 @@ fn each_run_has_a_snapshot_before_it() {
         rig.apply();
     }
     assert_eq!(names(&rig), runs[1..]);
-    // One that cannot have it is none: there is something in its way.
-    fs::write(&rig.file, fs::read_to_string(&rig.file).unwrap().replace("zstd:3", "zstd:4")).unwrap();
-    let moved = rig.base.join("@timing/moved");
-    fs::rename(rig.base.join("@snapshots").join(&runs[2]), &moved).unwrap_err();
+    // One that cannot have it does not begin.
+    let text = fs::read_to_string(&rig.file)
+        .unwrap()
+        .replace("zstd:3", "zstd:4");
+    fs::write(&rig.file, text).unwrap();
+    let place = rig.base.join("@snapshots");
+    btrfs::set_read_only(&place, true).unwrap();
+    let refused = rig.run(&["apply"]).expect(1);
+    assert!(
+        refused.err.contains("per-operation") || refused.err.contains("snapshots.policies"),
+        "{refused:?}"
+    );
+    btrfs::set_read_only(&place, false).unwrap();
+    assert_eq!(rig.json(&["verify"]).expect(1).json()["converged"], false);
+    rig.apply();
+    assert_eq!(names(&rig).len(), 2);
+    rig.assert_converged();
 }
 
 /// Minutes are real here: the daemon makes the first ones at once, and goes on when one begins.
@@ -137,21 +205,35 @@ fn the_daemon_makes_what_is_due() {
     let found = lab::wait_for("the first snapshots", Duration::from_secs(30), || {
         Some(names(&rig)).filter(|names| names.len() == 4)
     });
-    let classes: Vec<_> = found.iter().map(|name| name.split('_').next().unwrap()).collect();
+    let classes: Vec<_> = found
+        .iter()
+        .map(|name| name.split('_').next().unwrap())
+        .collect();
     assert_eq!(classes, ["hourly", "daily", "weekly", "quarterly"]);
-    let entry = rig.ledger(&["--operation", "snapshot_rotate"]).pop().unwrap();
+    let entry = rig
+        .ledger(&["--operation", "snapshot_rotate"])
+        .pop()
+        .unwrap();
     assert_eq!(entry["metadata"]["actor"]["name"], "op-dbusd");
     // A policy that is taken back, and one that comes, are followed.
-    rig.declare_top("snapshots: {policies: [every-minute], time_zone: UTC}\n", "");
+    rig.declare_top(
+        "snapshots: {policies: [every-minute], time_zone: UTC}\n",
+        "",
+    );
     lab::wait_for("one of a minute", Duration::from_secs(30), || {
-        names(&rig).into_iter().find(|name| name.starts_with("minute_"))
+        names(&rig)
+            .into_iter()
+            .find(|name| name.starts_with("minute_"))
     });
     drop(daemon);
     let listed: Value = rig.json(&["snapshot", "list"]).expect(0).json();
-    assert_eq!(listed["foreign"], json!([{ "name": "not-ours", "what": "directory" }]));
+    assert_eq!(
+        listed["foreign"],
+        json!([{ "name": "not-ours", "what": "directory" }])
+    );
     assert!(rig.base.join("@snapshots/not-ours").exists());
     for snapshot in listed["snapshots"].as_array().unwrap() {
-        assert_eq!(snapshot["damage"], Value::Null, "{snapshot}");
+        assert_eq!(snapshot["damage"], json!([]), "{snapshot}");
     }
 }
 
@@ -169,7 +251,8 @@ fn a_restore_that_is_killed_is_finished_or_undone() {
         fs::write(&state, text).unwrap();
     };
     write("old");
-    rig.run(&["snapshot", "create", "old", "@plugins", "@state"]).expect(0);
+    rig.run(&["snapshot", "create", "old", "@plugins", "@state"])
+        .expect(0);
     let (mut kept, mut finished) = (0, 0);
     for calls in ["renameat2", "fsync,fdatasync,unlink"] {
         for nth in 1..40 {
@@ -177,7 +260,14 @@ fn a_restore_that_is_killed_is_finished_or_undone() {
             let told = rig.ledger(&["--operation", "snapshot_restore"]).len();
             let restore = rig.command(&["--yes", "snapshot", "restore", "old"]);
             let status = Command::new("strace")
-                .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")])
+                .args([
+                    "-f",
+                    "-qq",
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    &format!("trace={calls}"),
+                ])
                 .args(["-e", &format!("inject={calls}:signal=KILL:when={nth}")])
                 .arg(restore.get_program())
                 .args(restore.get_args())
@@ -190,8 +280,13 @@ fn a_restore_that_is_killed_is_finished_or_undone() {
                 break;
             }
             // The next start puts it in order.
-            rig.run(&["snapshot", "create", &format!("after-{}-{nth}", calls.len()), "@plugins"])
-                .expect(0);
+            rig.run(&[
+                "snapshot",
+                "create",
+                &format!("after-{}-{nth}", calls.len()),
+                "@plugins",
+            ])
+            .expect(0);
             let is = fs::read_to_string(&plugins).unwrap();
             assert_eq!(is, fs::read_to_string(&state).unwrap(), "{calls} {nth}");
             let entries = rig.ledger(&["--operation", "snapshot_restore"]);
@@ -201,8 +296,13 @@ fn a_restore_that_is_killed_is_finished_or_undone() {
                     finished += 1;
                     // Killed after its last step, before it was recorded, the ledger has nothing to go by.
                     let recovered = entries.len() > told;
-                    let marks = entries.last().map(|entry| entry["metadata"]["recovered"].clone());
-                    assert!(!recovered || marks == Some(json!(true)), "{calls} {nth}: {marks:?}");
+                    let marks = entries
+                        .last()
+                        .map(|entry| entry["metadata"]["recovered"].clone());
+                    assert!(
+                        !recovered || marks == Some(json!(true)),
+                        "{calls} {nth}: {marks:?}"
+                    );
                 }
                 other => panic!("{other}"),
             }

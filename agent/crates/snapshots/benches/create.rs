@@ -21,7 +21,10 @@ fn main() {
         base.write(&format!("@state/{file}"), "some text");
     }
     btrfs::create(base.at("bare")).unwrap();
-    for (what, subvolumes) in [("one", vec!["@state"]), ("four", vec!["@state", "@timing", "@vectors", "@containers"])] {
+    for (what, subvolumes) in [
+        ("one", vec!["@state"]),
+        ("four", vec!["@state", "@timing", "@vectors", "@containers"]),
+    ] {
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
             base.write("@state/changing", &round.to_string());
@@ -33,7 +36,8 @@ fn main() {
             bare.push(begun.elapsed());
             base.write("@state/changing", &round.to_string());
             let begun = Instant::now();
-            base.create(&format!("{what}-{round}"), &subvolumes).unwrap();
+            base.create(&format!("{what}-{round}"), &subvolumes)
+                .unwrap();
             ours.push(begun.elapsed());
         }
         let (bare, ours) = (median(bare), median(ours));

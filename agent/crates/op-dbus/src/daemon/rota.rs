@@ -8,13 +8,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::watch::readiness;
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
 use serde_json::{Value, json};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tools::engine::snapshot_policy;
 use tools::{Caller, Cancel, Door, Options, Registry, Role, ToolError};
@@ -159,5 +159,5 @@ async fn sleep_until(then: Timestamp) -> std::io::Result<()> {
     let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
     timerfd_settime(&timer, flags, &once)?;
     // Either end makes it readable: the time, or that the clock was set.
-    AsyncFd::register(timer)?.readable().await.map(drop)
+    readiness(&timer)?.readable().await.map(drop)
 }

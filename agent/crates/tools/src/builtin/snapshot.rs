@@ -81,16 +81,13 @@ struct Done {
     /// `done`, or `unchanged` if there was nothing to do.
     outcome: &'static str,
     /// What it has, or what was brought back.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     subvolumes: Vec<String>,
     /// The snapshot of the state before a restore.
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
     /// Snapshots that were made by schedule.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     made: Vec<String>,
     /// Snapshots that were removed by schedule.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pruned: Vec<String>,
     /// What people should know.
     notes: Vec<String>,

@@ -62,7 +62,6 @@ struct Item {
     /// What it has.
     subvolumes: Vec<String>,
     /// What is wrong with it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     damage: Vec<String>,
 }
 
