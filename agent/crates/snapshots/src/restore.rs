@@ -286,6 +286,7 @@ pub(crate) fn recover(store: &Store<'_>) -> Result<Option<Recovered>> {
             done
         }
     };
+    sweep(store)?;
     Ok(Some(Recovered { restore, done }))
 }
 
@@ -312,6 +313,14 @@ fn go_on(store: &Store<'_>, subvolume: &str, is: &Exchange, journal: &Path) -> R
 
 /// Removes what was made for a restore that never began.
 fn sweep(store: &Store<'_>) -> Result<()> {
+    // A journal that was being written says nothing: what it was for had not begun, or goes by the older one.
+    let unwritten = store.directory().join(format!("{JOURNAL}.new"));
+    match fs::remove_file(&unwritten) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(failed("remove", &unwritten)(error));
+        }
+        _ => {}
+    }
     for entry in fs::read_dir(&store.base).map_err(failed("list", &store.base))? {
         let entry = entry.map_err(failed("list", &store.base))?;
         let name = entry.file_name();
