@@ -64,6 +64,8 @@ pub fn snapshot_policy(declaration: &Declaration) -> Result<Policy, ToolError> {
     ];
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     let zone = match &section.time_zone {
+        // Where nothing goes by time, the zone is not looked up.
+        _ if section.policies.is_empty() => TimeZone::UTC,
         None => TimeZone::system(),
         Some(name) => TimeZone::get(name).map_err(|_| {
             ToolError::Unavailable(format!(
