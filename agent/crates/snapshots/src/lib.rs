@@ -2,7 +2,7 @@
 //!
 //! A snapshot is a directory `@snapshots/NAME` with one read-only subvolume for each subvolume that it has, under
 //! that subvolume's name, and `snapshot.json`, which says what it is. It appears whole or not at all. The
-//! schedule is a pure function, [`schedule`]; the [`Store`] does what it says.
+//! schedule is a pure function, [`schedule()`]; the [`Store`] does what it says.
 
 mod change;
 mod class;
