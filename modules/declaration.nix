@@ -21,6 +21,9 @@ let
         compression = "zstd:${toString cfg.btrfs.compressionLevel}";
       });
 
+  # What a snapshot has where nothing else is said.
+  standardSnapshots = (schema.options "Snapshots").subvolumes.default;
+
   base =
     if cfg.btrfs.image == null then
       cfg.btrfs.basePath
@@ -81,6 +84,9 @@ let
   // optionalAttrs (ledger != { }) { inherit ledger; }
   // optionalAttrs (cfg.replication.targets != { }) {
     replication = { inherit (cfg.replication) targets; };
+  }
+  // optionalAttrs (cfg.snapshots.policies != [ ] || cfg.snapshots.subvolumes != standardSnapshots) {
+    inherit (cfg) snapshots;
   }
   # A client that starts `op-dbus mcp` gets them too, without the web server.
   // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };

@@ -25,6 +25,39 @@ in
     };
   };
 
+  testSnapshotsAreDeclaredWhereThereIsAPolicy = {
+    expr = {
+      without = (declaration { ledger.retention.hourly = 24; }) ? snapshots;
+      inherit
+        (declaration {
+          snapshots.policies = [ "daily" ];
+          ledger.retention.daily = 31;
+        })
+        snapshots
+        ;
+    };
+    expected = {
+      without = false;
+      snapshots = {
+        policies = [ "daily" ];
+        retention = {
+          operation = 5;
+          minute = 5;
+          hourly = 5;
+          daily = 31;
+          weekly = 5;
+          quarterly = 5;
+        };
+        subvolumes = [
+          "@plugins"
+          "@state"
+          "@timing"
+          "@vectors"
+        ];
+      };
+    };
+  };
+
   testTheCompressionLevelIsThatOfWhatCompressesWell = {
     expr = (plugins { btrfs.compressionLevel = 9; }).btrfs.subvolumes."@vectors".compression;
     expected = "zstd:9";

@@ -13,6 +13,7 @@
     ./privacy-router.nix
     ./replication.nix
     ./secrets.nix
+    ./snapshots.nix
     ./storage.nix
     ./upstreams.nix
     ./web.nix

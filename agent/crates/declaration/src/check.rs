@@ -12,6 +12,7 @@ mod links;
 mod mcp;
 mod packages;
 mod replication;
+mod snapshots;
 mod storage;
 mod units;
 mod web;
@@ -42,6 +43,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         &plugins.btrfs.base.path,
         &mut check,
     );
+    snapshots::check(declaration, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

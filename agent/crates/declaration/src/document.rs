@@ -24,6 +24,7 @@ use crate::reader::Reader;
 use crate::replication::Replication;
 use crate::schema::Definitions;
 use crate::sections::{self, NoSections, Sections};
+use crate::snapshots::Snapshots;
 use crate::storage::Btrfs;
 use crate::systemd::Systemd;
 use crate::tree::{LARGEST, Node, Value};
@@ -48,6 +49,8 @@ pub struct Declaration {
     pub ledger: Ledger,
     /// Snapshots that are sent elsewhere.
     pub replication: Replication,
+    /// Snapshots that are made without being asked for.
+    pub snapshots: Snapshots,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -89,6 +92,8 @@ record! {
         ledger: Ledger = Ledger::default(),
         /// Snapshots that are sent to other file systems.
         replication: Replication = Replication::default(),
+        /// Snapshots that are made without being asked for, and for how long they are kept.
+        snapshots: Snapshots = Snapshots::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -229,6 +234,7 @@ impl Declaration {
                 mcp: document.mcp,
                 ledger: document.ledger,
                 replication: document.replication,
+                snapshots: document.snapshots,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -300,6 +306,7 @@ impl Serialize for Declaration {
             mcp: self.mcp.clone(),
             ledger: self.ledger.clone(),
             replication: self.replication.clone(),
+            snapshots: self.snapshots.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

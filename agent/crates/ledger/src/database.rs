@@ -33,6 +33,8 @@ pub(crate) struct Database {
     identity: (u64, u64),
     /// Nobody can write: SQLite needs neither locks nor files beside it.
     immutable: bool,
+    /// Nobody can write, and entries wait in the log, which SQLite then reads by itself.
+    alone: bool,
     space: Space,
 }
 
@@ -52,9 +54,12 @@ impl Database {
     pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
         let mut database = Self::new(path)?;
         // A read-only snapshot says so only when asked for write access. On a full disk no writer can begin.
-        let unwritable =
-            access(path, Access::WRITE_OK) == Err(Errno::ROFS) || database.room_to_read().is_err();
-        database.immutable = unwritable && !has_content(&beside(path, "-wal"));
+        let read_only = access(path, Access::WRITE_OK) == Err(Errno::ROFS);
+        let unwritable = read_only || database.room_to_read().is_err();
+        let waiting = has_content(&beside(path, "-wal"));
+        database.immutable = unwritable && !waiting;
+        // A snapshot that was made while entries waited in the log: nobody else writes here, or can.
+        database.alone = read_only && waiting;
         let reader = database.reader()?;
         match schema::inspect(&reader).map_err(|error| database.explain(error))? {
             Contents::Ledger => Ok((database, reader)),
@@ -69,6 +74,7 @@ impl Database {
             path: path.to_owned(),
             identity: (meta.dev(), meta.ino()),
             immutable: false,
+            alone: false,
             space: Space::new(path),
         };
         match meta.is_file() {
@@ -79,14 +85,24 @@ impl Database {
 
     /// A further connection, for reading.
     pub(crate) fn reader(&self) -> Result<Connection> {
-        let parameters = if self.immutable { "?immutable=1" } else { "" };
         self.room_to_read()?;
-        self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY, parameters)
+        let mode = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        match (self.immutable, self.alone) {
+            (true, _) => self.connect(mode, "?immutable=1"),
+            // Without locks, and with the index of the log in memory: there is no file that could hold either.
+            (_, true) => {
+                let reader = self.connect(mode, "?vfs=unix-none")?;
+                let set = reader.pragma_update(None, "locking_mode", "EXCLUSIVE");
+                set.map_err(|error| self.explain(error))?;
+                Ok(reader)
+            }
+            _ => self.connect(mode, ""),
+        }
     }
 
     /// Fails when a read could end the process for want of space.
     pub(crate) fn room_to_read(&self) -> Result<()> {
-        if self.immutable {
+        if self.immutable || self.alone {
             Ok(())
         } else {
             self.space.to_read()

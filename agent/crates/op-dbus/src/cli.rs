@@ -4,6 +4,7 @@ mod comeback;
 mod look;
 mod mcp;
 mod witness;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(crate) use comeback::{Restore, Rollback};
 pub(crate) use look::{Bus, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use witness::{Witness, WitnessCommand};
+pub(crate) use snapshot::Snapshot;
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -140,6 +142,9 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Find what was done, by a question in words, such as “containers created last week”
     Search(Search),
+    /// Make, compare, bring back and remove snapshots of subvolumes
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// List, show and call the tools that every door serves
     #[command(subcommand)]
     Tool(Tool),

@@ -92,6 +92,8 @@ pub enum Domain {
     Plugins,
     /// Snapshots that are sent elsewhere.
     Replication,
+    /// Snapshots of subvolumes.
+    Snapshots,
 }
 
 type Run = dyn Fn(&Call<'_>, Value) -> Result<Value, ToolError> + Send + Sync;

@@ -16,6 +16,7 @@ mod receive;
 mod record;
 mod search;
 mod replicate;
+mod snapshot;
 mod task;
 mod template;
 mod tool;
@@ -66,6 +67,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         } => receive::run(path, *append_only, *largest),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Search(options) => search::run(&mut line()?, screen, options),
+        Command::Snapshot(command) => snapshot::run(&mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),
         Command::Inspect(options) => inspect::run(cli, screen, options),

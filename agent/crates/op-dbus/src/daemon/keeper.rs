@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use declaration::Reconcile;
+use declaration::{Declaration, Reconcile};
 use reconcile::{Key, Plan, RunLock};
 use serde_json::json;
+use tokio::sync::watch;
 use tools::engine::{Changed, Host, Paths, Why};
 use tools::{Caller, Cancel, Door, Options, Registry, ToolError};
 
@@ -63,10 +64,16 @@ impl Poke {
 pub(super) struct Keeper {
     poke: Poke,
     cancel: Cancel,
+    looks: watch::Receiver<u64>,
     thread: JoinHandle<()>,
 }
 
 impl Keeper {
+    /// Rings after each look at another declaration than the one before.
+    pub(super) fn looks(&self) -> watch::Receiver<u64> {
+        self.looks.clone()
+    }
+
     /// Ends it between two looks. One that hangs in the system is left to the end of the process.
     pub(super) fn stop(self) {
         self.cancel.cancel();
@@ -92,6 +99,7 @@ pub(super) fn start(
 ) -> Result<Keeper, Failure> {
     let cancel = Cancel::default();
     let runtime = tokio::runtime::Handle::current();
+    let (bell, looks) = watch::channel(0);
     let mut room = Room {
         registry,
         standing,
@@ -102,6 +110,8 @@ pub(super) fn start(
         mended: 0,
         hold: None,
         said: None,
+        followed: None,
+        bell,
     };
     let thread = std::thread::Builder::new()
         .name("keeper".to_owned())
@@ -110,6 +120,7 @@ pub(super) fn start(
     Ok(Keeper {
         poke,
         cancel,
+        looks,
         thread,
     })
 }
@@ -127,6 +138,9 @@ struct Room {
     hold: Option<Duration>,
     /// What was last written into the log.
     said: Option<String>,
+    /// The declaration that was last looked at.
+    followed: Option<Arc<Declaration>>,
+    bell: watch::Sender<u64>,
 }
 
 /// What one look came to.
@@ -151,6 +165,9 @@ impl Found {
 
 impl Room {
     fn keep(&mut self, pokes: &Receiver<Trigger>, every: Duration) {
+        if let Err(error) = tools::engine::end_restore(self.registry.site()) {
+            log::error!("a restore that was interrupted is not ended: {error}");
+        }
         loop {
             let again = self.look();
             let wait = again.map_or(every, |again| again.min(every));
@@ -210,7 +227,17 @@ impl Room {
         };
         self.nonnet.show_host(&report, self.registry.site().file());
         self.standing.set(report);
+        self.ring();
         found.again
+    }
+
+    /// Tells those who go by the declaration if it is another one.
+    fn ring(&mut self) {
+        let declaration = self.registry.site().declaration().ok();
+        if declaration != self.followed {
+            self.followed = declaration;
+            self.bell.send_modify(|count| *count += 1);
+        }
     }
 
     fn find(&mut self, mode: &mut Reconcile) -> Result<Found, ToolError> {

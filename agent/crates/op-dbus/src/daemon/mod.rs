@@ -7,6 +7,7 @@ mod memory;
 mod notify;
 pub(crate) mod orchestrator;
 mod replication;
+mod rota;
 mod standing;
 mod watch;
 mod witnesses;
@@ -127,6 +128,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     tokio::spawn(async move { memory::give_back(&called).await });
     let indexing = Cancel::default();
     tokio::spawn(index::keep(Arc::clone(&hall), indexing.clone()));
+    tokio::spawn(rota::keep(Arc::clone(&registry), keeper.looks()));
     let watchdog = notify::watchdog(Arc::clone(&standing));
     let mut changes = standing.changes();
     changes.mark_changed();

@@ -174,6 +174,16 @@ impl Plugin for BtrfsPlugin {
     }
 }
 
+/// Whether the subvolume at `path` is the one that the host made, or took over, as `name`.
+pub fn is_ours(path: &Path, name: &str) -> Result<bool, ::btrfs::Error> {
+    Place::at(path, name).is_ours()
+}
+
+/// Makes the subvolume at `path` the host's own `name`.
+pub fn sign(path: &Path, name: &str) -> Result<(), ::btrfs::Error> {
+    Place::at(path, name).sign(path)
+}
+
 /// The path beside `path` whose name is `prefix` and the name of `path`.
 fn beside(path: &Path, prefix: &str) -> PathBuf {
     let mut name = OsString::from(prefix);

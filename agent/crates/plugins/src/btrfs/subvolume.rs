@@ -55,6 +55,14 @@ impl Place {
         }
     }
 
+    /// The place of a subvolume that may be called otherwise for the time being.
+    pub(super) fn at(path: &Path, name: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
     pub(super) fn observe(&self) -> Result<Option<Observed>, PluginError> {
         match self.look() {
             Ok(found) => Ok(found),
@@ -197,7 +205,7 @@ impl Place {
         Ok(uuid.map(|uuid| format!("{} {uuid}", self.name)))
     }
 
-    fn sign(&self, path: &Path) -> Result<(), ::btrfs::Error> {
+    pub(super) fn sign(&self, path: &Path) -> Result<(), ::btrfs::Error> {
         match self.seal(path)? {
             Some(seal) => {
                 mark::write(path, &seal).map_err(|error| ::btrfs::Error::new("mark", path, error))
@@ -219,7 +227,7 @@ impl Place {
         }
     }
 
-    fn is_ours(&self) -> Result<bool, ::btrfs::Error> {
+    pub(super) fn is_ours(&self) -> Result<bool, ::btrfs::Error> {
         Ok(self.exists() && ::btrfs::is_subvolume(&self.path)? && self.owner()? == Owner::Ours)
     }
 

@@ -21,6 +21,7 @@ mod restore;
 mod rollback;
 pub(crate) mod search;
 mod replicate;
+mod snapshot;
 mod state;
 mod systemd;
 mod task;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Tool> {
         plugin::tools(),
         plugin_transfer::tools(),
         replicate::tools(),
+        snapshot::tools(),
     ]
     .into_iter()
     .flatten()

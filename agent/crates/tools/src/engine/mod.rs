@@ -10,6 +10,7 @@ pub(crate) mod place;
 pub(crate) mod restoring;
 mod session;
 mod site;
+pub(crate) mod snapshots;
 mod witness;
 
 pub use guard::{await_end, awaiting, expire, watch};
@@ -21,4 +22,5 @@ pub use past::converged;
 pub(crate) use session::run_id;
 pub use session::{Changed, Choice, Ended, Limits, Session};
 pub use site::{DEFAULT_FILE, Paths, Site, Source, Turn};
+pub use snapshots::{end_restore, snapshot_policy};
 pub use witness::LedgerWitness;

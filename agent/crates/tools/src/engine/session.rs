@@ -127,6 +127,7 @@ impl<'a> Session<'a> {
         let witness = LedgerWitness::new(&paths, call.listener);
         let lock = acquire(call, &paths, command)?;
         Host::remount(written)?;
+        super::snapshots::end_restore_at(call.site, &paths)?;
         // Recovery works on what the journal says, with every plugin, declared or not.
         let every = plugins::all(written);
         let mark = Mark::of_window(&paths);
@@ -183,6 +184,7 @@ impl<'a> Session<'a> {
             window,
             journal: self.host.paths.journal(),
         };
+        super::snapshots::before_run(self.call, &self.host, &run)?;
         if window.is_some() {
             // It must be there before the first change: the change may be what cuts us off.
             guard::start(&self.host, &run)?;

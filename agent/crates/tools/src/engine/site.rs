@@ -445,6 +445,16 @@ impl Site {
         }
     }
 
+    /// Does something while no call of this process has the ledger open, or opens it to write.
+    pub(crate) fn while_unopened<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, ToolError>,
+    ) -> Result<T, ToolError> {
+        let mut open = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        *open = None;
+        work()
+    }
+
     fn with_ledger<T>(
         &self,
         work: impl FnOnce(Option<&Ledger>) -> ledger::Result<T>,

@@ -1,0 +1,5 @@
+{
+  message = ''"per-operation"'';
+  byType = true;
+  config.snapshots.policies = [ "weekly" ];
+}

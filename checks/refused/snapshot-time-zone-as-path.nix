@@ -1,0 +1,5 @@
+{
+  message = "time zone";
+  byType = true;
+  config.snapshots.time_zone = "/etc/localtime";
+}
