@@ -7,6 +7,7 @@ mod access;
 mod addresses;
 mod containers;
 mod flows;
+mod ledger;
 mod links;
 mod mcp;
 mod packages;
@@ -34,6 +35,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         web::check(section, &mut check);
     }
     mcp::check(&declaration.mcp, &mut check);
+    ledger::check(&declaration.ledger, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

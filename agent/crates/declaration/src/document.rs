@@ -13,6 +13,7 @@ use crate::check::{self, Damage};
 use crate::define::record;
 use crate::flow::Openflow;
 use crate::form::Form;
+use crate::ledger::Ledger;
 use crate::lxc::{Container, Lxc, Network};
 use crate::mcp::Mcp;
 use crate::names::{ContainerName, PluginName};
@@ -42,6 +43,8 @@ pub struct Declaration {
     pub web: Option<Web>,
     /// The Model Context Protocol.
     pub mcp: Mcp,
+    /// How the ledger proves itself to others.
+    pub ledger: Ledger,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -79,6 +82,8 @@ record! {
         web: Option<Web> = None,
         /// Other servers of the Model Context Protocol whose tools this host passes on.
         mcp: Mcp = Mcp::default(),
+        /// How the ledger proves itself to others, and whose ledgers this host watches over.
+        ledger: Ledger = Ledger::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -217,6 +222,7 @@ impl Declaration {
                 access: document.access,
                 web: document.web,
                 mcp: document.mcp,
+                ledger: document.ledger,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -286,6 +292,7 @@ impl Serialize for Declaration {
             access: self.access.clone(),
             web: self.web.clone(),
             mcp: self.mcp.clone(),
+            ledger: self.ledger.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

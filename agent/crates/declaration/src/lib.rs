@@ -16,6 +16,7 @@ mod document;
 mod flow;
 mod form;
 mod json;
+mod ledger;
 mod lxc;
 mod mcp;
 mod names;
@@ -44,12 +45,13 @@ pub use action::Action;
 pub use define::UnknownWord;
 pub use document::{ContainersFile, Declaration, Format, Plugins, ReadError, Version};
 pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflow};
+pub use ledger::{Checkpoints, DeclaredWitness, Ledger, Witnessing};
 pub use lxc::{Container, Lxc, Network};
 pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
     PackageVersion, PluginName, SubvolumeName, TemplateName, TokenName, UnitName, UpstreamName,
-    VariableName,
+    VariableName, WitnessName,
 };
 pub use network::{Bridge, Datapath, FailMode, Ovs, Port, PortType};
 pub use packagekit::{Ensure, Package, PackageProvider, Packagekit};

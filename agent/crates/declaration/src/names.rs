@@ -364,6 +364,13 @@ name! {
 }
 
 name! {
+    /// What a witness is called here, such as `attic`: the rules are those of [`TemplateName`].
+    WitnessName, TEMPLATE,
+    r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9_.-]{0,63}$",
+    "a name for a witness: letters, digits, `_`, `.` and `-`, at most 64 characters"
+}
+
+name! {
     /// An upstream server, and the prefix of its tools, such as `files`: a small letter, then small letters and
     /// digits; at most 16 characters.
     UpstreamName, UPSTREAM,
