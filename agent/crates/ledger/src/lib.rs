@@ -37,6 +37,7 @@ mod filter;
 mod hash;
 mod ledger;
 mod metadata;
+mod proofs;
 mod record;
 mod recover;
 mod schema;
@@ -48,5 +49,8 @@ pub use error::{Error, Result};
 pub use filter::Filter;
 pub use hash::{Hash, NotAHash};
 pub use ledger::Ledger;
+pub use proofs::{
+    Audit, Consistency, Expectations, Finding, Guarantee, ProofError, Published, Publisher,
+};
 pub use recover::{Findings, Outcome, Recovered, Recovery, Refusal};
 pub use verify::{Bad, Reason, Verification};

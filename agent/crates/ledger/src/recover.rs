@@ -26,6 +26,9 @@ use crate::verify::Reason;
 use stage::{Stage, Verdict};
 pub(crate) use swap::is_over;
 
+/// The operation of the entry that tells of a recovery.
+pub(crate) const OPERATION: &str = "ledger_recover";
+
 /// How many refusals are told one by one; the quarantine file has all.
 const TOLD: usize = 20;
 

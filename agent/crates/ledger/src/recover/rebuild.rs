@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::stage::{Row, Stage, Verdict, record};
-use super::{Fault, Findings, Outcome, Refusal, swap};
+use super::{Fault, Findings, OPERATION, Outcome, Refusal, swap};
 use crate::append::genesis_hash;
 use crate::database::{beside, has_content, make_file};
 use crate::entry::{Head, NewEntry};
@@ -23,8 +23,6 @@ use crate::metadata;
 use crate::record::Record;
 use crate::schema;
 
-/// The operation of the entry that tells of a recovery.
-const OPERATION: &str = "ledger_recover";
 /// The file of the rows that were refused, one JSON object a line.
 const QUARANTINE: &str = "quarantine.jsonl";
 

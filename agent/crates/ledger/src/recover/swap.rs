@@ -19,7 +19,7 @@ pub(super) const NEW: &str = "new.db";
 pub(super) const DAMAGED: &str = "damaged.db";
 pub(super) const NAME: &str = "name";
 /// What lies beside a ledger and speaks of the very chain in it.
-const OF_THE_CHAIN: [&str; 2] = ["checkpoint", "tiles"];
+const OF_THE_CHAIN: [&str; 3] = ["checkpoint", "checkpoint.cosigned", "tiles"];
 
 /// What tells whether a ledger was written to: number, length and time of its two files.
 #[derive(Debug, PartialEq, Eq)]
