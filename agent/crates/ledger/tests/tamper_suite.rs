@@ -46,8 +46,8 @@ const SUITE: &[Case] = &[
                 "UPDATE operations SET timestamp = timestamp + 4 WHERE id = 77",
             )
         },
-        alone: (Some((77, "edited")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "edited")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "a bit of the operation",
@@ -57,8 +57,8 @@ const SUITE: &[Case] = &[
                 "UPDATE operations SET operation = 'cnntainer_create' WHERE id = 77",
             )
         },
-        alone: (Some((77, "edited")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "edited")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "a bit of the target",
@@ -68,8 +68,8 @@ const SUITE: &[Case] = &[
                 "UPDATE operations SET target = 'veb-00' WHERE id = 77",
             )
         },
-        alone: (Some((77, "edited")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "edited")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "a bit of the metadata",
@@ -79,8 +79,8 @@ const SUITE: &[Case] = &[
                 "UPDATE operations SET metadata = replace(metadata, 'run-', 'rtn-') WHERE id = 77",
             )
         },
-        alone: (Some((77, "edited")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "edited")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "a bit of the hash of the entry before",
@@ -90,8 +90,8 @@ const SUITE: &[Case] = &[
                 "UPDATE operations SET previous_hash = replace(previous_hash, substr(previous_hash, 5, 1), 'x') WHERE id = 77",
             )
         },
-        alone: (Some((77, "inserted")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "inserted")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "a bit of the hash",
@@ -128,8 +128,8 @@ const SUITE: &[Case] = &[
             sql(host, "UPDATE operations SET id = -id WHERE id >= 77; UPDATE operations SET id = 1 - id WHERE id < 0;
             INSERT INTO operations SELECT 77, timestamp, operation, 'evil', previous_hash, current_hash, NULL, metadata FROM operations WHERE id = 78")
         },
-        alone: (Some((77, "edited")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "edited")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "two entries that changed places",
@@ -139,8 +139,8 @@ const SUITE: &[Case] = &[
                 "UPDATE operations SET id = -77 WHERE id = 77; UPDATE operations SET id = 77 WHERE id = 78; UPDATE operations SET id = 78 WHERE id = -77",
             )
         },
-        alone: (Some((77, "inserted")), &["rewritten", "root"]),
-        witnessed: &["rewritten", "root"],
+        alone: (Some((77, "inserted")), &["rewritten"]),
+        witnessed: &["rewritten"],
     },
     Case {
         name: "a tail that was cut off",
@@ -191,6 +191,7 @@ const SUITE: &[Case] = &[
     Case {
         name: "the database of an older snapshot",
         tamper: |host, old| {
+            host.remove_database();
             fs::copy(old.path().join("blockchain.db"), &host.path).unwrap();
         },
         alone: (None, &["rolled-back"]),

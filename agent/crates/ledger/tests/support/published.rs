@@ -71,7 +71,9 @@ impl Host {
     /// Asks the witness for its cosignature over the newest checkpoint.
     pub(crate) fn submit(&mut self) -> Answer {
         let published = Published::of(&self.path).unwrap();
-        let checkpoint = published.checkpoint().unwrap().clone();
+        let Some(checkpoint) = published.checkpoint().cloned() else {
+            return Answer::Other(0);
+        };
         let old = self.witness.logs().next().unwrap().1;
         let ledger = Ledger::open_read_only(&self.path).unwrap();
         let Ok(mut publisher) = Publisher::open(&ledger, key()) else {
@@ -145,8 +147,15 @@ impl Host {
     /// Puts a snapshot back.
     pub(crate) fn restore(&self, snapshot: &TempDir) {
         self.forget();
-        let _ = fs::remove_file(&self.path);
+        self.remove_database();
         copy_all(snapshot.path(), self.dir.path());
+    }
+
+    /// Removes the database and what SQLite keeps beside it.
+    pub(crate) fn remove_database(&self) {
+        for name in ["blockchain.db", "blockchain.db-wal", "blockchain.db-shm"] {
+            let _ = fs::remove_file(self.file(name));
+        }
     }
 
     /// Removes all that was published.
@@ -160,6 +169,7 @@ impl Host {
 fn copy_all(from: &Path, to: &Path) {
     for name in [
         "blockchain.db",
+        "blockchain.db-wal",
         "checkpoint",
         "checkpoint.cosigned",
         "tiles",
