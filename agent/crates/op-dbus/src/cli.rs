@@ -2,6 +2,7 @@
 
 mod look;
 mod mcp;
+mod proof;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 
 pub(crate) use look::{Bus, Inspect, Introspect, Part};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
+pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -423,12 +425,20 @@ pub(crate) enum Ledger {
         /// The entry's id
         id: i64,
     },
-    /// Verify the whole chain
-    Verify {
-        /// A hash that must be in the chain: finds a cut tail
-        #[arg(long, value_name = "HASH")]
-        expect_head: Option<String>,
-    },
+    /// Verify the whole chain, and all that was published of it
+    Verify(Verify),
+    /// Prove that an entry is in the ledger, in a file that anybody can check
+    Prove(Prove),
+    /// Check a proof, without a ledger and without a daemon
+    VerifyProof(VerifyProof),
+    /// Say, with a proof, whether one head is the beginning of another
+    Consistency(Consistency),
+    /// Print the newest checkpoint: the signed head of the ledger
+    Checkpoint,
+    /// Print the ledger's public key
+    Key,
+    /// Bring a damaged ledger back: keep what verifies, quarantine the rest
+    Recover,
 }
 
 #[derive(Debug, Args)]

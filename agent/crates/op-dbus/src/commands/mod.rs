@@ -10,7 +10,9 @@ mod introspect;
 mod look;
 mod mcp;
 mod plugin;
+mod proof;
 mod record;
+mod recover;
 mod task;
 mod template;
 mod tool;
@@ -46,6 +48,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Container(command) => container::run(cli, &mut line()?, screen, command),
         Command::Template(command) => template::run(&mut line()?, screen, command),
         Command::Plugin(command) => plugin::run(&mut line()?, screen, command),
+        Command::Ledger(cli::Ledger::VerifyProof(options)) => proof::verify_proof(screen, options),
+        Command::Ledger(cli::Ledger::Recover) => recover::run(cli, screen),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),

@@ -1,5 +1,6 @@
 //! The daemon: keeps the host in its declared state, and opens the doors to the tools.
 
+mod checkpoints;
 mod keeper;
 mod listen;
 mod memory;
@@ -20,6 +21,7 @@ use tools::engine::Site;
 pub(crate) use keeper::{Poke, Trigger};
 pub(crate) use standing::{Report, Standing};
 
+use checkpoints::Checkpoints;
 use orchestrator::Orchestrator;
 
 use crate::cli::{self, Cli};
@@ -116,6 +118,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     notify::ready(&standing);
     let called = hall.called();
     tokio::spawn(async move { memory::give_back(&called).await });
+    let checkpoints = Checkpoints::new(&registry);
+    let publishing = tokio::spawn(checkpoints.clone().run(standing.changes()));
     let watchdog = notify::watchdog(Arc::clone(&standing));
     let mut changes = standing.changes();
     changes.mark_changed();
@@ -152,6 +156,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     hall.end(GRACE).await;
     orchestrator.settle(SETTLE).await;
     let _ = keeper.await;
+    publishing.abort();
+    checkpoints.last().await;
     log::info!("ended after {} ms", begun.elapsed().as_millis());
     Ok(())
 }

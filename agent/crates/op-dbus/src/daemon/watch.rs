@@ -159,7 +159,7 @@ fn units_of(host: &Host) -> Vec<String> {
 }
 
 /// Tells when a source has something to read. It has a descriptor of its own, which ends with it.
-fn readiness(source: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn readiness(source: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
     let own = source.as_fd().try_clone_to_owned()?;
     #[allow(unsafe_code)]
     // SAFETY: an OwnedFd always gives the same descriptor, which is open until it is dropped.

@@ -4,6 +4,7 @@ mod guard;
 pub(crate) mod host;
 mod management;
 pub(crate) mod mark;
+mod publish;
 mod session;
 mod site;
 mod witness;
