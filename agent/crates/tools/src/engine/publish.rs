@@ -1,6 +1,7 @@
 //! The ledger made provable: its key, its checkpoints, and the verification of all of it.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ledger::{Audit, Expectations, Ledger, ProofError, Published, Publisher};
 use tlog::{Algorithm, KeyFile, KeyFileError, KeyName, SignedCheckpoint, SigningKey, VerifierKey};
@@ -10,6 +11,9 @@ use crate::error::ToolError;
 
 /// The name of the key as a credential of systemd, and of its file.
 const KEY: &str = "checkpoint.key";
+/// How long another process that publishes is waited for, and how often that is looked at.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Paths {
     /// The host's own keys, outside of every subvolume, so that no snapshot or stream carries them.
@@ -49,12 +53,16 @@ impl Site {
             return Ok(None);
         }
         let ledger = self.ledger()?;
-        let key = self.log_key(&ledger, true)?;
-        let Some(key) = key else {
-            return Ok(None);
-        };
-        let publisher = Publisher::open(&ledger, key)?;
-        Ok(Some((ledger, publisher)))
+        let begun = Instant::now();
+        loop {
+            let Some(key) = self.log_key(&ledger, true)? else {
+                return Ok(None);
+            };
+            match Publisher::open(&ledger, key) {
+                Err(ProofError::Busy) if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+                opened => return Ok(Some((ledger, opened?))),
+            }
+        }
     }
 
     /// What was published.
