@@ -12,6 +12,7 @@ let
     "op-dbusd.service" = "6.7";
     # It faces clients, and has nothing that they could take.
     "op-dbus-web.service" = "1.5";
+    "op-dbus-witness.service" = "1.5";
     # The container has limits of its own; its monitor outside has few.
     "op-dbus-container@.service" = "9.8";
   };

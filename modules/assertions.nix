@@ -27,6 +27,9 @@ let
       subvolumes = cfg.btrfs.extraSubvolumes;
     }
     ++ schema.badNames "Access" [ "services" "operation-dbus" "access" ] cfg.access
+    ++ schema.badNames "Ledger" [ "services" "operation-dbus" "ledger" ] {
+      inherit (cfg.ledger) witnesses;
+    }
     ++ schema.badNames "Mcp" [ "services" "operation-dbus" "mcp" ] { inherit (cfg.mcp) upstreams; };
 
   program =

@@ -30,6 +30,14 @@ let
         inherit (cfg.btrfs) image size;
       };
 
+  # What differs from what the agent does anyway.
+  ledger =
+    optionalAttrs (!cfg.ledger.checkpoints.enable || cfg.ledger.checkpoints.origin != null) {
+      inherit (cfg.ledger) checkpoints;
+    }
+    // optionalAttrs (cfg.ledger.witnesses != { }) { inherit (cfg.ledger) witnesses; }
+    // optionalAttrs (cfg.ledger.witness != null) { inherit (cfg.ledger) witness; };
+
   fromOptions = {
     version = "1.0";
     plugins = {
@@ -70,6 +78,7 @@ let
         ;
     };
   }
+  // optionalAttrs (ledger != { }) { inherit ledger; }
   # A client that starts `op-dbus mcp` gets them too, without the web server.
   // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };
 

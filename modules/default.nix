@@ -14,5 +14,6 @@
     ./secrets.nix
     ./storage.nix
     ./web.nix
+    ./witness.nix
   ];
 }

@@ -22,7 +22,8 @@ agents=$root/etc/dbus-1/system.d/org.dbusmcp.Agent.conf
 actions=$root/usr/share/polkit-1/actions/org.opdbus1.policy
 # Takes effect where an administrator puts it.
 upstreams=$prefix/share/op-dbus/op-dbus-web-upstreams.conf
-unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.service)
+unit_names=(op-dbus-apply.service op-dbusd.service op-dbusd.socket op-dbus-web.service
+    op-dbus-witness.service)
 
 if [[ ${1:-} == --remove ]]; then
     rm -fv "$binary" "$bridge" "$manual" "$bash" "$zsh" "$fish" "${unit_names[@]/#/$units/}" "$group" "$activation" \

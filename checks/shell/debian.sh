@@ -74,6 +74,8 @@ holds "the daemon's unit is no more exposed than it has to be" \
     systemd-analyze security --offline=true --no-pager --threshold=67 "$work/units/op-dbusd.service"
 holds "nor is that of the web server" \
     systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-web.service"
+holds "nor is that of the witness" \
+    systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-witness.service"
 # As an administrator would for a web server that starts other programs.
 install -D --mode=0644 "$root/usr/local/share/op-dbus/op-dbus-web-upstreams.conf" \
     "$work/units/op-dbus-web.service.d/upstreams.conf"

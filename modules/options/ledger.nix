@@ -1,6 +1,7 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  schema = import ../schema.nix { inherit lib; };
 
   kept =
     period:
@@ -11,10 +12,14 @@ let
     };
 in
 {
-  options.services.operation-dbus.ledger.retention = {
-    hourly = kept "hourly";
-    daily = kept "daily";
-    weekly = kept "weekly";
-    quarterly = kept "quarterly";
+  options.services.operation-dbus.ledger = {
+    retention = {
+      hourly = kept "hourly";
+      daily = kept "daily";
+      weekly = kept "weekly";
+      quarterly = kept "quarterly";
+    };
+
+    inherit (schema.options "Ledger") checkpoints witnesses witness;
   };
 }

@@ -65,11 +65,12 @@ struct Name;
 
 impl Text<KeyName> for Name {
     const ACCEPTED: &'static str =
-        "a name without spaces and `+`, such as host.example.org/ledger, at most 255 bytes";
-    const PATTERN: &'static str = r"^[^\s+\u0000-\u001f\u007f-\u009f]{1,255}$";
+        "a name in ASCII without spaces and `+`, such as host.example.org/ledger, at most 255 bytes";
+    const PATTERN: &'static str = "^[!-*,-~]{1,255}$";
 
     fn read(text: &str) -> Result<KeyName, Rejected> {
-        text.parse().map_err(|_| Rejected::default())
+        let name = text.parse().ok().filter(|_| text.is_ascii());
+        name.ok_or_else(Rejected::default)
     }
 
     fn write(value: &KeyName) -> String {
@@ -111,9 +112,12 @@ impl Text<VerifierKey> for LogKey {
     }
 }
 
-const KEY: &str = r"^[^\s+\u0000-\u001f\u007f-\u009f]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$";
+const KEY: &str = r"^[!-*,-~]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$";
 
 fn key(text: &str, purpose: Algorithm) -> Result<VerifierKey, Rejected> {
+    if !text.is_ascii() {
+        return Err(Rejected::default());
+    }
     if text.starts_with("PRIVATE+KEY+") {
         return Err(Rejected {
             secret: true,

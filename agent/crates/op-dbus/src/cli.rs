@@ -3,6 +3,7 @@
 mod look;
 mod mcp;
 mod proof;
+mod witness;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 pub(crate) use look::{Bus, Inspect, Introspect, Part};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
+pub(crate) use witness::{Witness, WitnessCommand};
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -122,6 +124,8 @@ pub(crate) enum Command {
     Daemon(Daemon),
     /// Serve HTTP clients, without rights of its own; make tokens for them
     Web(Web),
+    /// Watch over the ledgers of other hosts, and cosign what continues them
+    Witness(Witness),
     /// Serve the tools to AI clients: MCP on standard input and output; and use other such servers
     Mcp(Mcp),
     /// Say what this machine has and lacks, with the fix for each

@@ -15,7 +15,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use web::{Doors, Endpoints, Limits, Names};
+use web::{Answers, Doors, Endpoints, Limits, Names};
 
 use crate::cli;
 use crate::failure::Failure;
@@ -41,7 +41,9 @@ pub(crate) fn run(declaration: Declaration, options: &cli::Web) -> Result<u8, Fa
     let address = options.listen.unwrap_or(web.listen);
     runtime.block_on(async {
         let endpoints = endpoints(&client, &declaration.mcp, web.profile)?;
-        serve(address, Names::of(&web), client, endpoints).await
+        let names = Names::of(&web);
+        let doors = |end| Doors::new(names, client, endpoints, end);
+        serve(address, "/mcp", Limits::default(), doors).await
     })?;
     Ok(0)
 }
@@ -61,11 +63,12 @@ fn endpoints(client: &Client, upstreams: &Mcp, usual: Profile) -> Result<Endpoin
     Ok(endpoints)
 }
 
-async fn serve(
+/// Serves at an address until SIGTERM or SIGINT; `path` is what to look at there.
+pub(crate) async fn serve<A: Answers>(
     address: SocketAddr,
-    names: Names,
-    client: Client,
-    endpoints: Endpoints,
+    path: &str,
+    limits: Limits,
+    answers: impl FnOnce(CancellationToken) -> A,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -73,12 +76,12 @@ async fn serve(
     let listener = listener.with_context(|| format!("listen on {address}"))?;
     let bound = listener.local_addr().context("read the server's address")?;
     let end = CancellationToken::new();
-    let doors = Arc::new(Doors::new(names, client, endpoints, end.clone()));
-    let serving = tokio::spawn(web::serve(listener, doors, Limits::default(), end.clone()));
-    anstream::eprintln!("op-dbus: serving http://{bound}/mcp");
+    let answers = Arc::new(answers(end.clone()));
+    let serving = tokio::spawn(web::serve(listener, answers, limits, end.clone()));
+    anstream::eprintln!("op-dbus: serving http://{bound}{path}");
     tell(&[
         NotifyState::Ready,
-        NotifyState::Status(&format!("serving http://{bound}/mcp")),
+        NotifyState::Status(&format!("serving http://{bound}{path}")),
     ]);
     tokio::select! {
         _ = terminate.recv() => {}

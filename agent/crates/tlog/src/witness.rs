@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use tlog_tiles::{EMPTY_HASH, Hash};
 
@@ -213,6 +215,9 @@ pub enum WitnessError {
         /// Why not.
         source: io::Error,
     },
+    /// Another process uses the same directory. The two would not know what the other has cosigned.
+    #[error("another witness uses {path}: stop it first", path = .0.display())]
+    Busy(PathBuf),
     /// What it remembers of a log cannot be read. Without it a fork could not be told, so it is not replaced.
     #[error("{path} is not what a witness wrote: {source}", path = .path.display())]
     Memory {
@@ -230,6 +235,8 @@ pub struct Witness {
     key: SigningKey,
     directory: PathBuf,
     logs: BTreeMap<KeyName, Log>,
+    /// Held until it ends.
+    _lock: File,
 }
 
 #[derive(Debug)]
@@ -251,14 +258,21 @@ impl Witness {
     ) -> Result<Self, WitnessError> {
         let key = key.for_purpose(Algorithm::Cosignature)?;
         let directory = directory.into();
-        durable::create_directories(&directory).map_err(|source| WitnessError::Io {
+        let failed = |source| WitnessError::Io {
             path: directory.clone(),
             source,
-        })?;
+        };
+        durable::create_directories(&directory).map_err(failed)?;
+        let lock = File::open(&directory).map_err(failed)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(WitnessError::Busy(directory)),
+            other => other.map_err(|error| failed(error.into()))?,
+        }
         let mut witness = Self {
             key,
             directory,
             logs: BTreeMap::new(),
+            _lock: lock,
         };
         for key in logs {
             let key = key.for_purpose(Algorithm::Ed25519)?;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bearer::{self, Bearer, Challenge};
 use crate::guard::{self, Names};
 use crate::plain::{self, Refusal, json_response};
+use crate::serve::Answers;
 use crate::session::{Places, Speakers, holding};
 
 /// The largest body of a request, in bytes.
@@ -54,20 +55,6 @@ impl Doors {
             speakers,
             places: Places::default(),
         }
-    }
-
-    /// Answers one request.
-    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
-        let origin = request.headers().get(ORIGIN).cloned();
-        let (mut response, origin) = match self.names.check(request.uri(), request.headers()) {
-            Err(refusal) => (refusal.into_response(), None),
-            Ok(()) => {
-                let answered = self.route(request).await;
-                (answered.unwrap_or_else(Refusal::into_response), origin)
-            }
-        };
-        guard::harden(response.headers_mut(), origin.as_ref());
-        response
     }
 
     async fn route(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -179,6 +166,21 @@ impl Doors {
             bearer::permit(&self.client, bearer, &message, challenge).await?;
         }
         Ok(Request::from_parts(head, Body::from(body)))
+    }
+}
+
+impl Answers for Doors {
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let origin = request.headers().get(ORIGIN).cloned();
+        let (mut response, origin) = match self.names.check(request.uri(), request.headers()) {
+            Err(refusal) => (refusal.into_response(), None),
+            Ok(()) => {
+                let answered = self.route(request).await;
+                (answered.unwrap_or_else(Refusal::into_response), origin)
+            }
+        };
+        guard::harden(response.headers_mut(), origin.as_ref());
+        response
     }
 }
 

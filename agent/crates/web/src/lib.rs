@@ -9,7 +9,9 @@ mod guard;
 mod plain;
 mod serve;
 mod session;
+mod witness;
 
 pub use doors::{Doors, Endpoints};
 pub use guard::Names;
-pub use serve::{Limits, serve};
+pub use serve::{Answers, Limits, serve};
+pub use witness::WitnessDoor;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::{Request, Response};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,7 +14,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::doors::Doors;
+/// What answers requests.
+pub trait Answers: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
 
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +51,9 @@ impl Default for Limits {
 }
 
 /// Serves until `end`, and then finishes what is on its way.
-pub async fn serve(
+pub async fn serve<A: Answers>(
     listener: TcpListener,
-    doors: Arc<Doors>,
+    doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
 ) {
@@ -88,7 +96,12 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, doors: Arc<Doors>, limits: Limits, end: CancellationToken) {
+async fn connection<A: Answers>(
+    stream: TcpStream,
+    doors: Arc<A>,
+    limits: Limits,
+    end: CancellationToken,
+) {
     // Answers are small, and streams are written event by event.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {

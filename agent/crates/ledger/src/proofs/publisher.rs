@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use tlog::{Checkpoint, Signature, SignedCheckpoint, SigningKey, TileError, Tree, VerifierKey};
+use tlog::{Checkpoint, SignedCheckpoint, SigningKey, TileError, Tree, VerifierKey};
 
 use super::published::read_checkpoint;
 use super::{Files, ProofError};
@@ -187,59 +187,6 @@ impl Publisher {
                 id: id(self.tree.size()),
             }),
         }
-    }
-
-    /// The proof that the tree of an older size is the beginning of the present one, for a witness.
-    ///
-    /// # Errors
-    ///
-    /// If tiles cannot be read, or there was no such size.
-    pub fn consistency(&self, old: u64) -> Result<Vec<tlog::Hash>, ProofError> {
-        let tiles = self.files.tiles();
-        Ok(tlog::Prover::with_recent(&tiles, &self.tree).consistency(old, self.tree.size())?)
-    }
-
-    /// Keeps the cosignature of one of these witnesses over a checkpoint that was submitted: with the newest
-    /// checkpoint if it is that one still, and with the newest cosigned one. Returns whether it was kept.
-    ///
-    /// # Errors
-    ///
-    /// If the signature is forged, or cannot be written.
-    pub fn keep(
-        &mut self,
-        over: &SignedCheckpoint,
-        signature: Signature,
-        witnesses: &[VerifierKey],
-    ) -> Result<bool, ProofError> {
-        let path = self.files.cosigned();
-        let wrong = |source| ProofError::Checkpoint {
-            what: format!("the cosignature of {}", signature.name()),
-            source,
-        };
-        let same = |other: &SignedCheckpoint| other.note().text() == over.note().text();
-        let stored = read_checkpoint(&path)?;
-        let newer = |other: &SignedCheckpoint| other.unverified().size > over.unverified().size;
-        let mut cosigned = match stored {
-            Some(stored) if newer(&stored) => return Ok(false),
-            Some(stored) if same(&stored) => stored,
-            _ => over.clone(),
-        };
-        if !cosigned.add(signature.clone(), witnesses).map_err(wrong)? {
-            return Ok(false);
-        }
-        let write = |path: &Path, signed: &SignedCheckpoint| {
-            let text = signed.to_string();
-            tlog::replace(path, text.as_bytes(), MODE).map_err(|source| ProofError::Io {
-                path: path.to_owned(),
-                source,
-            })
-        };
-        write(&path, &cosigned)?;
-        if self.checkpoint.as_ref().is_some_and(same) {
-            write(&self.files.checkpoint(), &cosigned)?;
-            self.checkpoint = Some(cosigned);
-        }
-        Ok(true)
     }
 }
 

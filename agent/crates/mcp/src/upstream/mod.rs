@@ -23,6 +23,7 @@ pub use connection::{Answered, Connection};
 pub use declared::{Report, Standing, Upstream};
 pub use error::UpstreamError;
 pub use guard::{Guard, Unreachable};
+pub use http::{Posted, post};
 pub use name::{LONGEST_NAME, tool_name};
 pub use offer::{LeftOut, Offer, Offered};
 pub use text::{clean, foreign};

@@ -86,6 +86,9 @@ pub(super) fn status(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure
                 format!("{}: {text}", word(&daemon["host"]["state"])),
             ]);
         }
+        for (witness, alarm) in daemon["host"]["alarms"].as_object().into_iter().flatten() {
+            rows.push(vec![format!("ALARM of {witness}"), word(alarm)]);
+        }
         table(&["HOST", ""], &rows)
     });
     Ok(0)

@@ -17,6 +17,7 @@ mod task;
 mod template;
 mod tool;
 mod web;
+mod witness;
 
 use tools::engine;
 
@@ -58,6 +59,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Agent(cli::Agent::List) => task::agents(&mut line()?, screen),
         Command::Daemon(options) => crate::daemon::run(cli, options),
         Command::Web(options) => web::run(cli, screen, options),
+        Command::Witness(options) => witness::run(cli, screen, options),
         Command::Mcp(options) => mcp::run(cli, screen, options),
         Command::Doctor => doctor::run(cli, screen),
         Command::Guard { run } => {

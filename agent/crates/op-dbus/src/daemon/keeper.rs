@@ -1,6 +1,6 @@
 //! Keeps the host in its declared state: looks when something happened and now and then, and mends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -204,6 +204,8 @@ impl Room {
             reconcile: mode.to_string(),
             time_ms: jiff::Timestamp::now().as_millisecond(),
             mended: self.mended,
+            // They are the witnesses'.
+            alarms: BTreeMap::new(),
         };
         self.nonnet.show_host(&report, self.registry.site().file());
         self.standing.set(report);

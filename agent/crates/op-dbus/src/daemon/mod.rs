@@ -8,6 +8,7 @@ mod notify;
 pub(crate) mod orchestrator;
 mod standing;
 mod watch;
+mod witnesses;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,6 +106,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
         }
     }
     tokio::spawn(Arc::clone(&orchestrator).distribute());
+    let witnesses = witnesses::start(&registry, &standing);
     let keeper = keeper::start(
         Arc::clone(&registry),
         Arc::clone(&standing),
@@ -151,6 +153,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     orchestrator.stop();
     doors.abort();
     watchdog.abort();
+    witnesses.abort();
     drop(bus);
     let keeper = tokio::task::spawn_blocking(move || keeper.stop());
     hall.end(GRACE).await;

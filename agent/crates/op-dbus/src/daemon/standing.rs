@@ -44,6 +44,9 @@ pub(crate) struct Report {
     pub(crate) time_ms: i64,
     /// How many times drift was mended since the daemon started.
     pub(crate) mended: u64,
+    /// What witnesses of the ledger have against it, by their names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) alarms: BTreeMap<String, String>,
 }
 
 /// The last report, and a bell for those who wait for the next.
@@ -62,6 +65,7 @@ impl Standing {
             reconcile: "enforce".to_owned(),
             time_ms: 0,
             mended: 0,
+            alarms: BTreeMap::new(),
         };
         Self {
             report: Mutex::new(report),
@@ -77,12 +81,30 @@ impl Standing {
 
     /// The last report, for `systemctl status`.
     pub(super) fn sentence(&self) -> String {
-        self.report().text
+        let report = self.report();
+        match report.alarms.values().next() {
+            Some(alarm) => format!("ALARM: {alarm}"),
+            None => report.text,
+        }
     }
 
-    /// Keeps a report, and rings if it says something new.
-    pub(super) fn set(&self, report: Report) {
+    /// Keeps what a witness has against the ledger, or that it has nothing against it.
+    pub(super) fn set_alarm(&self, witness: &str, alarm: Option<String>) {
         let mut last = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match &alarm {
+            Some(text) => last.alarms.insert(witness.to_owned(), text.clone()),
+            None => last.alarms.remove(witness),
+        };
+        drop(last);
+        if before != alarm {
+            self.bell.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Keeps a report, and rings if it says something new. Alarms stay as they are.
+    pub(super) fn set(&self, mut report: Report) {
+        let mut last = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.alarms.clone_from(&last.alarms);
         // What counts up or down by itself is no news.
         let news = Report {
             time_ms: last.time_ms,

@@ -4,7 +4,7 @@
 //! only that something happened: the next look finds out what.
 
 mod database;
-mod files;
+pub(super) mod files;
 mod flows;
 mod links;
 mod processes;

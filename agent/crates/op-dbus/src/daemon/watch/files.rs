@@ -46,6 +46,17 @@ pub(super) async fn directories(paths: &[PathBuf], poke: &Poke) -> io::Result<()
     .await
 }
 
+/// Waits until a file of this name is put into a directory in the place of another, or until nothing more can be seen.
+pub(in crate::daemon) async fn replaced(
+    directory: &Path,
+    name: &str,
+    tell: impl Fn(),
+) -> io::Result<()> {
+    let flags = WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+    let is_it = |found: Option<&[u8]>| found.is_none_or(|found| found == name.as_bytes());
+    listen(&[directory.to_owned()], flags, is_it, tell).await
+}
+
 async fn listen(
     paths: &[PathBuf],
     flags: WatchFlags,

@@ -1,0 +1,4 @@
+{
+  message = "ledger.witness.origins";
+  config.ledger.witness.listen = "127.0.0.1:8181";
+}
