@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ledger::{Audit, Expectations, Ledger, ProofError, Published, Publisher};
 use tempfile::TempDir;
-use tlog::{AddCheckpoint, Algorithm, Answer, Prover, SignedCheckpoint, SigningKey, VerifierKey, Witness};
+use tlog::{
+    AddCheckpoint, Algorithm, Answer, Prover, SignedCheckpoint, SigningKey, VerifierKey, Witness,
+};
 
 use super::*;
 
@@ -84,7 +86,9 @@ impl Host {
             checkpoint: checkpoint.clone(),
         };
         let request = request.to_string();
-        let answer = self.witness.add_checkpoint(request.as_bytes(), 1_700_000_000);
+        let answer = self
+            .witness
+            .add_checkpoint(request.as_bytes(), 1_700_000_000);
         let answer = answer.unwrap();
         if let Answer::Cosigned(signatures) = &answer {
             let mut seen = checkpoint.clone();
