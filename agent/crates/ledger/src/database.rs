@@ -101,6 +101,20 @@ impl Database {
         self.space.to_write()
     }
 
+    /// Waits until the transactions that are being written by now are written, by whomever.
+    pub(crate) fn wait_for_writers(&self) -> Result<()> {
+        if self.immutable {
+            return Ok(());
+        }
+        self.room_to_write()?;
+        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+        let wait = || {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+        };
+        wait().map_err(|error| self.explain(error))
+    }
+
     fn connect(&self, mode: OpenFlags, parameters: &str) -> Result<Connection> {
         let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(uri(&self.path) + parameters, flags)

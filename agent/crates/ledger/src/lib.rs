@@ -50,7 +50,7 @@ pub use filter::Filter;
 pub use hash::{Hash, NotAHash};
 pub use ledger::Ledger;
 pub use proofs::{
-    Audit, Consistency, Expectations, Finding, Guarantee, ProofError, Published, Publisher,
+    Audit, Claim, Consistency, Expectations, Finding, Guarantee, ProofError, Published, Publisher,
 };
 pub use recover::{Findings, Outcome, Recovered, Recovery, Refusal};
 pub use verify::{Bad, Reason, Verification};

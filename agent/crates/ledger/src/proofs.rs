@@ -24,7 +24,7 @@ use tlog::{CheckpointError, KeyName, TileError};
 
 pub use audit::{Audit, Expectations, Finding, Guarantee};
 pub use published::{Consistency, Published};
-pub use publisher::Publisher;
+pub use publisher::{Claim, Publisher};
 
 use crate::error::Error;
 use crate::ledger::Ledger;

@@ -31,7 +31,25 @@ pub struct Publisher {
     /// The hash of the last entry in the tree.
     last: Option<Hash>,
     checkpoint: Option<SignedCheckpoint>,
+    _claim: Claim,
+}
+
+/// The right to publish a ledger, which one process has at a time.
+#[derive(Debug)]
+pub struct Claim {
     _lock: File,
+}
+
+impl Claim {
+    /// Takes the right.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError::Busy`] if another one has it.
+    pub fn of(ledger: &Ledger) -> Result<Self, ProofError> {
+        let lock = prepare(&Files::beside(ledger.path()))?;
+        Ok(Self { _lock: lock })
+    }
 }
 
 impl Publisher {
@@ -42,8 +60,16 @@ impl Publisher {
     /// [`ProofError::Busy`] while another one is open; the findings if the entries are not those that the checkpoint
     /// was signed over, or it was not signed by this key.
     pub fn open(ledger: &Ledger, key: SigningKey) -> Result<Self, ProofError> {
+        Self::open_with(ledger, key, Claim::of(ledger)?)
+    }
+
+    /// The same for who has the right already, such as to make the key under it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Publisher::open`].
+    pub fn open_with(ledger: &Ledger, key: SigningKey, claim: Claim) -> Result<Self, ProofError> {
         let files = Files::beside(ledger.path());
-        let lock = prepare(&files)?;
         let checkpoint = read_checkpoint(&files.checkpoint())?;
         let mut publisher = Self {
             files,
@@ -51,7 +77,7 @@ impl Publisher {
             tree: Tree::new(),
             last: None,
             checkpoint: None,
-            _lock: lock,
+            _claim: claim,
         };
         if let Some(checkpoint) = checkpoint {
             publisher.resume(ledger, checkpoint)?;

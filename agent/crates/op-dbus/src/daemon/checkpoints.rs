@@ -141,8 +141,10 @@ fn drain(inotify: &impl std::os::fd::AsFd) -> io::Result<Told> {
     loop {
         match reader.next() {
             Ok(event) => match event.file_name().map(CStr::to_bytes) {
-                // Tiles and checkpoints are our own doing.
-                Some(name) => told.written |= name.starts_with(b"blockchain.db"),
+                // Tiles and checkpoints are our own doing, and so is shared memory.
+                Some(name) => {
+                    told.written |= matches!(name, b"blockchain.db" | b"blockchain.db-wal")
+                }
                 None => told.gone = true,
             },
             Err(rustix::io::Errno::AGAIN) => return Ok(told),

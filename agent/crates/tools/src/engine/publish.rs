@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ledger::{Audit, Expectations, Ledger, ProofError, Published, Publisher};
+use ledger::{Audit, Claim, Expectations, Ledger, ProofError, Published, Publisher};
 use tlog::{Algorithm, KeyFile, KeyFileError, KeyName, SignedCheckpoint, SigningKey, VerifierKey};
 
 use super::site::{Paths, Site};
@@ -43,6 +43,7 @@ impl Site {
         let Some((ledger, mut publisher)) = self.publisher()? else {
             return Ok(None);
         };
+        ledger.wait_for_writers()?;
         let new = publisher.publish(&ledger)?;
         Ok(publisher.checkpoint().map(|signed| (signed.clone(), new)))
     }
@@ -54,15 +55,18 @@ impl Site {
         }
         let ledger = self.ledger()?;
         let begun = Instant::now();
-        loop {
-            let Some(key) = self.log_key(&ledger, true)? else {
-                return Ok(None);
-            };
-            match Publisher::open(&ledger, key) {
+        let claim = loop {
+            match Claim::of(&ledger) {
                 Err(ProofError::Busy) if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-                opened => return Ok(Some((ledger, opened?))),
+                claim => break claim?,
             }
-        }
+        };
+        // Under the claim, so that no two processes make a key.
+        let Some(key) = self.log_key(&ledger, true)? else {
+            return Ok(None);
+        };
+        let publisher = Publisher::open_with(&ledger, key, claim)?;
+        Ok(Some((ledger, publisher)))
     }
 
     /// What was published.
