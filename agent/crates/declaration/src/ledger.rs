@@ -64,8 +64,7 @@ record! {
 struct Name;
 
 impl Text<KeyName> for Name {
-    const ACCEPTED: &'static str =
-        "a name in ASCII without spaces and `+`, such as host.example.org/ledger, at most 255 bytes";
+    const ACCEPTED: &'static str = "a name in ASCII without spaces and `+`, such as host.example.org/ledger, at most 255 bytes";
     const PATTERN: &'static str = "^[!-*,-~]{1,255}$";
 
     fn read(text: &str) -> Result<KeyName, Rejected> {

@@ -22,13 +22,17 @@ fn main() {
     // In the build directory: `/tmp` may be in memory, where nothing is durable.
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let tiles = Tiles::at(directory.path());
-    let (bare, ()) = timed(|| (0..LEAVES).for_each(|number| drop(black_box(leaf(number)))));
+    let (bare, ()) = timed(|| {
+        (0..LEAVES).for_each(|number| {
+            black_box(leaf(number));
+        });
+    });
     let mut tree = Tree::new();
     let mut writing = Duration::ZERO;
     let (all, ()) = timed(|| {
         for number in 0..LEAVES {
             tree.append(leaf(number));
-            if tree.size() % 16_384 == 0 {
+            if tree.size().is_multiple_of(16_384) {
                 writing += timed(|| tiles.write(&mut tree).unwrap()).0;
             }
         }

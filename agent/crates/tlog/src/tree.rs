@@ -118,7 +118,7 @@ impl Tree {
             .zip(&self.edge)
             .filter(|(_, hashes)| !hashes.is_empty());
         tiles.map(|(level, hashes)| {
-            let index = self.size >> (u32::from(level) + 1) * u32::from(HEIGHT);
+            let index = self.size >> ((u32::from(level) + 1) * u32::from(HEIGHT));
             (
                 TileId {
                     level,

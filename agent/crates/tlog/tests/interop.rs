@@ -56,6 +56,9 @@ fn run(program: &Path, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
 }
 
+/// Something that is done to a file.
+type Change = fn(&mut Vec<u8>);
+
 const ENTRY: &[u8] = b"{\"id\":299}";
 
 /// A log of 70,000 entries with everything that can be said of it, in files.
@@ -131,7 +134,7 @@ fn another_implementation_verifies_ours() {
         "verified 299 of 70000 entries, cosigned at 1780000000\n"
     );
     // It does look.
-    let changes: [(&str, fn(&mut Vec<u8>)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("leaf", |bytes| bytes[3] ^= 1),
         ("proof", |bytes| bytes[24] ^= 1),
         ("checkpoint", |bytes| *bytes = bytes.to_ascii_lowercase()),

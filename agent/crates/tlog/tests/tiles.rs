@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -271,7 +271,7 @@ fn write_until_killed(directory: &Path) -> ! {
         let size = tree.size() + 97;
         tree = grown(tree, size);
         tiles.write(&mut tree).unwrap();
-        writeln!(std::io::stdout(), "durable {}", tree.size()).unwrap();
+        println!("durable {}", tree.size());
     }
 }
 

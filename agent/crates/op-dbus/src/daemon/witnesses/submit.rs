@@ -315,7 +315,13 @@ mod tests {
             assert!(submission.run().await, "{:?}", submission.said);
             let cosigned = log.cosigned().unwrap();
             assert_eq!(cosigned.verify(log.key.verifier()).unwrap().size, size);
-            assert_eq!(cosigned.cosigned(&[witness.key.clone()]).unwrap().len(), 1);
+            assert_eq!(
+                cosigned
+                    .cosigned(std::slice::from_ref(&witness.key))
+                    .unwrap()
+                    .len(),
+                1
+            );
         }
         // A daemon that was started anew does not know how far the witness is.
         log.size.store(1001, Ordering::SeqCst);
