@@ -247,7 +247,7 @@ const SUITE: &[Case] = &[
             fs::write(host.file("checkpoint"), text.replace("\n421\n", "\n420\n")).unwrap();
         },
         alone: (None, &["checkpoint", "root"]),
-        witnessed: &["checkpoint", "cosignature", "root"],
+        witnessed: &["checkpoint", "root"],
     },
     Case {
         name: "a checkpoint that cannot be read",
