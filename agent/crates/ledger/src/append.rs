@@ -255,7 +255,7 @@ fn insert(
 }
 
 /// What the hash of the genesis row would be if it were not fixed.
-fn genesis_hash(transaction: &Transaction<'_>) -> rusqlite::Result<Hash> {
+pub(crate) fn genesis_hash(transaction: &Connection) -> rusqlite::Result<Hash> {
     let select = "SELECT timestamp, operation, target, metadata FROM operations WHERE id = 0";
     transaction.query_row(select, [], |row| {
         let record = Record {

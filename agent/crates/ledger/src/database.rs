@@ -13,6 +13,7 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::recover;
 use crate::schema::{self, Contents};
 use crate::space::Space;
 
@@ -42,6 +43,7 @@ impl Database {
     /// Opens a ledger for writing, and makes it if there is none. A file that is anything else than
     /// a sound ledger is not changed in any way.
     pub(crate) fn open(path: &Path) -> Result<(Self, Connection)> {
+        recover::is_over(path)?;
         make_file(path)?;
         let database = Self::new(path)?;
         database.room_to_write()?;
@@ -52,6 +54,7 @@ impl Database {
 
     /// Takes a ledger that is there, for reading.
     pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
+        recover::is_over(path)?;
         let mut database = Self::new(path)?;
         // A read-only snapshot says so only when asked for write access. On a full disk no writer can begin.
         let read_only = access(path, Access::WRITE_OK) == Err(Errno::ROFS);
@@ -112,6 +115,20 @@ impl Database {
     /// Fails when a write could end the process for want of space.
     pub(crate) fn room_to_write(&self) -> Result<()> {
         self.space.to_write()
+    }
+
+    /// Waits until the transactions that are being written by now are written, by whomever.
+    pub(crate) fn wait_for_writers(&self) -> Result<()> {
+        if self.immutable {
+            return Ok(());
+        }
+        self.room_to_write()?;
+        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+        let wait = || {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+        };
+        wait().map_err(|error| self.explain(error))
     }
 
     fn connect(&self, mode: OpenFlags, parameters: &str) -> Result<Connection> {
@@ -263,7 +280,7 @@ pub(crate) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<St
 }
 
 /// Makes an empty file where there is none.
-fn make_file(path: &Path) -> Result<()> {
+pub(crate) fn make_file(path: &Path) -> Result<()> {
     if !has_content(path) && has_content(&beside(path, "-wal")) {
         return Err(Error::Corrupt {
             path: path.to_owned(),
@@ -289,14 +306,14 @@ fn make_file(path: &Path) -> Result<()> {
     }
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn file_error(path: &Path, error: &io::Error) -> Error {
+pub(crate) fn file_error(path: &Path, error: &io::Error) -> Error {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound => match path.parent() {
@@ -320,13 +337,13 @@ fn file_error(path: &Path, error: &io::Error) -> Error {
 }
 
 /// A file of SQLite's beside the database: `-wal` is the write-ahead log, `-shm` is shared memory.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-fn has_content(path: &Path) -> bool {
+pub(crate) fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
 }
 

@@ -125,6 +125,16 @@ impl Ledger {
         Ok(reader.seen.replace(version) != Some(version))
     }
 
+    /// Waits until every entry whose bytes are in the files by now can be read: those of a transaction come there
+    /// before it is durable. For followers that are told of the bytes by the kernel.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing, though nothing is written.
+    pub fn wait_for_writers(&self) -> Result<()> {
+        self.database.wait_for_writers()
+    }
+
     fn reader(&self) -> Result<MutexGuard<'_, Reader>> {
         self.database.room_to_read()?;
         Ok(lock(&self.reader))

@@ -37,7 +37,9 @@ mod filter;
 mod hash;
 mod ledger;
 mod metadata;
+mod proofs;
 mod record;
+mod recover;
 mod schema;
 mod space;
 mod verify;
@@ -47,4 +49,8 @@ pub use error::{Error, Result};
 pub use filter::Filter;
 pub use hash::{Hash, NotAHash};
 pub use ledger::Ledger;
+pub use proofs::{
+    Audit, Claim, Consistency, Expectations, Finding, Guarantee, ProofError, Published, Publisher,
+};
+pub use recover::{Findings, Outcome, Recovered, Recovery, Refusal};
 pub use verify::{Bad, Reason, Verification};

@@ -25,6 +25,13 @@ impl Record<'_> {
         Hash::of(buffer)
     }
 
+    /// The canonical form.
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        let mut canonical = Vec::new();
+        self.write(&mut canonical);
+        canonical
+    }
+
     /// Writes the canonical form, members sorted by name.
     ///
     /// Two different records never give the same bytes, whatever `metadata` holds: read from the

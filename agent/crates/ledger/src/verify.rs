@@ -16,6 +16,7 @@ use crate::database::{Database, quick_check};
 use crate::error::Result;
 use crate::ledger::{Ledger, lock};
 use chain::{Span, Survey, Walked};
+pub(crate) use chain::{is_genesis, seals};
 use index::{Index, Sum};
 use report::Expected;
 

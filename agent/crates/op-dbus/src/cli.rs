@@ -3,8 +3,9 @@
 mod comeback;
 mod look;
 mod mcp;
-mod witness;
+mod proof;
 mod snapshot;
+mod witness;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use ipnet::IpNet;
 pub(crate) use comeback::{Restore, Rollback};
 pub(crate) use look::{Bus, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
-pub(crate) use witness::{Witness, WitnessCommand};
+pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
 pub(crate) use snapshot::Snapshot;
+pub(crate) use witness::{Witness, WitnessCommand};
 
 /// Keep an infrastructure host in its declared state.
 ///
@@ -487,12 +489,20 @@ pub(crate) enum Ledger {
         /// The entry's id
         id: i64,
     },
-    /// Verify the whole chain
-    Verify {
-        /// A hash that must be in the chain: finds a cut tail
-        #[arg(long, value_name = "HASH")]
-        expect_head: Option<String>,
-    },
+    /// Verify the whole chain, and all that was published of it
+    Verify(Verify),
+    /// Prove that an entry is in the ledger, in a file that anybody can check
+    Prove(Prove),
+    /// Check a proof, without a ledger and without a daemon
+    VerifyProof(VerifyProof),
+    /// Say, with a proof, whether one head is the beginning of another
+    Consistency(Consistency),
+    /// Print the newest checkpoint: the signed head of the ledger
+    Checkpoint,
+    /// Print the ledger's public key
+    Key,
+    /// Bring a damaged ledger back: keep what verifies, quarantine the rest
+    Recover,
 }
 
 #[derive(Debug, Args)]

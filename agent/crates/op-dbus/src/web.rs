@@ -92,7 +92,12 @@ pub(crate) async fn serve<A: Answers>(
     let bound = listener.local_addr().context("read the server's address")?;
     let end = CancellationToken::new();
     let answers = Arc::new(answers(end.clone()));
-    let serving = tokio::spawn(web::serve(listener, Arc::clone(&answers), limits, end.clone()));
+    let serving = tokio::spawn(web::serve(
+        listener,
+        Arc::clone(&answers),
+        limits,
+        end.clone(),
+    ));
     let status = format!("serving http://{bound}{path}");
     anstream::eprintln!("op-dbus: {status}");
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);

@@ -237,7 +237,7 @@ fn not_text(column: &str) -> Reason {
     Reason::Unreadable(format!("its {column} is no text"))
 }
 
-fn is_genesis(row: &Record<'_>, current_hash: &[u8]) -> bool {
+pub(crate) fn is_genesis(row: &Record<'_>, current_hash: &[u8]) -> bool {
     row.operation == schema::GENESIS_OPERATION.as_bytes()
         && row.target == schema::GENESIS_TARGET.as_bytes()
         && schema::GENESIS_METADATA
@@ -249,7 +249,7 @@ fn is_genesis(row: &Record<'_>, current_hash: &[u8]) -> bool {
 
 /// Whether the metadata of the first entry vouches for the genesis row. Other programs that write
 /// the table may not have put a hash there: then there is nothing to compare.
-fn seals(first: &[u8], genesis: &Hash) -> bool {
+pub(crate) fn seals(first: &[u8], genesis: &Hash) -> bool {
     let text = str::from_utf8(first).unwrap_or_default();
     let sealed = metadata::read(text)
         .ok()

@@ -12,10 +12,12 @@ mod look;
 mod mcp;
 mod plugin;
 mod plugin_transfer;
+mod proof;
 mod receive;
 mod record;
-mod search;
+mod recover;
 mod replicate;
+mod search;
 mod snapshot;
 mod task;
 mod template;
@@ -65,6 +67,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
             append_only,
             largest,
         } => receive::run(path, *append_only, *largest),
+        Command::Ledger(cli::Ledger::VerifyProof(options)) => proof::verify_proof(screen, options),
+        Command::Ledger(cli::Ledger::Recover) => recover::run(cli, screen),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Search(options) => search::run(&mut line()?, screen, options),
         Command::Snapshot(command) => snapshot::run(&mut line()?, screen, command),

@@ -1,4 +1,4 @@
-//! ledger: log, show, verify.
+//! ledger: log, show; the proofs and the recovery have files of their own.
 
 use std::io::Write;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use jiff::{Span, Timestamp, civil, tz::TimeZone};
 use serde_json::{Value, json};
 use tools::Options;
 
+use super::{proof, recover};
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::Line;
@@ -28,7 +29,13 @@ pub(super) fn run(
             screen.result(&entry, || format!("{entry:#}\n"));
             Ok(0)
         }
-        cli::Ledger::Verify { expect_head } => verify(line, screen, expect_head.as_deref()),
+        cli::Ledger::Verify(options) => proof::verify(line, screen, options),
+        cli::Ledger::Prove(options) => proof::prove(line, screen, options),
+        cli::Ledger::VerifyProof(options) => proof::verify_proof(screen, options),
+        cli::Ledger::Consistency(options) => proof::consistency(line, screen, options),
+        cli::Ledger::Checkpoint => proof::checkpoint(cli, line, screen),
+        cli::Ledger::Key => proof::key_of(cli, line, screen),
+        cli::Ledger::Recover => recover::run(cli, screen),
     }
 }
 
@@ -116,28 +123,6 @@ fn row(entry: &Value) -> Vec<String> {
         text("/metadata/actor/name"),
         text("/metadata/run"),
     ]
-}
-
-fn verify(line: &mut Line<'_>, screen: &Screen, expect_head: Option<&str>) -> Result<u8, Failure> {
-    let found: Value = line.read("ledger_verify", json!({ "expect_head": expect_head }))?;
-    let valid = found["valid"] == json!(true);
-    screen.result(&found, || {
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        match valid {
-            true => format!(
-                "Valid: {} entries, head {} {}\n",
-                found["entries"],
-                found["head"]["id"],
-                word(&found["head"]["hash"])
-            ),
-            false => format!(
-                "NOT VALID: entry {}: {}\n",
-                found["first_bad"]["id"],
-                word(&found["first_bad"]["detail"])
-            ),
-        }
-    });
-    Ok(u8::from(!valid))
 }
 
 /// A time as people write it, in seconds since 1970-01-01 UTC.

@@ -1,5 +1,6 @@
 //! The daemon: keeps the host in its declared state, and opens the doors to the tools.
 
+mod checkpoints;
 mod index;
 mod keeper;
 mod listen;
@@ -24,6 +25,7 @@ use tools::{Cancel, Registry};
 pub(crate) use keeper::{Poke, Trigger};
 pub(crate) use standing::{Report, Standing};
 
+use checkpoints::Checkpoints;
 use orchestrator::Orchestrator;
 
 use crate::cli::{self, Cli};
@@ -129,6 +131,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     let indexing = Cancel::default();
     tokio::spawn(index::keep(Arc::clone(&hall), indexing.clone()));
     tokio::spawn(rota::keep(Arc::clone(&registry), keeper.looks()));
+    let checkpoints = Checkpoints::new(&registry);
+    let publishing = tokio::spawn(checkpoints.clone().run(standing.changes()));
     let watchdog = notify::watchdog(Arc::clone(&standing));
     let mut changes = standing.changes();
     changes.mark_changed();
@@ -168,6 +172,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     hall.end(GRACE).await;
     orchestrator.settle(SETTLE).await;
     let _ = keeper.await;
+    publishing.abort();
+    checkpoints.last().await;
     log::info!("ended after {} ms", begun.elapsed().as_millis());
     Ok(())
 }

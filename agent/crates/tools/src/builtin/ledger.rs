@@ -1,10 +1,11 @@
 //! The ledger: log, show, verify.
 
-use ledger::{Entry, Filter};
+use ledger::{Entry, Expectations, Filter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::proof;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::tool::{Domain, Tool};
@@ -72,13 +73,26 @@ struct Verify {
     /// A hash that must be in the chain: finds a cut tail.
     #[serde(default)]
     expect_head: Option<String>,
+    /// A checkpoint that was kept elsewhere, or that a witness has: its text.
+    #[serde(default)]
+    checkpoint: Option<String>,
+    /// The ledger's public key; without it the host's own.
+    #[serde(default)]
+    key: Option<String>,
+    /// Public keys of witnesses, beside those that are declared.
+    #[serde(default)]
+    witness_keys: Vec<String>,
 }
 
-/// What the verification of the whole chain found.
+/// What the verification of the chain, and of all that was published of it, found.
 #[derive(Serialize, JsonSchema)]
 struct Verified {
-    /// The chain is whole.
+    /// The chain is whole, and nothing contradicts it.
     valid: bool,
+    /// What is wrong, in sentences.
+    wrong: Vec<String>,
+    /// What holds, in words.
+    holds: String,
     #[serde(flatten)]
     found: serde_json::Map<String, Value>,
 }
@@ -107,7 +121,8 @@ pub(super) fn tools() -> Vec<Tool> {
             domain,
             "ledger_verify",
             "Verify the ledger",
-            "Computes the whole chain again and says whether every entry is as it was written.",
+            "Computes the whole chain and its tree again, compares them with what was signed and cosigned, and says \
+             whether every entry is as it was written, and by whose word.",
             verify,
         )
         .example(json!({})),
@@ -174,11 +189,23 @@ fn show(call: &Call<'_>, input: Show) -> Result<Shown, ToolError> {
 }
 
 fn verify(call: &Call<'_>, input: Verify) -> Result<Verified, ToolError> {
-    let found = call.site.ledger()?.verify(input.expect_head.as_deref())?;
+    let known = Expectations {
+        head: input.expect_head,
+        key: input.key.as_deref().map(proof::key).transpose()?,
+        witnesses: proof::keys(&input.witness_keys)?,
+        checkpoint: input
+            .checkpoint
+            .as_deref()
+            .map(proof::checkpoint)
+            .transpose()?,
+    };
+    let found = call.site.audit(&call.site.ledger()?, known)?;
     let mut map = map(&found)?;
     map.remove("valid");
     Ok(Verified {
         valid: found.valid,
+        wrong: found.wrong(),
+        holds: found.guarantee.to_string(),
         found: map,
     })
 }

@@ -17,10 +17,11 @@ mod plugin;
 mod plugin_transfer;
 mod process;
 mod program;
+mod proof;
+mod replicate;
 mod restore;
 mod rollback;
 pub(crate) mod search;
-mod replicate;
 mod snapshot;
 mod state;
 mod systemd;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Tool> {
         template::tools(),
         ledger::tools(),
         search::tools(),
+        proof::tools(),
         process::tools(),
         ovs::tools(),
         openflow::tools(),
