@@ -1,0 +1,1 @@
+//! A bounded cache in memory and on disk, in front of where things come from.

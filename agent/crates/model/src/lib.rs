@@ -1,0 +1,1 @@
+//! Embeddings by a sentence model in an ONNX file.
