@@ -21,6 +21,22 @@ pub const VERSION: u32 = 1;
 pub struct Embedding([f32; DIMENSIONS]);
 
 impl Embedding {
+    /// Numbers brought to length 1; all zeros where they have no length, or none that is finite.
+    pub fn new(numbers: [f32; DIMENSIONS]) -> Self {
+        let mut vector = numbers;
+        let length = vector
+            .iter()
+            .map(|number| number * number)
+            .sum::<f32>()
+            .sqrt();
+        if length > 0.0 && length.is_finite() {
+            vector.iter_mut().for_each(|number| *number /= length);
+            Self(vector)
+        } else {
+            Self([0.0; DIMENSIONS])
+        }
+    }
+
     /// The numbers.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
@@ -83,15 +99,7 @@ pub(crate) fn place(features: impl Iterator<Item = (Feature, f32)>) -> Embedding
         let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
         vector[place] += sign * weight;
     }
-    let length = vector
-        .iter()
-        .map(|number| number * number)
-        .sum::<f32>()
-        .sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|number| *number /= length);
-    }
-    Embedding(vector)
+    Embedding::new(vector)
 }
 
 /// FNV-1a with 64 bits (draft-eastlake-fnv).

@@ -5,10 +5,12 @@
 //! ranks are fused (reciprocal rank fusion).
 
 mod concepts;
+mod embedder;
 mod embedding;
 mod index;
 mod tokens;
 mod words;
 
+pub use embedder::{BuiltIn, EmbedError, Embedder, ModelId, NotAModelId};
 pub use embedding::{DIMENSIONS, Embedding, VERSION, embed};
 pub use index::{Document, Error, Hit, Index, Method};
