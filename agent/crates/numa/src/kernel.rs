@@ -96,12 +96,7 @@ pub fn memory_policy() -> Result<MemoryPolicy, Error> {
         )
     };
     verdict(answer, "read the memory policy")?;
-    let modes = [
-        Mode::Default,
-        Mode::Preferred,
-        Mode::Bind,
-        Mode::Interleave,
-    ];
+    let modes = [Mode::Default, Mode::Preferred, Mode::Bind, Mode::Interleave];
     let known = modes.into_iter().find(|known| known.number() == mode);
     let is_set = |node: &u32| mask[(node / u64::BITS) as usize] >> (node % u64::BITS) & 1 == 1;
     Ok(MemoryPolicy {

@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Error;
 use crate::kernel::{self, MemoryPolicy, Mode};
 use crate::list::List;
-use crate::Error;
 use crate::topology::{self, Node, Topology};
 
 /// How a node is chosen for a piece of work.
@@ -220,7 +220,9 @@ impl fmt::Display for Placer {
         let nodes = self.topology.nodes().len();
         match (self.placement.strategy, nodes) {
             (Strategy::Disabled, _) => f.write_str("not asked for: the kernel places threads"),
-            (_, 0 | 1) => f.write_str("one NUMA node: there is nothing to choose, and nothing is set"),
+            (_, 0 | 1) => {
+                f.write_str("one NUMA node: there is nothing to choose, and nothing is set")
+            }
             (_, nodes) => write!(f, "threads are placed on {nodes} NUMA nodes"),
         }
     }
