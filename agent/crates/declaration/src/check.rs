@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod cache;
 mod containers;
 mod flows;
 mod links;
@@ -34,6 +35,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         web::check(section, &mut check);
     }
     mcp::check(&declaration.mcp, &mut check);
+    cache::check(&declaration.cache, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

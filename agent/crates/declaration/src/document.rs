@@ -9,12 +9,14 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use crate::access::{Access, Reconcile};
+use crate::cache::Cache;
 use crate::check::{self, Damage};
 use crate::define::record;
 use crate::flow::Openflow;
 use crate::form::Form;
 use crate::lxc::{Container, Lxc, Network};
 use crate::mcp::Mcp;
+use crate::ml::Ml;
 use crate::names::{ContainerName, PluginName};
 use crate::network::Ovs;
 use crate::packagekit::Packagekit;
@@ -42,6 +44,10 @@ pub struct Declaration {
     pub web: Option<Web>,
     /// The Model Context Protocol.
     pub mcp: Mcp,
+    /// The model that the search in the ledger uses.
+    pub ml: Ml,
+    /// What is kept of what was computed.
+    pub cache: Cache,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -79,6 +85,10 @@ record! {
         web: Option<Web> = None,
         /// Other servers of the Model Context Protocol whose tools this host passes on.
         mcp: Mcp = Mcp::default(),
+        /// The model that the search in the ledger uses.
+        ml: Ml = Ml::default(),
+        /// What is kept of what was computed.
+        cache: Cache = Cache::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -217,6 +227,8 @@ impl Declaration {
                 access: document.access,
                 web: document.web,
                 mcp: document.mcp,
+                ml: document.ml,
+                cache: document.cache,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -286,6 +298,8 @@ impl Serialize for Declaration {
             access: self.access.clone(),
             web: self.web.clone(),
             mcp: self.mcp.clone(),
+            ml: self.ml.clone(),
+            cache: self.cache.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

@@ -10,6 +10,7 @@
 mod access;
 mod action;
 mod builtin;
+mod cache;
 mod check;
 mod define;
 mod document;
@@ -18,6 +19,7 @@ mod form;
 mod json;
 mod lxc;
 mod mcp;
+mod ml;
 mod names;
 mod network;
 mod numbers;
@@ -41,11 +43,13 @@ mod yaml;
 
 pub use access::{Access, Files, Inspect, Reconcile, Who};
 pub use action::Action;
+pub use cache::{Cache, Numa, NumaPolicy, NumaStrategy};
 pub use define::UnknownWord;
 pub use document::{ContainersFile, Declaration, Format, Plugins, ReadError, Version};
 pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflow};
 pub use lxc::{Container, Lxc, Network};
 pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
+pub use ml::{ExecutionProvider, Ml};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
     PackageVersion, PluginName, SubvolumeName, TemplateName, TokenName, UnitName, UpstreamName,
