@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
 
-pub(crate) use look::{Bus, Inspect, Introspect, Part};
+pub(crate) use look::{Bus, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 
 /// Keep an infrastructure host in its declared state.
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     /// Read and verify the record of what was done
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Find what was done, by a question in words, such as “containers created last week”
+    Search(Search),
     /// List, show and call the tools that every door serves
     #[command(subcommand)]
     Tool(Tool),

@@ -42,6 +42,11 @@ impl Embedding {
         &self.0
     }
 
+    /// The numbers, all of them.
+    pub(crate) fn numbers(&self) -> &[f32; DIMENSIONS] {
+        &self.0
+    }
+
     /// The cosine of the angle to another: 1 for the same, about 0 for what has nothing in common.
     pub fn likeness(&self, other: &Self) -> f32 {
         self.0

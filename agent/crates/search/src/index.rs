@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::embedding::{Embedding, Feature, features, place};
+use crate::fusion::{best, fuse};
 use crate::words::Words;
 
 /// Something that can be found.
@@ -46,9 +47,6 @@ pub enum Error {
 
 /// How deep in both lists documents are looked at for the fused rank.
 const DEPTH: usize = 100;
-
-/// What dampens the weight of the first ranks (Cormack, Clarke, Büttcher: Reciprocal Rank Fusion, SIGIR 2009).
-const DAMPING: f64 = 60.0;
 
 /// Documents that can be searched.
 pub struct Index {
@@ -140,25 +138,6 @@ fn weigh(features: BTreeMap<Feature, f32>, telling: &HashMap<Feature, f32>) -> E
         let telling = telling.get(&feature)?;
         Some((feature, weight * telling))
     }))
-}
-
-/// The sum of what each list gives to a document by its rank.
-fn fuse(lists: &[Vec<(usize, f64)>], limit: usize) -> Vec<(usize, f64)> {
-    let mut scores: BTreeMap<usize, f64> = BTreeMap::new();
-    for list in lists {
-        for (rank, (place, _)) in (1_u32..).zip(list) {
-            *scores.entry(*place).or_default() += 1.0 / (DAMPING + f64::from(rank));
-        }
-    }
-    best(scores.into_iter().collect(), limit)
-}
-
-fn best(mut found: Vec<(usize, f64)>, limit: usize) -> Vec<(usize, f64)> {
-    found.sort_by(|(place, score), (other_place, other)| {
-        other.total_cmp(score).then(place.cmp(other_place))
-    });
-    found.truncate(limit);
-    found
 }
 
 #[cfg(test)]

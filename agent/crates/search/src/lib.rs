@@ -7,8 +7,11 @@
 mod concepts;
 mod embedder;
 mod embedding;
+pub mod entries;
+mod fusion;
 mod index;
 mod tokens;
+mod when;
 mod words;
 
 pub use embedder::{BuiltIn, EmbedError, Embedder, ModelId, NotAModelId};

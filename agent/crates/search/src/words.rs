@@ -15,11 +15,11 @@ const TITLE: f64 = 3.0;
 const KIN: f64 = 1.5;
 
 /// The word that stands for all that mean much the same. No text has it, since stems have no letter of such a kind.
-fn kin(stem: &str) -> Option<String> {
+pub(crate) fn kin(stem: &str) -> Option<String> {
     concepts::group(stem).map(|group| format!("\u{e6}{group}"))
 }
 
-fn spread(stems: &[String]) -> String {
+pub(crate) fn spread(stems: &[String]) -> String {
     let all: Vec<String> = stems.iter().cloned().chain(joined(stems)).collect();
     all.join(" ")
 }

@@ -95,3 +95,14 @@ pub(crate) enum Bus {
     /// Your own bus
     Session,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// What is looked for. Times (yesterday, last week, since Monday, 2026-01..2026-03), operations, targets, people and
+    /// outcomes are filters; the rest is matched by words and by likeness
+    #[arg(required = true, value_name = "WORD")]
+    pub(crate) question: Vec<String>,
+    /// How many entries at most
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) limit: u16,
+}

@@ -11,6 +11,7 @@ mod look;
 mod mcp;
 mod plugin;
 mod record;
+mod search;
 mod task;
 mod template;
 mod tool;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Template(command) => template::run(&mut line()?, screen, command),
         Command::Plugin(command) => plugin::run(&mut line()?, screen, command),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
+        Command::Search(options) => search::run(&mut line()?, screen, options),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),
         Command::Inspect(options) => inspect::run(cli, screen, options),

@@ -1,5 +1,6 @@
 //! The daemon: keeps the host in its declared state, and opens the doors to the tools.
 
+mod index;
 mod keeper;
 mod listen;
 mod memory;
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tools::Registry;
 use tools::engine::Site;
+use tools::{Cancel, Registry};
 
 pub(crate) use keeper::{Poke, Trigger};
 pub(crate) use standing::{Report, Standing};
@@ -116,6 +117,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     notify::ready(&standing);
     let called = hall.called();
     tokio::spawn(async move { memory::give_back(&called).await });
+    let indexing = Cancel::default();
+    tokio::spawn(index::keep(Arc::clone(&hall), indexing.clone()));
     let watchdog = notify::watchdog(Arc::clone(&standing));
     let mut changes = standing.changes();
     changes.mark_changed();
@@ -144,6 +147,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     }
     let begun = Instant::now();
     notify::stopping();
+    indexing.cancel();
     orchestrator.stop();
     doors.abort();
     watchdog.abort();

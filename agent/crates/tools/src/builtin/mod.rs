@@ -15,6 +15,7 @@ mod package;
 mod plugin;
 mod process;
 mod program;
+pub(crate) mod search;
 mod state;
 mod systemd;
 mod task;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Tool> {
         container::tools(),
         template::tools(),
         ledger::tools(),
+        search::tools(),
         process::tools(),
         ovs::tools(),
         openflow::tools(),

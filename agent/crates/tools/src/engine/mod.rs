@@ -2,6 +2,7 @@
 
 mod guard;
 pub(crate) mod host;
+mod index;
 mod management;
 pub(crate) mod mark;
 mod session;
@@ -10,6 +11,7 @@ mod witness;
 
 pub use guard::{await_end, awaiting, expire, watch};
 pub use host::{Host, write_whole};
+pub use index::{Indexed, index_entries};
 pub use management::{machine_is_starting, ssh_client};
 pub use mark::unconfirmed;
 pub use session::{Changed, Choice, Ended, Limits, Session};

@@ -65,6 +65,11 @@ impl Paths {
         self.timing().join("blockchain.db")
     }
 
+    /// The subvolume that holds the search index.
+    pub fn vectors(&self) -> PathBuf {
+        self.base.join("@vectors")
+    }
+
     /// The containers that were made by command.
     pub fn containers(&self) -> PathBuf {
         self.base.join("@state/containers.json")
