@@ -2,9 +2,11 @@
 
 mod apply;
 pub(crate) mod bridge;
+mod cache;
 mod container;
 mod doctor;
 mod document;
+mod embed;
 mod inspect;
 mod introspect;
 mod look;
@@ -58,6 +60,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Web(options) => web::run(cli, screen, options),
         Command::Mcp(options) => mcp::run(cli, screen, options),
         Command::Doctor => doctor::run(cli, screen),
+        Command::Cache(command) => cache::run(&mut line()?, screen, command),
+        Command::Embed(options) => embed::run(options),
         Command::Guard { run } => {
             engine::watch(&*site(cli)?.declaration_if_any()?, run)?;
             Ok(0)

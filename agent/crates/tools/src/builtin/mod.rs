@@ -1,5 +1,6 @@
 //! The tools that come with the agent, one file a domain.
 
+mod cache;
 mod command;
 mod container;
 mod file;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Tool> {
         container::tools(),
         template::tools(),
         ledger::tools(),
+        cache::tools(),
         search::tools(),
         process::tools(),
         ovs::tools(),

@@ -11,6 +11,7 @@ use declaration::{Access, Declaration, Format, Web};
 use ledger::{Ledger, NewEntry};
 use plugins::derived::Mapped;
 
+use super::recall::Recall;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::orchestrator::Orchestrator;
@@ -63,6 +64,11 @@ impl Paths {
     /// The ledger.
     pub fn ledger(&self) -> PathBuf {
         self.timing().join("blockchain.db")
+    }
+
+    /// The subvolume that holds what was computed.
+    pub fn cache(&self) -> PathBuf {
+        self.base.join("@cache")
     }
 
     /// The subvolume that holds the search index.
@@ -125,6 +131,7 @@ pub struct Site {
     busy: Mutex<bool>,
     free: Condvar,
     orchestrator: OnceLock<Weak<dyn Orchestrator>>,
+    pub(super) recall: Recall,
 }
 
 /// The right to change the host, one at a time in this process; the lock file keeps other processes out.
@@ -153,6 +160,7 @@ impl Site {
             busy: Mutex::default(),
             free: Condvar::new(),
             orchestrator: OnceLock::new(),
+            recall: Recall::default(),
         }
     }
 
