@@ -30,6 +30,12 @@ let
         inherit (cfg.btrfs) image size;
       };
 
+  cache =
+    lib.filterAttrs (_: value: value != null) cfg.cache
+    // optionalAttrs (cfg.numa.enable && cfg.numa.strategy != null) {
+      numa = { inherit (cfg.numa) strategy policy nodes; };
+    };
+
   fromOptions = {
     version = "1.0";
     plugins = {
@@ -70,6 +76,14 @@ let
         ;
     };
   }
+  // optionalAttrs cfg.ml.enable {
+    ml = {
+      # A path of the configuration is copied into the store, and text is left as it is.
+      model = "${cfg.ml.model}";
+      inherit (cfg.ml) executionProvider numThreads;
+    };
+  }
+  // optionalAttrs (cache != { }) { inherit cache; }
   # A client that starts `op-dbus mcp` gets them too, without the web server.
   // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };
 
