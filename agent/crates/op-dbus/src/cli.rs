@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
 
-pub(crate) use look::{Bus, Cache, CacheKind, Embed, Inspect, Introspect, Part, Search};
+pub(crate) use look::{Bus, Cache, Embed, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 
 /// Keep an infrastructure host in its declared state.
