@@ -77,6 +77,11 @@ pub(crate) fn group(stem: &str) -> Option<usize> {
     GROUP.get(stem).copied()
 }
 
+/// The word that stands for all of a group. No text has it, since stems have no letter of such a kind.
+pub(crate) fn word(group: usize) -> String {
+    format!("\u{e6}{group}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

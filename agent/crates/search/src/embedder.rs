@@ -74,6 +74,11 @@ pub trait Embedder: Send + Sync {
     /// Where the model cannot be read or run; nothing was embedded then.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, EmbedError>;
 
+    /// How much its rank counts beside that of words, which counts 1.
+    fn weight(&self) -> f64 {
+        1.0
+    }
+
     /// How many texts are best given at once.
     fn batch(&self) -> usize {
         256
@@ -91,6 +96,11 @@ impl Embedder for BuiltIn {
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Embedding>, EmbedError> {
         Ok(texts.iter().map(|text| embed(text)).collect())
+    }
+
+    /// Less than words, since it knows little more than they do.
+    fn weight(&self) -> f64 {
+        0.5
     }
 }
 

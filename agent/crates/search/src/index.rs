@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::embedding::{Embedding, Feature, features, place};
-use crate::fusion::{best, fuse};
+use crate::fusion::{DAMPING, best, fuse};
 use crate::words::Words;
 
 /// Something that can be found.
@@ -104,11 +104,9 @@ impl Index {
             Method::Words => self.words.search(question, limit)?,
             Method::Likeness => self.alike(question, limit),
             Method::Fused => {
-                let lists = [
-                    self.words.search(question, DEPTH)?,
-                    self.alike(question, DEPTH),
-                ];
-                fuse(&lists, limit)
+                let words = self.words.search(question, DEPTH)?;
+                let alike = self.alike(question, DEPTH);
+                fuse(&[(&words, 1.0), (&alike, 1.0)], DAMPING, limit)
             }
         };
         let hits = found.into_iter().filter_map(|(place, score)| {

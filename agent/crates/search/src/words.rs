@@ -14,9 +14,9 @@ const TITLE: f64 = 3.0;
 /// How much a word counts that means much the same as one in the title.
 const KIN: f64 = 1.5;
 
-/// The word that stands for all that mean much the same. No text has it, since stems have no letter of such a kind.
+/// The word that stands for all that mean much the same.
 pub(crate) fn kin(stem: &str) -> Option<String> {
-    concepts::group(stem).map(|group| format!("\u{e6}{group}"))
+    concepts::group(stem).map(concepts::word)
 }
 
 pub(crate) fn spread(stems: &[String]) -> String {

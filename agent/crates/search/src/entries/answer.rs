@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use jiff::Zoned;
 use serde::Serialize;
 
-use crate::embedder::{Embedder, ModelId};
+use crate::embedder::{EmbedError, Embedder, ModelId};
 use crate::embedding::Embedding;
 use crate::fusion::fuse;
 use crate::tokens::stems;
@@ -16,12 +16,15 @@ use super::grow::{Open, is_damage};
 use super::idset::IdSet;
 use super::question::Question;
 use super::record::{Record, Source};
-use super::{EntryError, EntryIndex, embed_one, scan};
+use super::{EntryError, EntryIndex, scan};
 
 /// How deep in both lists entries are looked at for the fused rank.
 const DEPTH: usize = 100;
-/// Entries less alike than this have nothing in common but chance.
-const LEAST_LIKENESS: f64 = 0.1;
+/// What dampens the weight of the first ranks. Less than the published 60, since a ledger has many entries that are nearly
+/// the same: with more, those that are somewhere in both lists push away what is first in one.
+const DAMPING: f64 = 10.0;
+/// Entries less alike than this have little in common but chance: they do not push away what words find.
+const LEAST_LIKENESS: f64 = 0.25;
 /// How many more than asked for are looked at, since some may not be what the index says.
 const SPARE: usize = 10;
 
@@ -84,7 +87,7 @@ pub struct Understood {
 pub struct Hit {
     /// Its place in the chain.
     pub id: i64,
-    /// How well it matches: the sum over both lists of 1 / (60 + rank), or 0 where only filters were asked.
+    /// How well it matches: 1 / (10 + rank) by words, and by likeness times the model's weight, summed up, or 0 where only filters were asked.
     pub score: f64,
     /// Why it was found.
     pub why: Why,
@@ -204,6 +207,11 @@ impl EntryIndex {
                 )?;
             }
         }
+        if method == Method::Fused {
+            lists
+                .alike
+                .retain(|(_, likeness)| *likeness >= LEAST_LIKENESS);
+        }
         let order = lists.order(limit + SPARE);
         let order = match order.is_empty() {
             false => order,
@@ -317,7 +325,7 @@ impl EntryIndex {
                 only,
                 limit,
             )? {
-                Ok(alike) => lists.alike = alike,
+                Ok(alike) => (lists.alike, lists.weight) = (alike, embedder.weight()),
                 Err(fault) => {
                     notes.push(format!(
                         "not by {id}: its vectors: {fault}; they are made anew with the next search"
@@ -376,11 +384,7 @@ impl EntryIndex {
                 let threads = threads.unwrap_or_else(|| scan::threads(&file));
                 scan::nearest(&file, question, DEPTH.max(limit), only, threads)
             });
-        let like = |mut found: Vec<(i64, f64)>| {
-            found.retain(|(_, likeness)| *likeness >= LEAST_LIKENESS);
-            found
-        };
-        Ok(found.map(like).map_err(|fault| fault.to_string()))
+        Ok(found.map_err(|fault| fault.to_string()))
     }
 }
 
@@ -389,24 +393,22 @@ impl EntryIndex {
 struct Lists {
     words: Vec<(i64, f64)>,
     alike: Vec<(i64, f64)>,
+    /// What likeness counts beside words.
+    weight: f64,
     model: Option<ModelId>,
 }
 
 impl Lists {
     fn order(&self, limit: usize) -> Vec<(i64, f64)> {
-        let newest_first = |list: &[(i64, f64)]| {
+        let newest_first = |list: &[(i64, f64)]| -> Vec<(Reverse<i64>, f64)> {
             list.iter()
                 .map(|(id, score)| (Reverse(*id), *score))
                 .collect()
         };
-        let fused = fuse::<Reverse<i64>>(
-            &[newest_first(&self.words), newest_first(&self.alike)],
-            limit,
-        );
-        fused
-            .into_iter()
-            .map(|(Reverse(id), score)| (id, score))
-            .collect()
+        let (words, alike) = (newest_first(&self.words), newest_first(&self.alike));
+        let fused = fuse(&[(&words, 1.0), (&alike, self.weight)], DAMPING, limit);
+        let plain = fused.into_iter().map(|(Reverse(id), score)| (id, score));
+        plain.collect()
     }
 
     fn why(&self, record: &Record, asked: &str, filters: Vec<String>) -> Why {
@@ -490,4 +492,11 @@ fn filters(understood: &Understood) -> Vec<String> {
         all.push(format!("{what} {}", names.join(" or ")));
     }
     all
+}
+
+/// The one vector of one text.
+fn embed_one(embedder: &dyn Embedder, text: &str) -> Result<Embedding, EmbedError> {
+    let vectors = embedder.embed(&[text])?;
+    let one = vectors.into_iter().next();
+    one.ok_or_else(|| EmbedError(format!("{} gave no vector", embedder.id())))
 }

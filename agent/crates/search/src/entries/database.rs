@@ -33,8 +33,11 @@ CREATE INDEX entries_target ON entries (target);
 CREATE VIRTUAL TABLE words USING fts5(operation, target, details, kin, content = '', tokenize = 'unicode61');
 ";
 
-/// How much a word counts in operation, target, details, and as one that means much the same as the operation.
-const WEIGHTS: [f64; 4] = [2.0, 2.5, 1.0, 1.0];
+/// How much a word counts in operation, target, details, and as one that means much the same.
+const WEIGHTS: [f64; 4] = [2.0, 2.5, 1.0, 0.5];
+
+/// So many letters may stand for a longer word that begins with them.
+const PREFIX: usize = 5;
 
 /// Endings that people leave out of targets: types of systemd's units, and the parts of a name of a host.
 const ENDINGS: [&str; 7] = [
@@ -63,6 +66,8 @@ pub(crate) struct Wanted {
     pub(crate) until: Option<i64>,
     pub(crate) operations: Vec<String>,
     pub(crate) targets: Vec<String>,
+    /// Words by which entries that name a target elsewhere are known.
+    pub(crate) mentions: Vec<String>,
     pub(crate) actors: Vec<String>,
     pub(crate) outcomes: Vec<String>,
 }
@@ -195,8 +200,8 @@ impl Database {
         vectors: Option<(&ModelId, usize, i64)>,
     ) -> Result<()> {
         for record in records {
-            let operation = self.name(Kind::Operation, &record.operation)?;
-            let target = self.name(Kind::Target, &record.target)?;
+            let operation_name = self.name(Kind::Operation, &record.operation)?;
+            let target_name = self.name(Kind::Target, &record.target)?;
             let actor = record
                 .actor()
                 .map(|name| self.name(Kind::Actor, name))
@@ -210,13 +215,12 @@ impl Database {
                 .execute(params![
                     record.id,
                     record.timestamp,
-                    operation,
-                    target,
+                    operation_name,
+                    target_name,
                     actor,
                     outcome
                 ])?;
             let operation = stems(&record.operation);
-            let kin: Vec<_> = operation.iter().filter_map(|stem| kin(stem)).collect();
             let mut details = record.details();
             for more in [
                 record.actor(),
@@ -226,14 +230,23 @@ impl Database {
                 details.push(' ');
                 details.push_str(more.unwrap_or_default());
             }
+            let (target, details) = (stems(&record.target), stems(&details));
+            let mut like: Vec<_> = operation
+                .iter()
+                .chain(&target)
+                .chain(&details)
+                .filter_map(|stem| kin(stem))
+                .collect();
+            like.sort_unstable();
+            like.dedup();
             self.connection
                 .prepare_cached("INSERT INTO words (rowid, operation, target, details, kin) VALUES (?, ?, ?, ?, ?)")?
                 .execute(params![
                     record.id,
                     spread(&operation),
-                    spread(&stems(&record.target)),
-                    spread(&stems(&details)),
-                    kin.join(" ")
+                    spread(&target),
+                    spread(&details),
+                    like.join(" ")
                 ])?;
         }
         if let Some(mark) = mark {
@@ -318,7 +331,11 @@ impl Database {
             conditions.push(match column {
                 // Who asks for a target means entries that name it elsewhere too.
                 "target" => {
-                    let mentions: Vec<_> = names.iter().filter_map(|name| phrase(name)).collect();
+                    let mentions: Vec<_> = wanted
+                        .mentions
+                        .iter()
+                        .filter_map(|word| phrase(word))
+                        .collect();
                     values.push(Value::Text(mentions.join(" OR ")));
                     match mentions.is_empty() {
                         true => {
@@ -372,7 +389,12 @@ impl Database {
             return Ok(Vec::new());
         }
         // Stems are letters and digits; in quotation marks they are words and never operators.
-        let quoted: Vec<_> = terms.iter().map(|term| format!("\"{term}\"")).collect();
+        let mut quoted: Vec<_> = terms.iter().map(|term| format!("\"{term}\"")).collect();
+        // The beginning of a longer name: `postgres` of `postgresql-16`.
+        let long = question
+            .iter()
+            .filter(|stem| stem.chars().count() >= PREFIX);
+        quoted.extend(long.map(|stem| format!("\"{stem}\"*")));
         let [operation, target, details, kin] = WEIGHTS;
         let mut select = self.connection.prepare_cached(
             "SELECT rowid, -bm25(words, ?2, ?3, ?4, ?5) FROM words WHERE words MATCH ?1 ORDER BY 2 DESC, 1 DESC",

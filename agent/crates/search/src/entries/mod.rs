@@ -16,7 +16,7 @@ mod scan;
 
 use std::path::{Path, PathBuf};
 
-use crate::embedder::{EmbedError, Embedder, ModelId};
+use crate::embedder::{EmbedError, ModelId};
 use crate::embedding::Embedding;
 
 pub use answer::{Answer, Hit, Likeness, Method, Understood, Why};
@@ -93,21 +93,22 @@ impl EntryIndex {
 pub struct Vectors(VectorFile);
 
 impl Vectors {
-    /// Makes a file of these vectors, in the place of what is there. Ids ascend.
+    /// Makes an empty file, in the place of what is there.
     ///
     /// # Errors
     ///
     /// Those of writing.
-    pub fn create(
-        path: &Path,
-        model: &ModelId,
-        rows: &[(i64, Embedding)],
-    ) -> std::io::Result<Self> {
-        let made = VectorFile::create(path, model).and_then(|mut file| {
-            file.append(rows)?;
-            Ok(file)
-        });
-        made.map(Self).map_err(other)
+    pub fn create(path: &Path, model: &ModelId) -> std::io::Result<Self> {
+        VectorFile::create(path, model).map(Self).map_err(other)
+    }
+
+    /// Adds vectors, whose ids ascend.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn append(&mut self, rows: &[(i64, Embedding)]) -> std::io::Result<()> {
+        self.0.append(rows).map_err(other)
     }
 
     /// The `limit` vectors whose cosine with a question is greatest and above zero, greatest first.
@@ -130,11 +131,4 @@ fn other(fault: Fault) -> std::io::Error {
         Fault::Io(error) => error,
         Fault::Damaged(detail) => std::io::Error::other(detail),
     }
-}
-
-/// The one vector of one text.
-fn embed_one(embedder: &dyn Embedder, text: &str) -> Result<Embedding, EmbedError> {
-    let vectors = embedder.embed(&[text])?;
-    let one = vectors.into_iter().next();
-    one.ok_or_else(|| EmbedError(format!("{} gave no vector", embedder.id())))
 }

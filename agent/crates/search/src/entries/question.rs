@@ -152,6 +152,7 @@ impl Question {
             until,
             operations: self.operations.clone(),
             targets: self.targets.clone(),
+            mentions: self.target_words.split(' ').map(str::to_owned).collect(),
             actors: self.actors.clone(),
             outcomes: self.outcomes.clone(),
         }
@@ -227,8 +228,8 @@ impl Question {
                 .checked_sub(1)
                 .map(|place| words[place].lower.as_str());
             let meant: &[&str] = match words[place].lower.as_str() {
-                "failed" | "fail" | "fails" | "failing" | "failure" | "failures"
-                | "unsuccessful" => &["failed", "undo-failed"],
+                "error" | "errors" | "failed" | "fail" | "fails" | "failing" | "failure"
+                | "failures" | "unsuccessful" => &["failed", "undo-failed"],
                 // These are words of errors as well.
                 "refused" | "denied" | "rejected" | "refusals"
                     if !matches!(

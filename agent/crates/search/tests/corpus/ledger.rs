@@ -337,12 +337,32 @@ fn meets(record: &Record, conditions: &str) -> bool {
     })
 }
 
-/// How well an order of ids answers: recall among five, and one over the rank of the first right one.
-pub(crate) fn grade(found: &[i64], right: &[i64]) -> (f64, f64) {
-    let among = found.iter().take(5).filter(|id| right.contains(id)).count();
-    let rank = found.iter().position(|id| right.contains(id));
-    (
-        among as f64 / right.len().min(5) as f64,
-        rank.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0)),
-    )
+/// How well questions are answered: the means of recall among five, and of one over the rank of the first right one.
+pub(crate) fn grades(
+    questions: &[(&str, Vec<i64>)],
+    mistyped: bool,
+    search: impl Fn(&str) -> Vec<i64>,
+) -> (f64, f64) {
+    let (mut recall, mut rank) = (0.0, 0.0);
+    for (question, right) in questions {
+        let found = match mistyped {
+            true => search(&self::mistyped(question)),
+            false => search(question),
+        };
+        let among = found.iter().take(5).filter(|id| right.contains(id)).count();
+        recall += among as f64 / right.len().min(5) as f64;
+        let first = found.iter().position(|id| right.contains(id));
+        rank += first.map_or(0.0, |first| 1.0 / (first as f64 + 1.0));
+    }
+    let count = questions.len() as f64;
+    (recall / count, rank / count)
+}
+
+/// The same question with a typing error in its longest word: two letters in its middle have changed places.
+pub(crate) fn mistyped(question: &str) -> String {
+    let longest = question.split(' ').max_by_key(|word| word.len()).unwrap();
+    let mut letters: Vec<char> = longest.chars().collect();
+    let middle = letters.len() / 2;
+    letters.swap(middle - 1, middle);
+    question.replacen(longest, &letters.into_iter().collect::<String>(), 1)
 }
