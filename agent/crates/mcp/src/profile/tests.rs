@@ -120,7 +120,14 @@ async fn groups_are_domains() {
     let names = names(&*picked).await;
     assert_eq!(
         names,
-        ["journal_read", "ledger_log", "ledger_show", "ledger_verify"]
+        [
+            "journal_read",
+            "ledger_log",
+            "ledger_show",
+            "ledger_verify",
+            "search",
+            "search_index"
+        ]
     );
 }
 
