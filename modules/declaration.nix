@@ -79,7 +79,7 @@ let
   // optionalAttrs cfg.ml.enable {
     ml = {
       # A path of the configuration is copied into the store, and text is left as it is.
-      model = "${cfg.ml.model}";
+      model = lib.mapNullable (model: "${model}") cfg.ml.model;
       inherit (cfg.ml) executionProvider numThreads;
     };
   }
