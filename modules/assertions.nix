@@ -180,8 +180,7 @@ let
       optional (cfg.numa.enable && cfg.numa.strategy != null && cfg.numa.cpuList != null)
         "${prefix}.numa.cpuList keeps the whole agent on these processors, and ${prefix}.numa.strategy places its threads on all nodes: take one of them out."
     ++
-      optional
-        (cfg.numa.strategy == null && (cfg.numa.policy != "default" || cfg.numa.nodes != [ ]))
+      optional (cfg.numa.strategy == null && (cfg.numa.policy != "default" || cfg.numa.nodes != [ ]))
         "${prefix}.numa.policy and nodes are for threads that a strategy places: set ${prefix}.numa.strategy, or take them out."
     ++
       optional (cfg.mcp.enable && !(lib.hasPrefix "127." cfg.mcp.address || cfg.mcp.address == "::1"))
