@@ -9,11 +9,13 @@ mod corpus;
 #[path = "../../search/tests/support/mod.rs"]
 mod support;
 
+use std::ffi::OsString;
+use std::fs::File;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use model::InProcess;
+use model::{Job, Model, Provider, Settings, work};
 use search::Embedder;
 use search::entries::{EntryIndex, Likeness, Method};
 use support::Chain;
@@ -23,14 +25,36 @@ fn main() {
         lab::skip("OP_DBUS_MODEL names no directory with a model: scripts/model.sh DIR gets one");
         return;
     };
-    let before = resident();
+    // It is its own worker.
+    if std::env::args().nth(1).as_deref() == Some("worker") {
+        let job = Job {
+            directory: directory.into(),
+            threads: 2,
+            idle: Duration::from_secs(600),
+            placement: None,
+        };
+        let input = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+        return work(&job, File::from(input), std::io::stdout()).unwrap();
+    }
     let begun = Instant::now();
-    let model = InProcess::load(Path::new(&directory), 2).unwrap();
+    let program = "/usr/bin/env".into();
+    let mut arguments = vec![OsString::from("OP_DBUS_MODEL=")];
+    arguments[0].push(&directory);
+    arguments.push(std::env::current_exe().unwrap().into());
+    arguments.push("worker".into());
+    let model = Model::open(Settings {
+        directory: directory.into(),
+        provider: Provider::Cpu,
+        worker: (program, arguments),
+    });
+    let model = model.unwrap();
+    model.embed(&["begin"]).unwrap();
+    let (process, _) = model.worker().unwrap();
     println!(
-        "{} loaded in {:.0?}, {} MB more in memory",
+        "{} loaded in {:.0?}; its process has {} MB",
         model.id(),
         begun.elapsed(),
-        resident() - before
+        resident(process)
     );
     speed(&model);
     quality(&model);
@@ -90,9 +114,9 @@ fn quality(model: &dyn Embedder) {
     }
 }
 
-/// This process's memory, in MB (`VmRSS` of proc(5)).
-fn resident() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+/// A process's memory, in MB (`VmRSS` of proc(5)).
+fn resident(process: u32) -> i64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))

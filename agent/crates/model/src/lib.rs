@@ -12,8 +12,6 @@ mod client;
 mod files;
 mod frame;
 #[cfg(feature = "onnx")]
-mod in_process;
-#[cfg(feature = "onnx")]
 mod onnx;
 #[cfg(feature = "onnx")]
 mod sentence;
@@ -21,8 +19,6 @@ mod worker;
 
 pub use client::{Model, Settings};
 pub use files::{Files, LARGEST_MODEL, LARGEST_TOKENIZER, MODEL, TOKENIZER};
-#[cfg(feature = "onnx")]
-pub use in_process::InProcess;
 pub use worker::{Job, work};
 
 use std::fmt;

@@ -4,15 +4,12 @@
 mod rig;
 
 use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ledger::{Ledger, NewEntry};
-use model::{Model, Provider, Settings};
 use rig::{Ended, op_dbus};
-use search::Embedder;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -249,88 +246,4 @@ fn reindexing_goes_on_after_a_crash() {
     let now = host.ledger().head().unwrap();
     assert_eq!((now.id, now.hash), (head.id, head.hash));
     host.run(&["ledger", "verify"]).expect(0);
-}
-
-fn threads(process: u32, name: &str) -> usize {
-    let tasks = fs::read_dir(format!("/proc/{process}/task"))
-        .unwrap()
-        .flatten();
-    let comm = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-    comm.filter(|comm| comm.starts_with(name)).count()
-}
-
-fn is_there(process: u32) -> bool {
-    Path::new(&format!("/proc/{process}")).exists()
-}
-
-fn opened(directory: &Path, threads: &str, idle: &str) -> Model {
-    let arguments = ["embed", "--threads", threads, "--idle", idle, "--model"];
-    let mut arguments: Vec<_> = arguments.map(Into::into).to_vec();
-    arguments.push(directory.into());
-    Model::open(Settings {
-        directory: directory.to_owned(),
-        provider: Provider::Cpu,
-        worker: (env!("CARGO_BIN_EXE_op-dbus").into(), arguments),
-    })
-    .unwrap()
-}
-
-#[test]
-fn its_process_has_the_threads_that_were_asked_for_and_goes_when_it_is_idle() {
-    let Some(directory) = minilm() else { return };
-    let model = opened(&directory, "3", "1");
-    assert_eq!(model.worker(), None, "nothing is loaded before it is used");
-    let texts = ["one", "two", "three", "four"];
-    let vectors = model.embed(&texts).unwrap();
-    let (process, count) = model.worker().unwrap();
-    assert_eq!((count, threads(process, "rten-")), (3, 3));
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
-    lab::wait_for("the end of the idle process", PATIENCE, || {
-        (!is_there(process)).then_some(())
-    });
-    assert_eq!(model.worker(), None);
-    assert_eq!(model.embed(&texts).unwrap(), vectors, "it comes again");
-    drop(model);
-}
-
-#[test]
-fn a_killed_process_is_started_again_and_none_is_left() {
-    let Some(directory) = minilm() else { return };
-    let model = opened(&directory, "1", "600");
-    model.embed(&["one"]).unwrap();
-    let (process, _) = model.worker().unwrap();
-    lab::run("kill", &["-9", &process.to_string()]);
-    lab::wait_for("its end", PATIENCE, || (!is_there(process)).then_some(()));
-    model.embed(&["one"]).unwrap();
-    let (again, _) = model.worker().unwrap();
-    assert_ne!(again, process);
-    drop(model);
-    lab::wait_for("the end of the other", PATIENCE, || {
-        (!is_there(again)).then_some(())
-    });
-}
-
-#[test]
-fn a_worker_that_is_asked_nonsense_ends() {
-    let Some(directory) = minilm() else { return };
-    let mut worker = Command::new(env!("CARGO_BIN_EXE_op-dbus"))
-        .args(["embed", "--threads", "1", "--idle", "600", "--model"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut input = worker.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, &[0xff; 64]).unwrap();
-    drop(input);
-    let mut answer = Vec::new();
-    worker
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_end(&mut answer)
-        .unwrap();
-    assert!(!worker.wait().unwrap().success());
 }
