@@ -1,4 +1,5 @@
 //! The three tiers on a real file system: bounds, crashes, damage, and several at once.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};

@@ -132,7 +132,7 @@ impl Model {
         let mut child = Command::new(program)
             .args(arguments)
             .env_clear()
-            // Each text has a thread of the pool that it is given, and the runtime needs none beside.
+            // The runtime's own threads only read the model: one is enough.
             .env("RTEN_NUM_THREADS", "1")
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -210,10 +210,7 @@ fn collect(mut child: Child) {
 }
 
 fn request(worker: &mut Worker, texts: &[&str]) -> Result<Vec<Embedding>, Asked> {
-    let cut: Vec<&str> = texts
-        .iter()
-        .map(|text| &text[..text.floor_char_boundary(LONGEST)])
-        .collect();
+    let cut: Vec<&str> = texts.iter().map(|text| crate::cut(text, LONGEST)).collect();
     let request = serde_json::to_vec(&cut).map_err(|_| Error::Broken("could not be asked"))?;
     if hung_up(worker.output.as_fd()) || frame::write(&mut worker.input, &[&request]).is_err() {
         return Err(Asked::Gone);

@@ -139,3 +139,12 @@ pub enum Error {
     #[error("place the model's threads: {0}")]
     Numa(#[from] numa::Error),
 }
+
+/// The beginning of a text, of at most so many bytes.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

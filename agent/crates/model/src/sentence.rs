@@ -142,7 +142,7 @@ impl Sentence {
 
     /// The tokens of a text, as many as count.
     fn tokens(&self, text: &str) -> Result<Vec<i32>, String> {
-        let text = clean(&text[..text.floor_char_boundary(MOST_BYTES)]);
+        let text = clean(crate::cut(text, MOST_BYTES));
         let options = EncodeOptions {
             max_chunk_len: Some(MOST_TOKENS),
             ..EncodeOptions::default()

@@ -1,5 +1,6 @@
 //! Machines of one, two, four and eight nodes as sysfs describes them, some without processors or memory; and what
 //! the kernel of this machine says of a thread that was placed.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;
