@@ -8,12 +8,15 @@ use crate::{Key, Kind};
 /// What an entry takes beside its content, in bytes: keys, places and counts, generously.
 const BESIDE: u64 = 160;
 
+/// When something was used last, and what it is.
+type Used = (u64, Arc<[u8]>);
+
 #[derive(Debug)]
 pub(crate) struct Memory {
     most: u64,
     bytes: u64,
     clock: u64,
-    entries: HashMap<(Kind, Key), (u64, Arc<[u8]>)>,
+    entries: HashMap<(Kind, Key), Used>,
     /// Entries by when they were used last.
     order: BTreeMap<u64, (Kind, Key)>,
 }
