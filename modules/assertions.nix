@@ -173,6 +173,19 @@ let
     ++
       optional (cfg.ml.executionProvider != "cpu" && !cfg.ml.enable)
         "${prefix}.ml.executionProvider is set, but there is no model to run: set ${prefix}.ml.enable, or take it out."
+    ++ optional (
+      cfg.ml.enable && cfg.ml.model == null
+    ) "${prefix}.ml.enable needs a model: set ${prefix}.ml.model to the directory that holds one."
+    ++
+      optional
+        (cfg.ml.enable && !elem cfg.ml.executionProvider (cfg.package.executionProviders or [ "cpu" ]))
+        "${prefix}.ml.executionProvider is \"${cfg.ml.executionProvider}\", which this build of the agent does not have: set it to \"cpu\"."
+    ++
+      optional (cfg.numa.enable && cfg.numa.strategy != null && cfg.numa.cpuList != null)
+        "${prefix}.numa.cpuList keeps the whole agent on these processors, and ${prefix}.numa.strategy places its threads on all nodes: take one of them out."
+    ++
+      optional (cfg.numa.strategy == null && (cfg.numa.policy != "default" || cfg.numa.nodes != [ ]))
+        "${prefix}.numa.policy and nodes are for threads that a strategy places: set ${prefix}.numa.strategy, or take them out."
     ++
       optional (cfg.mcp.enable && !(lib.hasPrefix "127." cfg.mcp.address || cfg.mcp.address == "::1"))
         "set ${prefix}.mcp.address to a loopback address, since the web server has no TLS yet: others could listen in."

@@ -41,6 +41,12 @@ let
     // optionalAttrs (cfg.ledger.witnesses != { }) { inherit (cfg.ledger) witnesses; }
     // optionalAttrs (cfg.ledger.witness != null) { inherit (cfg.ledger) witness; };
 
+  cache =
+    lib.filterAttrs (_: value: value != null) cfg.cache
+    // optionalAttrs (cfg.numa.enable && cfg.numa.strategy != null) {
+      numa = { inherit (cfg.numa) strategy policy nodes; };
+    };
+
   fromOptions = {
     version = "1.0";
     plugins = {
@@ -88,6 +94,14 @@ let
   // optionalAttrs (cfg.snapshots.policies != [ ] || cfg.snapshots.subvolumes != standardSnapshots) {
     inherit (cfg) snapshots;
   }
+  // optionalAttrs cfg.ml.enable {
+    ml = {
+      # A path of the configuration is copied into the store, and text is left as it is.
+      model = lib.mapNullable (model: "${model}") cfg.ml.model;
+      inherit (cfg.ml) executionProvider numThreads;
+    };
+  }
+  // optionalAttrs (cache != { }) { inherit cache; }
   # A client that starts `op-dbus mcp` gets them too, without the web server.
   // optionalAttrs (cfg.mcp.upstreams != { }) { mcp = { inherit (cfg.mcp) upstreams; }; };
 

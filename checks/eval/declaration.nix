@@ -192,7 +192,6 @@ in
 
   testTheOptionsOfLaterPartsDeclareNothing = {
     expr = declaration {
-      ml.enable = true;
       numa.enable = true;
       ledger.retention.hourly = 24;
     };

@@ -41,7 +41,10 @@ in
     expr = lib.filter (lib.hasPrefix "op-dbus") (
       lib.attrNames
         (changed {
-          services.operation-dbus.ml.enable = true;
+          services.operation-dbus.ml = {
+            enable = true;
+            model = "/srv/model";
+          };
         }).systemd.services
     );
     expected = [

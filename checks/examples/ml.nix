@@ -4,6 +4,7 @@
     enable = true;
     ml = {
       enable = true;
+      model = "/var/lib/models/minilm";
       executionProvider = "cpu";
       numThreads = 8;
     };

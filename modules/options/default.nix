@@ -2,6 +2,7 @@
 {
   imports = [
     ./agent.nix
+    ./cache.nix
     ./containers.nix
     ./daemon.nix
     ./declaration.nix

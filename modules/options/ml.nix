@@ -15,19 +15,23 @@ in
         "coreml"
       ];
       default = "cpu";
-      description = "What the model runs on.";
+      description = "What the model runs on. The agent refuses what its build does not have.";
     };
 
     numThreads = mkOption {
       type = types.ints.between 1 1024;
       default = 4;
-      description = "How many threads the model uses.";
+      description = "How many texts the model embeds side by side, each on a thread.";
     };
 
     model = mkOption {
       type = types.nullOr (types.path // { description = "path"; });
       default = null;
-      description = "The model, an ONNX file with its tokenizer beside it.";
+      example = "/var/lib/models/minilm";
+      description = ''
+        The directory with `model.onnx` and `tokenizer.json`: a sentence model with 384 dimensions, such as
+        all-MiniLM-L6-v2. `scripts/model.sh DIRECTORY` gets one.
+      '';
     };
   };
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod cache;
 mod containers;
 mod flows;
 mod ledger;
@@ -44,6 +45,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
         &mut check,
     );
     snapshots::check(declaration, &mut check);
+    cache::check(&declaration.cache, &mut check);
     storage::check(&plugins.btrfs.base, &mut check);
     links::check(plugins, &mut check);
     addresses::check(plugins, &mut check);

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use crate::access::{Access, Reconcile};
+use crate::cache::Cache;
 use crate::check::{self, Damage};
 use crate::define::record;
 use crate::flow::Openflow;
@@ -16,6 +17,7 @@ use crate::form::Form;
 use crate::ledger::Ledger;
 use crate::lxc::{Container, Lxc, Network};
 use crate::mcp::Mcp;
+use crate::ml::Ml;
 use crate::names::{ContainerName, PluginName};
 use crate::network::Ovs;
 use crate::packagekit::Packagekit;
@@ -51,6 +53,10 @@ pub struct Declaration {
     pub replication: Replication,
     /// Snapshots that are made without being asked for.
     pub snapshots: Snapshots,
+    /// The model that the search in the ledger uses.
+    pub ml: Ml,
+    /// What is kept of what was computed.
+    pub cache: Cache,
     /// What each plugin is to do.
     pub plugins: Plugins,
     /// The sections under `plugins` that mappings of D-Bus services answer for, as they were written.
@@ -94,6 +100,10 @@ record! {
         replication: Replication = Replication::default(),
         /// Snapshots that are made without being asked for, and for how long they are kept.
         snapshots: Snapshots = Snapshots::default(),
+        /// The model that the search in the ledger uses.
+        ml: Ml = Ml::default(),
+        /// What is kept of what was computed.
+        cache: Cache = Cache::default(),
         /// What each plugin is to do.
         plugins: Plugins = Plugins::default(),
     }
@@ -235,6 +245,8 @@ impl Declaration {
                 ledger: document.ledger,
                 replication: document.replication,
                 snapshots: document.snapshots,
+                ml: document.ml,
+                cache: document.cache,
                 plugins: document.plugins,
                 derived: BTreeMap::new(),
             },
@@ -307,6 +319,8 @@ impl Serialize for Declaration {
             ledger: self.ledger.clone(),
             replication: self.replication.clone(),
             snapshots: self.snapshots.clone(),
+            ml: self.ml.clone(),
+            cache: self.cache.clone(),
             plugins: self.plugins.clone(),
         });
         for (name, section) in &self.derived {

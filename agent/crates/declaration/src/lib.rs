@@ -10,6 +10,7 @@
 mod access;
 mod action;
 mod builtin;
+mod cache;
 mod check;
 mod define;
 mod document;
@@ -19,6 +20,7 @@ mod json;
 mod ledger;
 mod lxc;
 mod mcp;
+mod ml;
 mod names;
 mod network;
 mod numbers;
@@ -44,12 +46,14 @@ mod yaml;
 
 pub use access::{Access, Files, Inspect, Reconcile, Who};
 pub use action::Action;
+pub use cache::{Cache, Numa, NumaPolicy, NumaStrategy};
 pub use define::UnknownWord;
 pub use document::{ContainersFile, Declaration, Format, Plugins, ReadError, Version};
 pub use flow::{Flow, FlowTables, MacAddr, MacAddrError, Match, MeshPath, Openflow};
 pub use ledger::{Checkpoints, DeclaredWitness, Ledger, Witnessing};
 pub use lxc::{Container, Lxc, Network};
 pub use mcp::{Address, LeastRole, Mcp, Program, Reach, Upstream, UpstreamEffect, Variable};
+pub use ml::{ExecutionProvider, Ml};
 pub use names::{
     AccountName, BridgeName, CommandName, ContainerName, LinkName, NameError, PackageName,
     PackageVersion, PluginName, SubvolumeName, TargetName, TemplateName, TokenName, UnitName,

@@ -16,7 +16,7 @@ use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
 
 pub(crate) use comeback::{Restore, Rollback};
-pub(crate) use look::{Bus, Inspect, Introspect, Part, Search};
+pub(crate) use look::{Bus, Cache, Embed, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
 pub(crate) use snapshot::Snapshot;
@@ -177,6 +177,12 @@ pub(crate) enum Command {
     },
     /// Print the manual page, in roff
     Man,
+    /// See, clear and clean what is kept of what was computed
+    #[command(subcommand)]
+    Cache(Cache),
+    /// Run the declared model for another process, by standard input and output
+    #[command(hide = true)]
+    Embed(Embed),
     /// Undo an unconfirmed run when its window is over
     #[command(hide = true)]
     Guard {

@@ -62,6 +62,8 @@ pub enum Domain {
     Containers,
     /// The ledger.
     Ledger,
+    /// What is kept of what was computed.
+    Cache,
     /// Open vSwitch's bridges, ports and flows.
     Ovs,
     /// Links, addresses, routes, neighbours.

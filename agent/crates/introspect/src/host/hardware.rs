@@ -1,7 +1,9 @@
 //! What the machine is made of, from sysfs (sysfs(5)) and procfs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use numa::Topology;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -96,6 +98,8 @@ pub struct NumaNode {
     pub total_bytes: Option<u64>,
     /// What of it is free.
     pub free_bytes: Option<u64>,
+    /// How far each node is, itself included: 10 is local, 20 takes twice as long.
+    pub distances: BTreeMap<String, u32>,
 }
 
 /// A device that holds blocks.
@@ -306,23 +310,28 @@ fn memory(look: &mut Look) -> Memory {
 
 fn numa_nodes(look: &mut Look) -> Vec<NumaNode> {
     const BASE: &str = "/sys/devices/system/node";
-    let mut names = look.names(BASE);
-    names.retain(|name| {
-        let digits = name.strip_prefix("node");
-        digits.is_some_and(|digits| digits.parse::<u32>().is_ok())
-    });
-    let node = |name: String| {
-        let text = look
-            .text(&format!("{BASE}/{name}/meminfo"))
-            .unwrap_or_default();
-        NumaNode {
-            processors: look.line(&format!("{BASE}/{name}/cpulist")),
-            total_bytes: kilobytes(&text, "MemTotal"),
-            free_bytes: kilobytes(&text, "MemFree"),
-            name,
+    if !look.path(BASE).join("online").exists() {
+        return Vec::new();
+    }
+    let topology = match Topology::read(&look.path(BASE)) {
+        Ok(topology) => topology,
+        Err(error) => {
+            look.miss(BASE, error);
+            return Vec::new();
         }
     };
-    names.into_iter().map(node).collect()
+    let nodes = topology.nodes().iter().map(|node| NumaNode {
+        name: format!("node{}", node.id),
+        processors: (!node.cpus.is_empty()).then(|| node.cpus.to_string()),
+        total_bytes: Some(node.memory),
+        free_bytes: Some(node.free),
+        distances: node
+            .distances
+            .iter()
+            .map(|(other, distance)| (format!("node{other}"), *distance))
+            .collect(),
+    });
+    nodes.collect()
 }
 
 /// The kernel counts in sectors of 512 bytes, whatever the device does (Documentation/ABI/stable/sysfs-block).

@@ -26,8 +26,9 @@ const MINIMAL: [&str; 10] = [
 ];
 
 /// Reads that few ask for. The profile `safe` does without them, so that it has room for what else only reads.
-const RARE: [&str; 27] = [
+const RARE: [&str; 29] = [
     "agent_list",
+    "cache_stats",
     "command_list",
     "host_sessions",
     "inspect_search",
@@ -50,6 +51,7 @@ const RARE: [&str; 27] = [
     "plugin_show",
     "proc_read",
     "process_show",
+    "search_index",
     "systemd_list_jobs",
     "systemd_unit_properties",
     "task_list",

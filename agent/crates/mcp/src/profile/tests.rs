@@ -125,7 +125,8 @@ async fn groups_are_domains() {
             "ledger_log",
             "ledger_show",
             "ledger_verify",
-            "search"
+            "search",
+            "search_index"
         ]
     );
 }

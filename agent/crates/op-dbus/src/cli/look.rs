@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["source", "search", "show", "forget"]))]
@@ -100,9 +100,56 @@ pub(crate) enum Bus {
 pub(crate) struct Search {
     /// What is looked for. Times (yesterday, last week, since Monday, 2026-01..2026-03), operations, targets, people and
     /// outcomes are filters; the rest is matched by words and by likeness
-    #[arg(required = true, value_name = "WORD")]
+    #[arg(required_unless_present = "reindex", value_name = "WORD")]
     pub(crate) question: Vec<String>,
     /// How many entries at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) limit: u16,
+    /// Take all entries into the index first, with the declared model; without words do that alone
+    #[arg(long)]
+    pub(crate) reindex: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// Show how full it is, how useful, and on which NUMA nodes threads work
+    Stats,
+    /// Take everything out, or all of one kind
+    Clear {
+        /// Only embeddings, queries or blocks
+        kind: Option<CacheKind>,
+    },
+    /// Take out what is too old or too much, what is damaged, and files that nothing refers to
+    Clean {
+        /// What was not used for so many days is too old, whatever the declaration says
+        #[arg(long, value_name = "N")]
+        days: Option<u32>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CacheKind {
+    /// Vectors of texts
+    Embeddings,
+    /// Answers to questions
+    Queries,
+    /// Anything else
+    Blocks,
+}
+
+/// The model's process.
+#[derive(Debug, Args)]
+pub(crate) struct Embed {
+    /// The directory with the model
+    #[arg(long)]
+    pub(crate) model: PathBuf,
+    /// How many texts are embedded side by side
+    #[arg(long)]
+    pub(crate) threads: usize,
+    /// How many seconds nothing may be asked before it ends
+    #[arg(long)]
+    pub(crate) idle: u64,
+    /// Strategy, policy and nodes
+    #[arg(long)]
+    pub(crate) numa: Option<String>,
 }

@@ -2,10 +2,12 @@
 
 mod apply;
 pub(crate) mod bridge;
+mod cache;
 mod comeback;
 mod container;
 mod doctor;
 mod document;
+mod embed;
 mod inspect;
 mod introspect;
 mod look;
@@ -82,6 +84,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Witness(options) => witness::run(cli, screen, options),
         Command::Mcp(options) => mcp::run(cli, screen, options),
         Command::Doctor => doctor::run(cli, screen),
+        Command::Cache(command) => cache::run(&mut line()?, screen, command),
+        Command::Embed(options) => embed::run(options),
         Command::Guard { run } => {
             engine::watch(&*site(cli)?.declaration_if_any()?, run)?;
             Ok(0)

@@ -12,6 +12,19 @@ pub(super) fn run(
     screen: &Screen,
     options: &cli::Search,
 ) -> Result<u8, Failure> {
+    if options.reindex {
+        let done: Value = line.read("search_index", json!({}))?;
+        if options.question.is_empty() {
+            screen.result(&done, || {
+                let model = done["model"].as_str().unwrap_or_default();
+                format!(
+                    "The index is complete: {} entries are new, by {model}\n",
+                    done["taken_in"]
+                )
+            });
+            return Ok(0);
+        }
+    }
     let arguments = json!({ "query": options.question.join(" "), "limit": options.limit });
     let found: Value = line.read("search", arguments)?;
     screen.result(&found, || text(&found));

@@ -27,10 +27,11 @@ pub(super) fn share() {
 }
 
 /// Gives back what calls needed, once it has been calm after them for a while.
-pub(super) async fn give_back(called: &Notify) {
+pub(super) async fn give_back(called: &Notify, rest: impl Fn()) {
     loop {
         called.notified().await;
         while tokio::time::timeout(CALM, called.notified()).await.is_ok() {}
+        rest();
         #[cfg(target_env = "gnu")]
         glibc::malloc_trim(0);
     }

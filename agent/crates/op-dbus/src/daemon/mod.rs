@@ -127,7 +127,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     doors.serve(&hall, listeners.take());
     notify::ready(&standing);
     let called = hall.called();
-    tokio::spawn(async move { memory::give_back(&called).await });
+    let resting = Arc::clone(&registry);
+    tokio::spawn(async move { memory::give_back(&called, || resting.site().rest()).await });
     let indexing = Cancel::default();
     tokio::spawn(index::keep(Arc::clone(&hall), indexing.clone()));
     tokio::spawn(rota::keep(Arc::clone(&registry), keeper.looks()));

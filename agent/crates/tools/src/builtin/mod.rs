@@ -1,5 +1,6 @@
 //! The tools that come with the agent, one file a domain.
 
+mod cache;
 mod command;
 mod container;
 mod export;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Tool> {
         container::tools(),
         template::tools(),
         ledger::tools(),
+        cache::tools(),
         search::tools(),
         proof::tools(),
         process::tools(),

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use cache::{Key, Kind};
 use jiff::Zoned;
 use ledger::{Entry, Filter, Ledger};
 use schemars::JsonSchema;
@@ -19,6 +20,9 @@ use crate::tool::{Domain, Tool};
 
 /// How many entries an answer has at most, unless it is said.
 const LIMIT: usize = 10;
+
+/// How many entries a model embeds while somebody waits for an answer: about a second's work.
+const AT_ONCE: i64 = 200;
 
 #[derive(Deserialize, JsonSchema)]
 struct Search {
@@ -56,8 +60,70 @@ struct Hit {
     entry: serde_json::Map<String, Value>,
 }
 
+/// An answer without the entries, which are read again each time.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    understood: serde_json::Map<String, Value>,
+    passing: usize,
+    hits: Vec<KeptHit>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptHit {
+    id: i64,
+    score: f64,
+    why: serde_json::Map<String, Value>,
+}
+
+impl Kept {
+    fn of(answer: Answer) -> Result<Self, ToolError> {
+        let hits = answer.hits.iter().map(|hit| {
+            Ok(KeptHit {
+                id: hit.id,
+                score: hit.score,
+                why: map(&hit.why)?,
+            })
+        });
+        Ok(Self {
+            understood: map(&answer.understood)?,
+            passing: answer.passing,
+            hits: hits.collect::<Result<_, ToolError>>()?,
+        })
+    }
+
+    /// Whether it is the same tomorrow.
+    fn is_timeless(&self) -> bool {
+        let is_none = |key| self.understood.get(key).is_none_or(Value::is_null);
+        is_none("since") && is_none("until")
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+/// What was done for the index.
+#[derive(Serialize, JsonSchema)]
+struct Indexed {
+    /// The model whose vectors are complete now.
+    model: String,
+    /// Entries taken in.
+    taken_in: usize,
+    /// What to know of it.
+    notes: Vec<String>,
+}
+
 pub(super) fn tools() -> Vec<Tool> {
     vec![
+        Tool::read(
+            Domain::Ledger,
+            "search_index",
+            "Complete the search index",
+            "Takes all entries of the ledger into the search index, with vectors of the declared model. Goes on where it \
+             was stopped, and leaves the ledger as it is. Vectors of models that are no longer declared go.",
+            reindex,
+        )
+        .for_role(crate::caller::Role::Operator)
+        .example(json!({})),
         Tool::read(
             Domain::Ledger,
             "search",
@@ -77,21 +143,135 @@ fn find(call: &Call<'_>, input: Search) -> Result<Found, ToolError> {
     let source = Entries(&ledger);
     let index = index(call.site)?;
     let mut notes = Vec::new();
-    match grow(&index, &source, &BuiltIn, call) {
-        Ok(growth) => notes.extend(told(&growth)),
-        // A reader without rights asks what somebody else made.
-        Err(EntryError::Absent { .. }) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    call.check()?;
-    let models: [&dyn Embedder; 1] = [&BuiltIn];
     let limit = input.limit.unwrap_or(LIMIT).clamp(1, 100);
+    let model = call.site.model().unwrap_or_else(|error| {
+        notes.push(format!("not by the declared model: {error}"));
+        None
+    });
+    let key = key(&source, model.as_deref(), &input.query, limit)?;
+    // A bad declaration has no bounds to keep to, and the index answers all the same.
+    let cache = call.site.cache().ok();
+    if notes.is_empty()
+        && let Some(cache) = &cache
+        && let Some((kept, _)) = cache.get(Kind::Queries, key)
+        && let Ok(answer) = serde_json::from_slice::<Kept>(&kept)
+    {
+        return show(&ledger, answer, notes);
+    }
+    take_in(&index, &source, model.as_deref(), call, &mut notes)?;
+    call.check()?;
+    let mut models: Vec<&dyn Embedder> = Vec::new();
+    models.extend(model.as_deref());
+    models.push(&BuiltIn);
     let likeness = Likeness::by(&models);
     let answer = index
         .search(&source, &likeness, &input.query, &Zoned::now(), limit)
         .map_err(failed)?;
     notes.extend(behind(&index, &source));
+    notes.extend(answer.notes.iter().cloned());
+    let answer = Kept::of(answer)?;
+    if let Some(cache) = &cache
+        && notes.is_empty()
+        && answer.is_timeless()
+    {
+        let bytes = serde_json::to_vec(&answer);
+        cache.put(Kind::Queries, key, bytes.unwrap_or_default());
+    }
     show(&ledger, answer, notes)
+}
+
+/// Takes in what was recorded since the last time. A model that lacks many entries is left to the daemon, or to
+/// `search_index`: the built-in embedding answers until it has them.
+fn take_in(
+    index: &EntryIndex,
+    source: &Entries<'_>,
+    model: Option<&dyn Embedder>,
+    call: &Call<'_>,
+    notes: &mut Vec<String>,
+) -> Result<(), ToolError> {
+    let lacking = |model: &dyn Embedder| lacking(index, source, model);
+    if let Some(model) = model {
+        match lacking(model)? {
+            lacking if lacking > AT_ONCE => notes.push(format!(
+                "the model has still to read {lacking} entries: the daemon lets it, or `op-dbus search --reindex`"
+            )),
+            _ => match grow(index, source, model, call) {
+                Ok(growth) => {
+                    notes.extend(told(&growth));
+                    return Ok(());
+                }
+                Err(EntryError::Absent { .. }) => return Ok(()),
+                Err(error) => notes.push(format!("not by the declared model: {error}")),
+            },
+        }
+    }
+    match grow(index, source, &BuiltIn, call) {
+        Ok(growth) => notes.extend(told(&growth)),
+        // A reader without rights asks what somebody else made.
+        Err(EntryError::Absent { .. }) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    Ok(())
+}
+
+/// How many entries have no vector of a model yet.
+pub(crate) fn lacking(
+    index: &EntryIndex,
+    source: &Entries<'_>,
+    model: &dyn Embedder,
+) -> Result<i64, ToolError> {
+    let head = source
+        .head()
+        .map_err(|error| ToolError::Failed(error.0))?
+        .id;
+    let last = match index.status(source) {
+        Ok(status) => {
+            let id = model.id();
+            let mut models = status.vectors.into_iter();
+            let last = models.find(|(model, _)| model == id.as_str());
+            last.map_or(-1, |(_, last)| last)
+        }
+        // Absent or damaged: it is made anew.
+        Err(_) => -1,
+    };
+    Ok(head - last)
+}
+
+/// What an answer is found by: the question, the end of the chain, and the model.
+fn key(
+    source: &Entries<'_>,
+    model: Option<&dyn Embedder>,
+    query: &str,
+    limit: usize,
+) -> Result<Key, ToolError> {
+    let head = source.head().map_err(|error| ToolError::Failed(error.0))?;
+    let model = model.map_or_else(|| BuiltIn.id(), Embedder::id);
+    Ok(Key::of([
+        "search-1",
+        query,
+        &limit.to_string(),
+        &head.id.to_string(),
+        &head.hash,
+        model.as_str(),
+    ]))
+}
+
+fn reindex(call: &Call<'_>, _: Nothing) -> Result<Indexed, ToolError> {
+    let ledger = call.site.ledger()?;
+    let source = Entries(&ledger);
+    let index = index(call.site)?;
+    let model = call.site.model()?;
+    let embedder = model.as_deref().unwrap_or(&BuiltIn);
+    let growth = grow(&index, &source, embedder, call).map_err(failed)?;
+    call.check()?;
+    // Vectors of a model that was there before are of no use to anybody.
+    let keep = [embedder.id(), BuiltIn.id()];
+    index.forget_others(&source, &keep).map_err(failed)?;
+    Ok(Indexed {
+        model: embedder.id().to_string(),
+        taken_in: growth.taken_in,
+        notes: told(&growth),
+    })
 }
 
 /// The index beside the ledger.
@@ -138,21 +318,20 @@ fn behind(index: &EntryIndex, source: &Entries<'_>) -> Option<String> {
     (behind > 0).then(|| format!("the last {behind} entries are not in the index yet"))
 }
 
-fn show(ledger: &Ledger, answer: Answer, mut notes: Vec<String>) -> Result<Found, ToolError> {
-    notes.extend(answer.notes);
+fn show(ledger: &Ledger, answer: Kept, notes: Vec<String>) -> Result<Found, ToolError> {
     let mut hits = Vec::new();
     for hit in answer.hits {
         if let Some(entry) = ledger.get(hit.id)? {
             hits.push(Hit {
                 id: hit.id,
                 score: hit.score,
-                why: map(&hit.why)?,
+                why: hit.why,
                 entry: map(&entry)?,
             });
         }
     }
     Ok(Found {
-        understood: map(&answer.understood)?,
+        understood: answer.understood,
         notes,
         passing: answer.passing,
         hits,

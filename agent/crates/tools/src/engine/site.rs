@@ -12,6 +12,7 @@ use ledger::{Ledger, NewEntry};
 use plugins::derived::Mapped;
 
 use super::host::Host;
+use super::recall::Recall;
 use super::restoring;
 use crate::call::Call;
 use crate::error::ToolError;
@@ -65,6 +66,11 @@ impl Paths {
     /// The ledger.
     pub fn ledger(&self) -> PathBuf {
         self.timing().join("blockchain.db")
+    }
+
+    /// The subvolume that holds what was computed.
+    pub fn cache(&self) -> PathBuf {
+        self.base.join("@cache")
     }
 
     /// The subvolume that holds the search index.
@@ -158,6 +164,7 @@ pub struct Site {
     free: Condvar,
     orchestrator: OnceLock<Weak<dyn Orchestrator>>,
     bell: OnceLock<Bell>,
+    pub(super) recall: Recall,
 }
 
 /// Rung after each change that was recorded.
@@ -190,6 +197,7 @@ impl Site {
             free: Condvar::new(),
             orchestrator: OnceLock::new(),
             bell: OnceLock::new(),
+            recall: Recall::default(),
         }
     }
 

@@ -1,0 +1,10 @@
+{
+  message = "take one of them out";
+  config = {
+    numa = {
+      enable = true;
+      strategy = "round-robin";
+      cpuList = "0-3";
+    };
+  };
+}
