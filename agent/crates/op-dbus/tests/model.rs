@@ -227,13 +227,17 @@ fn reindexing_goes_on_after_a_crash() {
         .spawn()
         .unwrap();
     let files = host.base().join("@vectors");
+    // What the index says of itself is what a crash leaves.
     let is_begun = || {
-        let files = fs::read_dir(&files).unwrap().flatten();
-        let mut vectors =
-            files.filter(|file| file.file_name().to_string_lossy().contains("onnx-1-"));
-        vectors
-            .any(|file| file.metadata().is_ok_and(|file| file.len() > 100 * 384))
-            .then_some(())
+        let query = "SELECT last FROM vectors WHERE model LIKE 'onnx-1-%'";
+        let mut command = Command::new("sqlite3");
+        let command = command
+            .arg("-readonly")
+            .arg(files.join("vector-index.db"))
+            .arg(query);
+        let told = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let last: i64 = told.trim().parse().ok()?;
+        (last > 0).then_some(())
     };
     lab::wait_for("the first vectors", PATIENCE, is_begun);
     running.kill().unwrap();
