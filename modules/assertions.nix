@@ -196,20 +196,23 @@ let
           "${prefix}.replication.targets.${name}.every needs the daemon, which keeps the time: set ${prefix}.daemon.enable, or take it out."
         )
         (
+          filter (name: cfg.replication.targets.${name}.every != null && !cfg.daemon.enable) (
+            attrNames cfg.replication.targets
+          )
+        )
+    ++
+      map
+        (
+          name:
+          "${prefix}.replication.targets.${name}.path lies in the base, ${cfg.btrfs.basePath}, and a copy there would be lost with it: choose a directory of another file system."
+        )
+        (
           filter (
-            name: cfg.replication.targets.${name}.every != null && !cfg.daemon.enable
+            name:
+            cfg.replication.targets.${name}.ssh == null
+            && lib.hasPrefix "${cfg.btrfs.basePath}/" cfg.replication.targets.${name}.path
           ) (attrNames cfg.replication.targets)
         )
-    ++ map (
-      name:
-      "${prefix}.replication.targets.${name}.path lies in the base, ${cfg.btrfs.basePath}, and a copy there would be lost with it: choose a directory of another file system."
-    ) (
-      filter (
-        name:
-        cfg.replication.targets.${name}.ssh == null
-        && lib.hasPrefix "${cfg.btrfs.basePath}/" cfg.replication.targets.${name}.path
-      ) (attrNames cfg.replication.targets)
-    )
     ++
       optional (cfg.mcp.enable && !cfg.daemon.enable)
         "${prefix}.mcp.enable needs the daemon, which does what clients ask for: set ${prefix}.daemon.enable, or take it out.";
