@@ -542,14 +542,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(['s', 'm', 'h']);
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     let unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
         _ => return Err(wrong()),
     };
-    let seconds = number.checked_mul(unit).ok_or_else(wrong)?;
-    if seconds > 24 * 3600 {
-        return Err("the longest time is 24h".to_owned());
+    let longest = 24 * 3600 * 1000;
+    match number.checked_mul(unit).ok_or_else(wrong)? {
+        milliseconds if milliseconds > longest => Err("the longest time is 24h".to_owned()),
+        milliseconds => Ok(Duration::from_millis(milliseconds)),
     }
-    Ok(Duration::from_secs(seconds))
 }

@@ -380,7 +380,8 @@ fn a_transfer_ends_at_its_deadline() {
         "replicate",
         "target=disk",
         "--timeout",
-        "1s",
+        // No disk takes 200 MB in that.
+        "50ms",
     ]);
     assert_eq!(ended.status, 1, "{ended:?}");
     assert!(ended.err.contains("deadline"), "{ended:?}");

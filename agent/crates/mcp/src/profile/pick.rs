@@ -26,7 +26,7 @@ const MINIMAL: [&str; 10] = [
 ];
 
 /// Reads that few ask for. The profile `safe` does without them, so that it has room for what else only reads.
-const RARE: [&str; 29] = [
+const RARE: [&str; 34] = [
     "agent_list",
     "cache_stats",
     "command_list",
@@ -39,6 +39,9 @@ const RARE: [&str; 29] = [
     "introspect_runtime",
     "introspect_sessions",
     "introspect_software",
+    "ledger_checkpoint",
+    "ledger_consistency",
+    "ledger_prove",
     "net_list_neighbours",
     "openflow_flow_counts",
     "openflow_list_ports",
@@ -52,6 +55,8 @@ const RARE: [&str; 29] = [
     "proc_read",
     "process_show",
     "search_index",
+    "snapshot_diff",
+    "snapshot_show",
     "systemd_list_jobs",
     "systemd_unit_properties",
     "task_list",
@@ -126,10 +131,11 @@ fn takes(selection: &Selection, tool: &ToolInfo) -> bool {
             _ => false,
         },
         Profile::Sysadmin => match domain {
-            "state" | "packages" => true,
+            "state" => !matches!(name, "state_export" | "state_restore"),
+            "packages" => true,
             "systemd" => !matches!(name, "systemd_list_jobs" | "systemd_unit_properties"),
             "containers" => !matches!(name, "container_exec" | "template_destroy"),
-            "ledger" | "journal" => reads,
+            "ledger" | "journal" => reads && !RARE.contains(&name),
             "host" => name == "host_info",
             _ => false,
         },

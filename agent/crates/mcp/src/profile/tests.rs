@@ -122,7 +122,10 @@ async fn groups_are_domains() {
         names,
         [
             "journal_read",
+            "ledger_checkpoint",
+            "ledger_consistency",
             "ledger_log",
+            "ledger_prove",
             "ledger_show",
             "ledger_verify",
             "search",
