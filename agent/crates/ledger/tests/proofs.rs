@@ -83,6 +83,27 @@ fn nothing_is_proved_before_it_is_published() {
 }
 
 #[test]
+fn a_cosignature_counts_only_with_the_key_of_the_ledger() {
+    let mut host = Host::new(5);
+    publish(&host.path).unwrap();
+    assert!(matches!(host.submit(), Answer::Cosigned(_)));
+    let known = ledger::Expectations {
+        witnesses: host.trusted(),
+        ..ledger::Expectations::default()
+    };
+    // It may be of any other ledger that the witness watches over, put in the place of this one.
+    let ledger = Ledger::open_read_only(&host.path).unwrap();
+    let audit = ledger.audit(&known).unwrap();
+    assert_eq!((audit.valid, &audit.guarantee), (true, &Guarantee::Chain));
+    let with_key = ledger::Expectations {
+        key: Some(key().verifier().clone()),
+        ..known
+    };
+    let audit = ledger.audit(&with_key).unwrap();
+    assert!(matches!(audit.guarantee, Guarantee::Witnessed { .. }));
+}
+
+#[test]
 fn one_process_publishes_and_a_second_is_refused() {
     let (_dir, path) = filled(3);
     let ledger = Ledger::open_read_only(&path).unwrap();

@@ -177,7 +177,13 @@ fn a_chain_without_gaps_goes_on_in_a_mended_file() {
     file.write_all_at(&[0x5a; 4096], (root as u64 - 1) * 4096)
         .unwrap();
     assert!(Ledger::open(&path).is_err());
+    // What was published of the chain has to agree with it as before: a rewritten one is not made good by this.
+    let checkpoint = path.with_file_name("checkpoint");
+    fs::write(&checkpoint, "signed").unwrap();
+    fs::create_dir(path.with_file_name("tiles")).unwrap();
     let done = recover(&path);
+    assert_eq!(fs::read(&checkpoint).unwrap(), b"signed");
+    assert!(path.with_file_name("tiles").exists() && !done.archive.join("tiles").exists());
     let ledger = Ledger::open(&path).unwrap();
     let now = all(&ledger);
     assert_eq!(now[..known.len()], known);

@@ -397,6 +397,8 @@ impl Auditor<'_> {
             .heads
             .iter()
             .filter(|head| !head.cosigned.is_empty())
+            // A witness cosigns other logs too: without the log's own signature this may be one of those.
+            .filter(|head| head.signed == Some(true) || head.what == KEPT)
             .max_by_key(|head| head.size);
         let kept = largest(&mut self.heads.iter().filter(|head| head.what == KEPT));
         if let Some(head) = cosigned {

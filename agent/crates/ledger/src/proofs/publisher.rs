@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -236,10 +236,17 @@ fn prepare(files: &Files) -> Result<File, ProofError> {
     }
     let lock = File::open(&tiles).map_err(|error| failed(&tiles, error))?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        // Whoever had it may have put another directory in its place.
+        Ok(()) if !is_at(&lock, &tiles) => Err(ProofError::Busy),
         Ok(()) => Ok(lock),
         Err(Errno::WOULDBLOCK) => Err(ProofError::Busy),
         Err(error) => Err(failed(&tiles, error.into())),
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: io::Result<fs::Metadata>| found.ok().map(|it| (it.dev(), it.ino()));
+    identity(file.metadata()) == identity(fs::metadata(path))
 }
 
 /// How many entries there are, the genesis row among them.

@@ -51,7 +51,7 @@ impl Job<'_> {
         let report =
             json!({ "findings": self.findings, "quarantine_sha256": quarantine, "head": head });
         let steps = || {
-            write(&dir.join("report.json"), format!("{report:#}\n").as_bytes())?;
+            write(&dir.join(swap::REPORT), format!("{report:#}\n").as_bytes())?;
             File::open(&new)?.sync_all()?;
             File::open(&dir)?.sync_all()
         };

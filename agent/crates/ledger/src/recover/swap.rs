@@ -11,6 +11,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
+use super::Outcome;
 use crate::database::{beside, file_error, sync_directory};
 use crate::error::{Error, Result};
 
@@ -18,7 +21,8 @@ use crate::error::{Error, Result};
 pub(super) const NEW: &str = "new.db";
 pub(super) const DAMAGED: &str = "damaged.db";
 pub(super) const NAME: &str = "name";
-/// What lies beside a ledger and speaks of the very chain in it.
+pub(super) const REPORT: &str = "report.json";
+/// What lies beside a ledger and speaks of the very chain in it: it goes with a chain that ends.
 const OF_THE_CHAIN: [&str; 3] = ["checkpoint", "checkpoint.cosigned", "tiles"];
 
 /// What tells whether a ledger was written to: number, length and time of its two files.
@@ -84,7 +88,8 @@ pub(super) fn finish(path: &Path) -> Result<PathBuf> {
     let dir = decided(path);
     let steps = || {
         let beside_it = path.parent().unwrap_or(Path::new("."));
-        for name in OF_THE_CHAIN {
+        let ends = !goes_on(&dir);
+        for name in OF_THE_CHAIN.into_iter().filter(|_| ends) {
             // What is in the archive already was moved by the time before.
             if !dir.join(name).exists() {
                 ignore_missing(fs::rename(beside_it.join(name), dir.join(name)))?;
@@ -111,6 +116,13 @@ pub(super) fn finish(path: &Path) -> Result<PathBuf> {
         Ok(archive)
     };
     steps().map_err(|error| file_error(path, &error))
+}
+
+/// Whether the chain goes on: what was published of it has to agree with it as before.
+fn goes_on(dir: &Path) -> bool {
+    let report = fs::read(dir.join(REPORT)).ok();
+    let report = report.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    report.is_some_and(|report| report["findings"]["outcome"] == json!(Outcome::Mended))
 }
 
 fn link(from: &Path, to: &Path) -> io::Result<()> {

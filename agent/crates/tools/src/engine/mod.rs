@@ -7,7 +7,7 @@ mod management;
 pub(crate) mod mark;
 pub(crate) mod past;
 pub(crate) mod place;
-mod publish;
+pub(crate) mod publish;
 mod recall;
 pub(crate) mod restoring;
 mod session;

@@ -53,14 +53,9 @@ impl Site {
         if !self.declared_ledger().checkpoints.enable || !self.paths()?.ledger().exists() {
             return Ok(None);
         }
+        let claim = claim(&self.ledger()?)?;
+        // Under the claim, since the one from before may have been replaced while it was waited for.
         let ledger = self.ledger()?;
-        let begun = Instant::now();
-        let claim = loop {
-            match Claim::of(&ledger) {
-                Err(ProofError::Busy) if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-                claim => break claim?,
-            }
-        };
         // Under the claim, so that no two processes make a key.
         let Some(key) = self.log_key(&ledger, true)? else {
             return Ok(None);
@@ -149,6 +144,35 @@ impl Site {
             }
         }
     }
+}
+
+/// Takes the right to publish, also to keep all others from it; whoever has it is waited for.
+pub(crate) fn claim(ledger: &Ledger) -> Result<Claim, ToolError> {
+    let begun = Instant::now();
+    loop {
+        match Claim::of(ledger) {
+            Err(ProofError::Busy) if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+            claim => return Ok(claim?),
+        }
+    }
+}
+
+/// Whether a key that this host has signed a checkpoint, whichever chain it is of.
+pub(crate) fn is_ours(paths: &Paths, signed: &SignedCheckpoint) -> Result<bool, ToolError> {
+    let mut keys: Vec<_> = credential()?.into_iter().collect();
+    for file in std::fs::read_dir(paths.keys())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = file.file_name();
+        let is_key = |name: &str| name.starts_with("checkpoint") && name.ends_with(".key");
+        if name.to_str().is_some_and(is_key) {
+            let key = KeyFile::at(file.path()).open(Algorithm::Ed25519);
+            keys.extend(key.map_err(failed)?);
+        }
+    }
+    Ok(keys.iter().any(|key| signed.verify(key.verifier()).is_ok()))
 }
 
 fn failed(error: KeyFileError) -> ToolError {

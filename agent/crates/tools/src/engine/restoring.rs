@@ -11,9 +11,11 @@ use declaration::{ContainersFile, Format};
 use ledger::{Filter, Ledger, NewEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tlog::SignedCheckpoint;
 
 use super::host::{Host, write_whole};
 use super::past::ByCommand;
+use super::publish::is_ours;
 use super::site::Paths;
 use crate::error::ToolError;
 use crate::export::Head;
@@ -22,6 +24,8 @@ use crate::export::Head;
 pub(crate) const BEGIN: &str = "restore_begin";
 /// The ledger's file, in a subvolume `@timing` or a copy of one.
 const DATABASE: &str = "blockchain.db";
+/// The old host's checkpoint, where its key did not come along.
+const OLD_CHECKPOINT: &str = "checkpoint.before-restore";
 
 /// What is known of a restore that has begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,13 +113,11 @@ impl Restoring {
                         "the write-ahead log of the old ledger did not go into it: is the disk full?".to_owned(),
                     ));
                 }
+                // First, since the ledger is published from when it is there.
+                place_checkpoint(paths, &work)?;
                 let place = fs::rename(&database, paths.ledger()).and_then(|()| sync(&paths.timing()));
                 place.map_err(|error| ToolError::failed("put the old ledger in place", error))
             });
-        let checkpoint = work.join("checkpoint");
-        if done.is_ok() && checkpoint.exists() {
-            let _ = fs::rename(checkpoint, paths.timing().join("checkpoint"));
-        }
         let _ = fs::remove_dir_all(&work);
         done
     }
@@ -254,12 +256,32 @@ fn copy(source: &Path, work: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts the old host's checkpoint in place: as the newest one if this host has the key that signed it. Without the
+/// key none that continues it can be signed, so it stays beside as evidence, and this host begins with its own.
+fn place_checkpoint(paths: &Paths, work: &Path) -> Result<(), ToolError> {
+    let from = work.join("checkpoint");
+    if !from.exists() {
+        return Ok(());
+    }
+    let failed = |error| ToolError::failed("put the old checkpoint in place", error);
+    let signed = SignedCheckpoint::parse(&fs::read(&from).map_err(failed)?);
+    let ours = match signed {
+        Ok(signed) => is_ours(paths, &signed)?,
+        Err(_) => false,
+    };
+    let name = if ours { "checkpoint" } else { OLD_CHECKPOINT };
+    fs::rename(from, paths.timing().join(name)).map_err(failed)
+}
+
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use ledger::Publisher;
+    use tlog::{Algorithm, KeyFile};
+
     use super::*;
 
     fn old_ledger(dir: &Path) -> (Ledger, Head) {
@@ -333,6 +355,46 @@ mod tests {
         let expected = format!("{}:{}", head.id, head.hash);
         assert!(ledger.verify(Some(&expected)).unwrap().valid);
         assert!(!paths.timing().join("restore.tmp").exists());
+    }
+
+    #[test]
+    fn a_copy_is_published_on_with_the_old_key_or_with_a_new_one() {
+        for with_key in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let (old, head) = old_ledger(dir.path());
+            let name = "old/ledger".parse().unwrap();
+            let keys = KeyFile::at(dir.path().join("keys/checkpoint.key"));
+            let key = keys.open_or_create(&name, Algorithm::Ed25519).unwrap();
+            Publisher::open(&old, key).unwrap().publish(&old).unwrap();
+            let signed = fs::read(dir.path().join("checkpoint")).unwrap();
+
+            let paths = new_host(dir.path());
+            if with_key {
+                fs::create_dir(paths.keys()).unwrap();
+                fs::copy(keys.path(), paths.keys().join("checkpoint.key")).unwrap();
+            }
+            restoring(head, Some(dir.path().to_owned()))
+                .begin(&paths)
+                .unwrap();
+            let ledger = open_ledger(&paths).unwrap();
+            let kept = match with_key {
+                true => "checkpoint",
+                false => OLD_CHECKPOINT,
+            };
+            assert_eq!(fs::read(paths.timing().join(kept)).unwrap(), signed);
+            let own = KeyFile::at(paths.keys().join("checkpoint.key"));
+            let own = own.open_or_create(&name, Algorithm::Ed25519).unwrap();
+            let known = ledger::Expectations {
+                key: Some(own.verifier().clone()),
+                ..ledger::Expectations::default()
+            };
+            Publisher::open(&ledger, own)
+                .unwrap()
+                .publish(&ledger)
+                .unwrap();
+            let audit = ledger.audit(&known).unwrap();
+            assert!(audit.valid, "{with_key}: {audit:?}");
+        }
     }
 
     #[test]

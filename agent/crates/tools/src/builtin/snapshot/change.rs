@@ -11,6 +11,7 @@ use snapshots::{Class, Kind, Locked, NewSnapshot, Record, Restored, Schedule, sc
 use super::look::word;
 use super::{Create, Done, Named, Pin, Restore, name, of_site};
 use crate::call::Call;
+use crate::engine::publish::claim;
 use crate::engine::snapshot_policy;
 use crate::engine::snapshots::{known, that_are_there, told};
 use crate::error::ToolError;
@@ -311,14 +312,19 @@ pub(super) fn restore(call: &Call<'_>, input: Restore) -> Result<Done, ToolError
     })
 }
 
-/// Brings back the ledger: nobody writes the old one meanwhile, and the first entry of the one that is back says
+/// Brings back the ledger: nobody writes or publishes the old one meanwhile, and the first entry of the one that is back says
 /// what was left behind.
 fn with_ledger(
     call: &Call<'_>,
     restore: impl FnOnce() -> Result<Restored, ToolError>,
 ) -> Result<Restored, ToolError> {
-    let head = call.site.ledger()?.head()?;
-    let restored = call.site.while_unopened(restore)?;
+    let ledger = call.site.ledger()?;
+    // Else what is published of the old one could land in the one that is back, and contradict it for good.
+    let _claim = claim(&ledger)?;
+    let (head, restored) = call
+        .site
+        .while_unopened(|| Ok((ledger.head()?, restore()?)))?;
+    drop(ledger);
     call.site.record(NewEntry {
         operation: "ledger_rolled_back".to_owned(),
         target: LEDGER[0].to_owned(),
