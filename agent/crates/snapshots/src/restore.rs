@@ -282,8 +282,14 @@ pub(crate) fn recover(store: &Store<'_>) -> Result<Option<Recovered>> {
         Kind::Path { path, inode } => {
             let (subvolume, rest) = crate::tree::split(path)?;
             let to = store.base.join(subvolume);
-            let done = paths::is_in_place(&to, rest, *inode)?;
-            paths::clear(&to, rest)?;
+            let done = match paths::is_in_place(&to, rest, *inode) {
+                // With the directory that it lies in went what was beside it.
+                Err(Error::Refused { .. }) => false,
+                done => {
+                    paths::clear(&to, rest)?;
+                    done?
+                }
+            };
             finish(store)?;
             done
         }

@@ -484,3 +484,13 @@ fn a_snapshot_in_use_stays_whole_and_nobody_has_to_wait_for_one_that_is_sent() {
     drop(base.store.lock().unwrap());
     assert_eq!(base.entries(), set(&["second"]));
 }
+
+#[test]
+fn a_path_whose_directory_went_after_a_crash_keeps_nobody_out() {
+    let Some(base) = Base::new(128) else { return };
+    let journal = r#"{"snapshot":"a","before":"b","path":{"path":"@state/gone/x","inode":7}}"#;
+    base.write("@snapshots/.restore.json", journal);
+    let recovered = base.store.lock().unwrap().recovered.unwrap();
+    assert!(!recovered.done);
+    assert_eq!(base.entries(), set(&[]));
+}
