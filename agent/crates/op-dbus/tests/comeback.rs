@@ -209,6 +209,13 @@ fn what_is_no_whole_export_changes_nothing() {
     rig.json(&["restore", path, "--expect-sha256", &"0".repeat(64)])
         .expect(3);
     assert!(!rig.base.exists() && !rig.file.exists());
+    // A declaration that cannot be written: nothing waits to be restored by whoever comes next.
+    let in_the_way = PathBuf::from(format!("{}.new", rig.file.display()));
+    fs::create_dir(&in_the_way).unwrap();
+    rig.json(&["restore", path]).expect(1);
+    assert!(!rig.beside(".restore.json").exists());
+    assert!(!rig.base.exists() && !rig.file.exists());
+    fs::remove_dir(&in_the_way).unwrap();
     let printed = rig
         .run(&["restore", path, "--print-declaration"])
         .expect(0)

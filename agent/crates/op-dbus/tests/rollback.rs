@@ -235,6 +235,10 @@ fn the_daemon_does_not_do_again_what_was_rolled_back() {
         "{host:#}"
     );
     assert!(!extra.exists());
+    // A mend that waited for its turn while this was rolled back does not undo that.
+    let late = rig.json(&["tool", "call", "state_apply", r#"{"careful":true}"#]);
+    late.expect(3);
+    assert!(!extra.exists());
     // Whoever applies it asks for it again.
     rig.json(&["apply"]).expect(0);
     daemon.wait_until("as declared", SOON, |host| host["state"] == "converged");

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use btrfs::Content;
 use btrfs::stream::Outline;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_getfl, fcntl_setfl, flock, open};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::{Error, Result, failed};
@@ -154,6 +155,7 @@ impl<'a> Session<'a> {
 
     /// Sends a snapshot. It is whole at the far end when this returns, and else not there.
     pub fn send(&mut self, snapshots: &Path, step: &Step) -> Result<Vec<Sent>> {
+        let _in_use = in_use(snapshots, step)?;
         let offer = |transfer: &Transfer| Offer {
             name: transfer.subvolume.clone(),
             uuid: transfer.identity,
@@ -317,6 +319,24 @@ impl Drop for Session<'_> {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Shares the locks on a snapshot and on those that it builds on, so that none of them is deleted meanwhile.
+fn in_use(snapshots: &Path, step: &Step) -> Result<Vec<OwnedFd>> {
+    let parents = step.transfers.iter().filter_map(|it| it.parent.as_ref());
+    let mut names: Vec<&Name> = parents.map(|(name, ..)| name).collect();
+    names.push(&step.snapshot);
+    let lock = |name: &Name| {
+        let path = snapshots.join(name);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = open(&path, flags, Mode::empty()).map_err(failed("open", &path))?;
+        match flock(&directory, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(directory),
+            Err(Errno::WOULDBLOCK) => Err(Error::Refused(format!("{name} is being deleted"))),
+            Err(errno) => Err(failed("lock", &path)(errno)),
+        }
+    };
+    names.into_iter().map(lock).collect()
 }
 
 fn unexpected(answer: &Answer) -> Error {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use crate::class::Class;
@@ -16,6 +17,7 @@ use crate::store::{
     Locked, NewSnapshot, PLUGIN, RECORD, SNAPSHOTS, TRASH, UNFINISHED, mark_of, remove,
     sync_directory, write_whole,
 };
+use crate::tree;
 
 impl Locked<'_> {
     /// Makes a snapshot: whole, or not at all.
@@ -170,6 +172,7 @@ impl Locked<'_> {
                 )));
             }
         }
+        let _alone = alone(&place, name)?;
         let trash = self.store.directory().join(format!("{TRASH}{name}"));
         renameat_with(CWD, &place, CWD, &trash, RenameFlags::NOREPLACE)
             .map_err(failed("remove", &place))?;
@@ -201,6 +204,16 @@ fn check_name(name: &SnapshotName, class: Class) -> Result<()> {
 fn is_it(path: &Path, taken: &Taken) -> bool {
     let uuid = btrfs::info(path).ok().and_then(|info| info.uuid);
     uuid.map(|uuid| uuid.to_string()).as_ref() == Some(&taken.uuid)
+}
+
+/// Takes the lock on a snapshot's directory, which whoever reads the snapshot for longer shares with others.
+fn alone(place: &Path, name: &SnapshotName) -> Result<OwnedFd> {
+    let directory = tree::root(place)?;
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(directory),
+        Err(Errno::WOULDBLOCK) => Err(Error::InUse(name.clone())),
+        Err(errno) => Err(failed("lock", place)(errno)),
+    }
 }
 
 fn write_record(directory: &Path, record: &Record) -> Result<()> {

@@ -70,6 +70,9 @@ pub enum Error {
     /// It is pinned.
     #[error("snapshot `{0}` is pinned: `op-dbus snapshot unpin {0}` first")]
     Pinned(SnapshotName),
+    /// It is being sent, or another one is that builds on it.
+    #[error("snapshot `{0}` is in use by a transfer: try again when that has ended")]
+    InUse(SnapshotName),
     /// What an interrupted restore left cannot be understood.
     #[error("{} tells of a restore that did not end, and cannot be used: {reason}", path.display())]
     Journal {

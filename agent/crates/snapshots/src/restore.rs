@@ -112,8 +112,10 @@ impl Locked<'_> {
                     for subvolume in done.into_iter().rev() {
                         exchange(self.store, subvolume)?;
                     }
-                    self.drop_coming(subvolumes);
+                    // The journal first: it cannot be followed once what was to come is gone.
+                    btrfs::sync(&self.store.base)?;
                     finish(self.store)?;
+                    self.drop_coming(subvolumes);
                     return Err(error);
                 }
             }
@@ -280,8 +282,14 @@ pub(crate) fn recover(store: &Store<'_>) -> Result<Option<Recovered>> {
         Kind::Path { path, inode } => {
             let (subvolume, rest) = crate::tree::split(path)?;
             let to = store.base.join(subvolume);
-            let done = paths::is_in_place(&to, rest, *inode)?;
-            paths::clear(&to, rest)?;
+            let done = match paths::is_in_place(&to, rest, *inode) {
+                // With the directory that it lies in went what was beside it.
+                Err(Error::Refused { .. }) => false,
+                done => {
+                    paths::clear(&to, rest)?;
+                    done?
+                }
+            };
             finish(store)?;
             done
         }
@@ -325,8 +333,10 @@ fn sweep(store: &Store<'_>) -> Result<()> {
         let entry = entry.map_err(failed("list", &store.base))?;
         let name = entry.file_name();
         let of = name.to_str().and_then(|name| name.strip_prefix(COMING));
-        if of.is_some_and(is_subvolume_name) {
-            drop_subvolume(&entry.path())?;
+        if of.is_some_and(is_subvolume_name)
+            && let Err(error) = drop_subvolume(&entry.path())
+        {
+            log::warn!("{} is left for now: {error}", entry.path().display());
         }
     }
     Ok(())

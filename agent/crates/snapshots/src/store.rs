@@ -260,11 +260,15 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Removes what was being made or removed when the machine stopped.
+    /// Removes what was being made or removed when the machine stopped. What cannot go now, such as what somebody
+    /// sends, is no reason to keep everybody from their work: the next one tries again.
     fn sweep(&self) -> Result<()> {
         for name in self.names()? {
-            if is_ours_in_between(&name) {
-                remove(&self.directory().join(name))?;
+            let path = self.directory().join(&name);
+            if is_ours_in_between(&name)
+                && let Err(error) = remove(&path)
+            {
+                log::warn!("{} is left for now: {error}", path.display());
             }
         }
         Ok(())

@@ -458,3 +458,39 @@ fn a_full_disk_leaves_nothing_half_made() {
     );
     assert_eq!(base.read("@snapshots/kept/@state/a"), "kept");
 }
+
+#[test]
+fn a_snapshot_in_use_stays_whole_and_nobody_has_to_wait_for_one_that_is_sent() {
+    let Some(base) = Base::new(256) else { return };
+    // More than lies in the pipe that the kernel sends into.
+    fs::write(base.at("@state/large"), vec![7; 8 << 20]).unwrap();
+    base.create("first", &["@state"]).unwrap();
+    let delete = || base.store.lock().unwrap().delete(&name("first"));
+
+    let directory = fs::File::open(base.at("@snapshots/first")).unwrap();
+    rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockShared).unwrap();
+    assert!(matches!(delete(), Err(Error::InUse(_))));
+    assert!(base.store.show(&name("first")).unwrap().damage.is_empty());
+    drop(directory);
+
+    // Somebody else's `btrfs send` takes no lock of ours.
+    let place = base.at("@snapshots/first/@state");
+    let mut sending = btrfs::send(&place, None, btrfs::Content::Whole).unwrap();
+    let mut piece = [0; 64];
+    std::io::Read::read_exact(&mut sending, &mut piece).unwrap();
+    assert!(delete().is_err());
+    base.create("second", &["@state"]).unwrap();
+    drop(sending);
+    drop(base.store.lock().unwrap());
+    assert_eq!(base.entries(), set(&["second"]));
+}
+
+#[test]
+fn a_path_whose_directory_went_after_a_crash_keeps_nobody_out() {
+    let Some(base) = Base::new(128) else { return };
+    let journal = r#"{"snapshot":"a","before":"b","path":{"path":"@state/gone/x","inode":7}}"#;
+    base.write("@snapshots/.restore.json", journal);
+    let recovered = base.store.lock().unwrap().recovered.unwrap();
+    assert!(!recovered.done);
+    assert_eq!(base.entries(), set(&[]));
+}

@@ -293,7 +293,7 @@ impl Room {
             let why = format!("left alone: {what}. `op-dbus apply` tries again");
             return Ok(drifted(&plan, State::Held, &why));
         }
-        self.mend(&plan)
+        self.mend(&plan, &declaration)
     }
 
     /// Reads the system, shows it, and plans.
@@ -307,7 +307,17 @@ impl Room {
         Ok(plan)
     }
 
-    fn mend(&mut self, plan: &Plan) -> Result<Found, ToolError> {
+    /// Whether what is to be mended is no longer what it was at the look.
+    fn overtaken(&self, looked_at: &Declaration) -> bool {
+        let site = self.registry.site();
+        let Ok(now) = site.declaration() else {
+            return false;
+        };
+        let undone = |host: Host| tools::engine::undone(&host.paths, &host.declaration).is_some();
+        *now != *looked_at || Host::new(&now).is_ok_and(undone)
+    }
+
+    fn mend(&mut self, plan: &Plan, declaration: &Declaration) -> Result<Found, ToolError> {
         let except = self.patience.held_back(plan);
         let caller = Caller {
             uid: 0,
@@ -328,7 +338,17 @@ impl Room {
             Options::default(),
             &self.cancel,
             &listener,
-        )?;
+        );
+        let answer = match answer {
+            // What there was to mend was rolled back, or declared anew, while this waited for its turn.
+            Err(ToolError::Refused(text)) if self.overtaken(declaration) => {
+                return Ok(Found {
+                    again: Some(QUIET),
+                    ..Found::new(State::Held, text)
+                });
+            }
+            answer => answer?,
+        };
         let changed: Changed = serde_json::from_value(answer)
             .map_err(|error| ToolError::failed("read what was changed", error))?;
         let mended: Vec<Key> = changed.changes.iter().map(reconcile::Change::key).collect();

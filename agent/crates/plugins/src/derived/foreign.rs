@@ -226,7 +226,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A link leads to something in the plugin.
+    /// A link leads to something in the plugin. It goes up at its beginning only: further on it may stand behind
+    /// another link, and `..` of that is anywhere.
     fn link(&self, path: &Path) -> Result<(), StoreError> {
         let target = fs::read_link(path).map_err(|source| StoreError::Io {
             doing: format!("look at {}", path.display()),
@@ -234,11 +235,12 @@ impl Walk<'_> {
         })?;
         let within = path.strip_prefix(self.root).unwrap_or(path);
         let mut depth = within.components().count().saturating_sub(1);
+        let mut down = false;
         for part in target.components() {
             match part {
-                Component::Normal(_) => depth += 1,
+                Component::Normal(_) => down = true,
                 Component::CurDir => {}
-                Component::ParentDir if depth > 0 => depth -= 1,
+                Component::ParentDir if depth > 0 && !down => depth -= 1,
                 _ => return Err(self.bad(path, "is a symbolic link that leaves the plugin")),
             }
         }
@@ -254,5 +256,34 @@ impl Walk<'_> {
                 false => format!("`{}`", within.display().to_string().escape_debug()),
             }
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn no_chain_of_links_leaves_a_plugin() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("a/b")).unwrap();
+        let walk = |link: &str| {
+            let mut walk = Walk {
+                root: root.path(),
+                files: 0,
+                bytes: 0,
+            };
+            walk.link(&at(link)).is_ok()
+        };
+        symlink("../..", at("a/b/top")).unwrap();
+        symlink("a/b/top/a", at("fine")).unwrap();
+        // Three down and one up by its text, and out by way of the first link.
+        symlink("a/b/top/..", at("out")).unwrap();
+        symlink("../../..", at("a/b/far")).unwrap();
+        assert!(walk("a/b/top") && walk("fine"));
+        assert!(!walk("out") && !walk("a/b/far"));
     }
 }

@@ -357,24 +357,29 @@ fn carry_out(
         after: Declared::new(Some(text.clone()), &from.containers),
     });
     let listed = paths.containers().exists() && before != from.containers;
-    if listed {
-        session.host.save_by_command()?;
-    }
     let same = call
         .site
         .declaration()
         .is_ok_and(|own| *own == from.declaration);
-    let replaced = match &from.file {
-        Some(path) if !same => Some(place::replace(path, text.as_bytes())?),
-        _ => None,
-    };
-    match session.change(None, limits) {
+    let mut replaced = None;
+    let done = (|| {
+        if listed {
+            session.host.save_by_command()?;
+        }
+        if let Some(path) = from.file.as_ref().filter(|_| !same) {
+            replaced = Some(place::replace(path, text.as_bytes())?);
+        }
+        session.change(None, limits)
+    })();
+    match done {
         Ok(changed) => {
             restoring::settle(&session.host)?;
             past::converged(call.site, &session.host);
             Ok(changed)
         }
         Err(error) => {
+            // The ledger of a restore that failed says so itself, if it was made.
+            Restoring::end(&paths);
             if let Some(replaced) = replaced {
                 replaced.take_back()?;
             }
@@ -382,8 +387,6 @@ fn carry_out(
                 session.host.set_by_command(before)?;
                 session.host.save_by_command()?;
             }
-            // The ledger of a restore that failed says so itself, if it was made.
-            Restoring::end(&paths);
             Err(error)
         }
     }

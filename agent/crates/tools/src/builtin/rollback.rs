@@ -5,14 +5,17 @@ mod way;
 
 use std::time::Duration;
 
+use declaration::Declaration;
 use reconcile::{Change, Journal, Note, Plan, RunLock, Stage, Story};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::call::Call;
+use crate::caller::Role;
 use crate::engine::mark::{self, Mark};
 use crate::engine::past::{self as asked, Asked, Declared};
+use crate::engine::place;
 use crate::engine::{Changed, Ended, Host, LedgerWitness, Limits, Session};
 use crate::error::ToolError;
 use crate::tool::{Domain, Tool};
@@ -153,6 +156,7 @@ fn roll_back(call: &Call<'_>, input: Rollback) -> Result<RolledBack, ToolError> 
             "the declaration was changed in the meantime: look at the plan again".to_owned(),
         ));
     }
+    may_declare(call, &way)?;
     let wanted = way.prepare(&mut session.host, input.over_conflicts)?;
     if !input.over_conflicts && !way.conflicts.is_empty() {
         return Err(conflicting(&way));
@@ -178,6 +182,30 @@ fn roll_back(call: &Call<'_>, input: Rollback) -> Result<RolledBack, ToolError> 
     })
 }
 
+/// Only who could write the declaration gives back rights, doors, witnesses or targets of an earlier time.
+fn may_declare(call: &Call<'_>, way: &Way) -> Result<(), ToolError> {
+    let now = call.site.declaration_if_any()?;
+    let allowed = way.put_back.is_none()
+        || call.caller.role >= Some(Role::Admin)
+        || !is_more_than_resources(&now, &way.declaration);
+    match allowed {
+        true => Ok(()),
+        false => Err(ToolError::Refused(format!(
+            "the earlier declaration has other rights, doors or rules beside its resources, and to put that back \
+             takes the role {}",
+            Role::Admin
+        ))),
+    }
+}
+
+/// Whether two declarations differ in more than what the host has.
+fn is_more_than_resources(now: &Declaration, then: &Declaration) -> bool {
+    let mut then = then.clone();
+    then.plugins = now.plugins.clone();
+    then.derived = now.derived.clone();
+    then != *now
+}
+
 /// Declaration and containers made by command first, then the resources; all of it back if that fails.
 fn carry_out(
     call: &Call<'_>,
@@ -198,18 +226,21 @@ fn carry_out(
         after: back.clone(),
     });
     let commands = before.by_command != way.by_command;
-    if commands {
-        session.host.save_by_command()?;
-    }
-    let replaced = match (&way.put_back, &way.text) {
-        (Some(path), Some(text)) => Some(crate::engine::place::replace(path, text.as_bytes())?),
-        _ => None,
-    };
     let choice = wanted.map(|wanted| move |_: &Plan| wanted.clone());
     let choice = choice
         .as_ref()
         .map(|choice| choice as &crate::engine::Choice<'_>);
-    match session.change(choice, limits) {
+    let mut replaced = None;
+    let done = (|| {
+        if commands {
+            session.host.save_by_command()?;
+        }
+        if let (Some(path), Some(text)) = (&way.put_back, &way.text) {
+            replaced = Some(place::replace(path, text.as_bytes())?);
+        }
+        session.change(choice, limits)
+    })();
+    match done {
         Ok(mut changed) => {
             let wrote = commands || replaced.is_some();
             if changed.outcome == Ended::Unchanged && wrote {
@@ -290,4 +321,24 @@ fn end_window(call: &Call<'_>, run: &str) -> Result<RolledBack, ToolError> {
         declaration: Fate::HeldOff,
         conflicts: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use declaration::Format;
+
+    use super::*;
+
+    #[test]
+    fn rights_and_rules_are_more_than_resources() {
+        let parse = |text: &str| Declaration::parse(text, Format::Yaml).unwrap();
+        let now = parse("version: \"1.0\"");
+        let resources =
+            parse("version: \"1.0\"\nplugins: {btrfs: {base: /b, subvolumes: {\"@extra\": {}}}}");
+        assert!(!is_more_than_resources(&now, &resources));
+        let rights = parse("version: \"1.0\"\naccess: {admin: {groups: [wheel]}}");
+        assert!(is_more_than_resources(&now, &rights));
+        let rules = parse("version: \"1.0\"\nsnapshots: {policies: [hourly]}");
+        assert!(is_more_than_resources(&now, &rules));
+    }
 }

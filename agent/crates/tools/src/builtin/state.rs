@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use declaration::Declaration;
 use reconcile::{
     Change, Drift, Journal, Key, Note, Owner, Plan, PlanHash, RunLock, Stage, Story, Summary,
 };
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::call::Call;
+use crate::engine::mark;
 use crate::engine::{Changed, Host, LedgerWitness, Limits, Session};
 use crate::error::ToolError;
 use crate::page::{Page, page};
@@ -204,7 +206,9 @@ fn plan(call: &Call<'_>) -> Result<Plan, ToolError> {
 fn apply(call: &Call<'_>, input: Apply) -> Result<Changed, ToolError> {
     let except: Result<_, _> = input.except.iter().map(|key| key.parse::<Key>()).collect();
     let except = except.map_err(|error| ToolError::Invalid(error.to_string()))?;
-    let session = Session::open(call, &*call.site.declaration()?, "apply")?;
+    let written = call.site.declaration()?;
+    let session = Session::open(call, &written, "apply")?;
+    still_wanted(call, &written, &session.host, input.careful)?;
     let limits = Limits {
         allow_destroy: input.allow_destroy,
         confirm: input.confirm_s.map(Duration::from_secs),
@@ -213,6 +217,27 @@ fn apply(call: &Call<'_>, input: Apply) -> Result<Changed, ToolError> {
         except,
     };
     session.change(None, &limits)
+}
+
+/// While a call waited for its turn somebody may have rolled back what it was for.
+fn still_wanted(
+    call: &Call<'_>,
+    written: &Declaration,
+    host: &Host,
+    careful: bool,
+) -> Result<(), ToolError> {
+    if *call.site.declaration()? != *written {
+        return Err(ToolError::Refused(
+            "the declaration was changed in the meantime: look at the plan again".to_owned(),
+        ));
+    }
+    match mark::undone(&host.paths, &host.declaration).filter(|_| careful) {
+        None => Ok(()),
+        Some(undone) => Err(ToolError::Refused(format!(
+            "{} was undone, and is not done again unasked: `op-dbus apply` does",
+            undone.run
+        ))),
+    }
 }
 
 /// The run that waits, as its journal tells it.

@@ -197,6 +197,7 @@ impl From<Error> for ToolError {
             | Error::Foreign(_)
             | Error::Refused { .. }
             | Error::Damaged { .. }
+            | Error::InUse(_)
             | Error::Pinned(_) => Self::Refused(text),
             _ => Self::Failed(text),
         }

@@ -393,8 +393,12 @@ pub(super) fn rotate(call: &Call<'_>) -> Result<Done, ToolError> {
     }
     for name in schedule.prune {
         call.check()?;
-        locked.delete(&name)?;
-        done.pruned.push(name.to_string());
+        match locked.delete(&name) {
+            Ok(()) => done.pruned.push(name.to_string()),
+            // It goes next time, with those that are too many then.
+            Err(error @ snapshots::Error::InUse(_)) => done.notes.push(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(done)
 }
