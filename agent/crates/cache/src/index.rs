@@ -148,7 +148,12 @@ impl Index {
         let verdict: String = self
             .database
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        Ok(verdict == "ok")
+        let strange: i64 = self.database.query_row(
+            "SELECT count(*) FROM entries WHERE kind NOT IN (?1, ?2, ?3)",
+            Kind::ALL.map(|kind| kind as i64),
+            |row| row.get(0),
+        )?;
+        Ok(verdict == "ok" && strange == 0)
     }
 }
 

@@ -161,6 +161,27 @@ fn clean_finds_damage_before_anybody_asks() {
 }
 
 #[test]
+fn an_index_with_rows_that_nobody_wrote_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(filled(directory.path(), 3));
+    let edit = || {
+        let index = rusqlite::Connection::open(directory.path().join("index.db")).unwrap();
+        let edited = index.execute("UPDATE entries SET kind = 77, used = 1", []);
+        assert_eq!(edited.unwrap(), 3);
+    };
+    edit();
+    // Such a row is too old, and nothing takes it out.
+    let cache = filled(directory.path(), 3);
+    assert_eq!(tier(&cache, 2), Some(Tier::Memory));
+    cache.rest();
+    assert_eq!(tier(&cache, 2), Some(Tier::Disk));
+    cache.rest();
+    edit();
+    cache.clean(DAY).unwrap();
+    assert_eq!(tier(&cache, 2), None);
+}
+
+#[test]
 fn a_damaged_index_is_made_anew() {
     let damages: [fn(&Path); 5] = [
         |index| fs::write(index, "no database at all, and longer than a header is").unwrap(),
