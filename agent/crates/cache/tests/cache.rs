@@ -179,6 +179,19 @@ fn an_index_with_rows_that_nobody_wrote_is_made_anew() {
     edit();
     cache.clean(DAY).unwrap();
     assert_eq!(tier(&cache, 2), None);
+
+    // The bytes of all are kept beside, and follow each change.
+    let cache = filled(directory.path(), 11);
+    let total = || -> i64 {
+        let index = rusqlite::Connection::open(directory.path().join("index.db")).unwrap();
+        let select = "SELECT bytes FROM total";
+        index.query_row(select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(total(), 12);
+    cache.put(Kind::Embeddings, key(1), b"more".to_vec());
+    assert_eq!(total(), 15);
+    cache.clear(Some(Kind::Embeddings)).unwrap();
+    assert_eq!(total(), 0);
 }
 
 #[test]
