@@ -85,12 +85,14 @@ impl Disk {
         let name = name(content);
         let file = self.file(kind, &name);
         let new = self.write_aside(kind, content)?;
+        let mut placed = false;
         let put = self.with(|index, touched| {
             let change = begin(index, touched)?;
             // Under the index's lock nobody takes the file away before it is known.
-            if let Err(error) = fs::rename(&new, &file) {
+            if !placed && let Err(error) = fs::rename(&new, &file) {
                 return Ok(Err(io_error(&file, error)));
             }
+            placed = true;
             change.put(kind, key, &name, size, now())?;
             self.make_room(&change, self.bounds.age)?;
             change.commit().map(Ok)
@@ -189,6 +191,13 @@ impl Disk {
                 return Ok(removed);
             };
             let gone = change.forget(known.kind, &known.name)?;
+            // Only a row that nobody here wrote stays, and it would be the oldest for ever.
+            if gone == 0 {
+                return Err(rusqlite::Error::IntegralValueOutOfRange(
+                    0,
+                    known.kind as i64,
+                ));
+            }
             bytes = bytes.saturating_sub(known.size.saturating_mul(gone));
             removed.entries += gone;
             removed.bytes += remove(&self.file(known.kind, &known.name));

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use crate::{Key, Kind, Stock};
 
 /// The form of the table; another one is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long another process may write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,6 +93,15 @@ impl Index {
                      ) STRICT, WITHOUT ROWID;
                      CREATE INDEX entries_by_use ON entries (used);
                      CREATE INDEX entries_by_name ON entries (kind, name);
+                     DROP TABLE IF EXISTS total;
+                     CREATE TABLE total (bytes INTEGER NOT NULL) STRICT;
+                     INSERT INTO total VALUES (0);
+                     CREATE TRIGGER more AFTER INSERT ON entries
+                         BEGIN UPDATE total SET bytes = bytes + new.size; END;
+                     CREATE TRIGGER less AFTER DELETE ON entries
+                         BEGIN UPDATE total SET bytes = bytes - old.size; END;
+                     CREATE TRIGGER other AFTER UPDATE OF size ON entries
+                         BEGIN UPDATE total SET bytes = bytes + new.size - old.size; END;
                      PRAGMA user_version = {VERSION};"
                 ))?;
             }
@@ -148,7 +157,13 @@ impl Index {
         let verdict: String = self
             .database
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        Ok(verdict == "ok")
+        let fits: bool = self.database.query_row(
+            "SELECT (SELECT bytes FROM total) IS (SELECT coalesce(sum(size), 0) FROM entries)
+                 AND NOT EXISTS (SELECT 1 FROM entries WHERE kind NOT IN (?1, ?2, ?3))",
+            Kind::ALL.map(|kind| kind as i64),
+            |row| row.get(0),
+        )?;
+        Ok(verdict == "ok" && fits)
     }
 }
 
@@ -196,9 +211,10 @@ impl Change<'_> {
         Ok(gone as u64)
     }
 
+    /// The bytes of all, kept by triggers: a sum for each put would read the whole index each time.
     pub(crate) fn bytes(&self) -> rusqlite::Result<u64> {
-        let sum = "SELECT coalesce(sum(size), 0) FROM entries";
-        self.0.query_row(sum, [], |row| unsigned(row, 0))
+        let mut total = self.0.prepare_cached("SELECT bytes FROM total")?;
+        total.query_row([], |row| unsigned(row, 0))
     }
 
     /// What was used longest ago, if that was before a time.

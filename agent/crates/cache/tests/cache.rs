@@ -161,6 +161,40 @@ fn clean_finds_damage_before_anybody_asks() {
 }
 
 #[test]
+fn an_index_with_rows_that_nobody_wrote_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(filled(directory.path(), 3));
+    let edit = || {
+        let index = rusqlite::Connection::open(directory.path().join("index.db")).unwrap();
+        let edited = index.execute("UPDATE entries SET kind = 77, used = 1", []);
+        assert_eq!(edited.unwrap(), 3);
+    };
+    edit();
+    // Such a row is too old, and nothing takes it out.
+    let cache = filled(directory.path(), 3);
+    assert_eq!(tier(&cache, 2), Some(Tier::Memory));
+    cache.rest();
+    assert_eq!(tier(&cache, 2), Some(Tier::Disk));
+    cache.rest();
+    edit();
+    cache.clean(DAY).unwrap();
+    assert_eq!(tier(&cache, 2), None);
+
+    // The bytes of all are kept beside, and follow each change.
+    let cache = filled(directory.path(), 11);
+    let total = || -> i64 {
+        let index = rusqlite::Connection::open(directory.path().join("index.db")).unwrap();
+        let select = "SELECT bytes FROM total";
+        index.query_row(select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(total(), 12);
+    cache.put(Kind::Embeddings, key(1), b"more".to_vec());
+    assert_eq!(total(), 15);
+    cache.clear(Some(Kind::Embeddings)).unwrap();
+    assert_eq!(total(), 0);
+}
+
+#[test]
 fn a_damaged_index_is_made_anew() {
     let damages: [fn(&Path); 5] = [
         |index| fs::write(index, "no database at all, and longer than a header is").unwrap(),

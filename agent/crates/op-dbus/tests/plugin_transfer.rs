@@ -117,8 +117,11 @@ fn a_plugin_goes_from_one_host_to_another_and_is_disabled_there() {
     assert!(planned.out.contains("would create links"), "{planned:?}");
     assert!(!plugins.join("links").exists());
     let bytes = fs::read(&stream).unwrap();
+    fs::create_dir_all("/run/op-dbus").unwrap();
     let mut child = rig
         .command(&["--json", "plugin", "import", "-"])
+        // The daemon's unit may have a /tmp of its own.
+        .env("TMPDIR", "/nonexistent")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -145,6 +145,13 @@ fn a_credential_comes_before_the_file() {
     assert_eq!(published(&rig)["origin"], "PeterNeumann");
     assert!(!rig.base.join("keys/checkpoint.key").exists());
     drop(daemon);
+    // Who does not have the credential makes no other key in its place.
+    let refused = rig.run(&["ledger", "checkpoint"]).expect(1);
+    assert!(
+        refused.err.contains("a key that is not here"),
+        "{refused:?}"
+    );
+    assert!(!rig.base.join("keys/checkpoint.key").exists());
 }
 
 #[test]

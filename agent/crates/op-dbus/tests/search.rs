@@ -120,6 +120,24 @@ fn an_entry_that_was_tampered_with_is_left_out() {
 }
 
 #[test]
+fn an_answer_that_was_kept_leaves_out_what_was_tampered_with_since() {
+    let entries: Vec<_> = (0..3)
+        .map(|n| entry("file_write", &format!("/srv/{n}"), json!({})))
+        .collect();
+    let base = base(&entries);
+    fs::create_dir(base.path().join("@cache")).unwrap();
+    let found = || {
+        let told = search(base.path(), &["--json", "file_write"]).expect(0);
+        ids(&told.json())
+    };
+    assert_eq!(found(), [3, 2, 1]);
+    let path = base.path().join("@timing/blockchain.db");
+    let tampered = "UPDATE operations SET metadata = 'no json' WHERE id = 2";
+    lab::run("sqlite3", &[path.to_str().unwrap(), tampered]);
+    assert_eq!(found(), [3, 1]);
+}
+
+#[test]
 fn the_daemon_takes_in_a_ledger_that_was_there() {
     let Some(rig) = Rig::storage(256) else {
         return;

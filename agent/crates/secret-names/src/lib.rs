@@ -19,7 +19,7 @@ const PARTS: [&str; 10] = [
 ];
 
 /// The same of several words, which may be joined, or apart with something between them.
-const JOINED: [&str; 4] = ["apikey", "accesskey", "authkey", "presharedkey"];
+const JOINED: [&str; 5] = ["apikey", "accesskey", "authkey", "presharedkey", "privkey"];
 
 /// Words that make a name sound secret only if they stand for themselves: others begin or end so (`author`, `monkey`).
 const WORDS: [&str; 3] = ["key", "auth", "chap"];
@@ -33,7 +33,8 @@ pub fn is_secret(name: &str) -> bool {
 
 /// Whether a name sounds like that of a secret. Case, and what stands between words, do not matter.
 pub fn sounds_secret(name: &str) -> bool {
-    is_secret(name) || words(name).any(|word| WORDS.contains(&word.as_str()))
+    let has = |abbreviations| words(name, abbreviations).any(|word| WORDS.contains(&word.as_str()));
+    is_secret(name) || has(false) || has(true)
 }
 
 /// Whether a name might be that of a secret: the widest question, for names that are not ours and often run
@@ -47,12 +48,17 @@ fn separates(c: char) -> bool {
     !c.is_alphanumeric()
 }
 
-/// The words of a name in small letters, without plural and number: `apiKeys2` is `api` and `key`.
-fn words(name: &str) -> impl Iterator<Item = String> {
+/// The words of a name in small letters, without plural and number: `apiKeys2` is `api` and `key`. With
+/// `abbreviations` one ends before the capital of the next word: `SSHKey` is `ssh` and `key`, but `KEYs` is none.
+fn words(name: &str, abbreviations: bool) -> impl Iterator<Item = String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
-    for c in name.chars() {
-        if separates(c) || (before.is_lowercase() && c.is_uppercase()) {
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let next = rest.peek();
+        let ends = || !before.is_uppercase() || next.is_some_and(|next| next.is_lowercase());
+        let begins = c.is_uppercase() && (before.is_lowercase() || (abbreviations && ends()));
+        if separates(c) || begins {
             words.push(String::new());
         }
         if let Some(word) = words.last_mut().filter(|_| !separates(c)) {
@@ -110,6 +116,12 @@ mod tests {
             "keys",
             "KEY2",
             "signing_key",
+            "SSHKey",
+            "KEYs",
+            "TLSKeys",
+            "ed25519Key",
+            "privkey",
+            "PRIVKEY",
             "auth",
             "chap",
             "node.session.auth.chap",

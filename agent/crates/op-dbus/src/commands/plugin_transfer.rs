@@ -152,6 +152,16 @@ fn planned(plan: &Value) -> String {
     text
 }
 
+/// Where the daemon finds a file too: its unit may have a `/tmp` of its own.
+fn seen_by_the_daemon() -> PathBuf {
+    let runtime = match rustix::process::geteuid().is_root() {
+        true => Some("/run/op-dbus".into()),
+        false => std::env::var_os("XDG_RUNTIME_DIR"),
+    };
+    let runtime = runtime.map(PathBuf::from).filter(|place| place.is_dir());
+    runtime.unwrap_or_else(std::env::temp_dir)
+}
+
 /// What came on standard input, in a file that nobody else reads; it goes with this value.
 struct Spool(PathBuf);
 
@@ -160,7 +170,7 @@ impl Spool {
         let mut number = [0; 8];
         getrandom::fill(&mut number).map_err(|error| anyhow::anyhow!("{error}"))?;
         let name = format!("op-dbus-import-{:016x}", u64::from_le_bytes(number));
-        let path = std::env::temp_dir().join(name);
+        let path = seen_by_the_daemon().join(name);
         let file: std::io::Result<File> = OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -265,7 +265,14 @@ fn receive(call: &Call<'_>, input: &Import) -> Result<(Quarantine, Foreign, Plan
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)
-        .map_err(|error| ToolError::Invalid(format!("cannot read {}: {error}", path.display())))?;
+        .map_err(|error| {
+            let private = path.starts_with("/tmp") || path.starts_with("/var/tmp");
+            let hint = match private && error.kind() == std::io::ErrorKind::NotFound {
+                true => " (the daemon may have a /tmp of its own: put it elsewhere)",
+                false => "",
+            };
+            ToolError::Invalid(format!("cannot read {}: {error}{hint}", path.display()))
+        })?;
     if !file.metadata().is_ok_and(|found| found.is_file()) {
         return Err(ToolError::Invalid(format!("{} is no file", path.display())));
     }

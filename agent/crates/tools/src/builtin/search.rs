@@ -321,7 +321,12 @@ fn behind(index: &EntryIndex, source: &Entries<'_>) -> Option<String> {
 fn show(ledger: &Ledger, answer: Kept, notes: Vec<String>) -> Result<Found, ToolError> {
     let mut hits = Vec::new();
     for hit in answer.hits {
-        if let Some(entry) = ledger.get(hit.id)? {
+        let entry = match ledger.get(hit.id) {
+            // Tampered with since the answer was kept: it is left out, as it would be now.
+            Err(ledger::Error::Unreadable { .. }) => None,
+            read => read?,
+        };
+        if let Some(entry) = entry {
             hits.push(Hit {
                 id: hit.id,
                 score: hit.score,

@@ -122,6 +122,14 @@ impl Site {
             Some(generation) => keys.join(format!("checkpoint-{generation}.key")),
         });
         let there = file.open(Algorithm::Ed25519).map_err(failed)?;
+        // A key of a process without the daemon's credential would make every later verification one by a wrong key.
+        if make && there.is_none() && Published::of(ledger.path())?.checkpoint().is_some() {
+            return Err(ToolError::Failed(format!(
+                "the ledger was published with a key that is not here: ask the daemon if it has the key as a credential, else \
+                 put {} back. If it is lost, move the file `checkpoint` beside the ledger away, and a new key is made",
+                file.path().display()
+            )));
+        }
         match (there, declared, make) {
             (None, _, false) => Ok(None),
             (Some(key), None, _) => Ok(Some(key)),
