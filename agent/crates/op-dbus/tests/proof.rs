@@ -5,6 +5,7 @@ mod rig;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -160,6 +161,11 @@ fn a_damaged_ledger_is_recovered_and_published_under_a_new_name() {
     rig.declare_top("ledger: {checkpoints: {origin: host.example/ledger}}\n", "");
     let mut daemon = Daemon::start(&rig);
     published(&rig);
+    // A base that is just made has its ledger before it has the socket.
+    let socket = rig.base.join("sockets/api/opdbus.sock");
+    wait_for("the daemon's socket", LIMIT, || {
+        UnixStream::connect(&socket).ok()
+    });
     let refused = rig.run(&["--yes", "ledger", "recover"]).expect(3);
     assert!(refused.err.contains("the daemon runs"), "{refused:?}");
     daemon.terminate();
