@@ -15,7 +15,7 @@ use rig::{Rig, op_dbus};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Waits until the newest checkpoint covers all entries.
 fn published(rig: &Rig) -> Value {

@@ -271,7 +271,7 @@ mod tests {
         let at = |path: &str| root.path().join(path);
         fs::create_dir_all(at("a/b")).unwrap();
         let walk = |link: &str| {
-            let mut walk = Walk {
+            let walk = Walk {
                 root: root.path(),
                 files: 0,
                 bytes: 0,
