@@ -69,14 +69,22 @@ impl Sockets {
     }
 
     fn make_own(&self, directory: &Path) -> io::Result<()> {
-        if !make(directory, 0o755)? {
+        if directory.symlink_metadata().is_ok() {
             if mark::read(directory)?.as_deref() != Some(MARK) {
                 let text = "it is there and not ours; move it away";
                 return Err(io::Error::new(ErrorKind::AlreadyExists, text));
             }
-            empty(directory)?;
+            return empty(directory);
         }
-        mark::write(directory, MARK)
+        // Marked before it has its name: whoever finds it after a crash knows whose it is.
+        let nameless = directory.with_extension("new");
+        if !make(&nameless, 0o755)? {
+            // Only what a crash left is empty.
+            fs::remove_dir(&nameless)?;
+            make(&nameless, 0o755)?;
+        }
+        mark::write(&nameless, MARK)?;
+        fs::rename(&nameless, directory)
     }
 
     fn admit(&self, id: u32, admit: bool) -> io::Result<()> {
@@ -169,6 +177,21 @@ mod tests {
         assert!(sockets.prepare(&name, None).is_err());
         sockets.remove(&name, None).unwrap();
         assert!(own.join("precious").exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_half_made_is_made_again() {
+        let base = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let sockets = Sockets::new(&Layout::new(base.path()));
+        let name = "a".parse().unwrap();
+        let left = sockets.directory(&name).with_extension("new");
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("precious"), "").unwrap();
+        assert!(sockets.prepare(&name, None).is_err());
+        fs::remove_file(left.join("precious")).unwrap();
+        sockets.prepare(&name, None).unwrap();
+        assert!(!left.exists());
+        sockets.prepare(&name, None).unwrap();
     }
 
     #[test]
