@@ -108,7 +108,7 @@ start_daemon() {
 }
 
 runs_again() {
-    local tries=50
+    local tries=300
     until [[ $(lxc-info --lxcpath="$base/@containers" --name=web-01 --state --no-humanize) == RUNNING ]] &&
         agent verify >/dev/null 2>&1; do
         ((tries-- > 0)) || return 1
