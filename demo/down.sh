@@ -99,7 +99,8 @@ unmount_base() {
 stop_agent() {
     local pid
     pid=$(cat "$run_dir/op-dbusd.pid" 2>/dev/null) || return 0
-    [[ $(readlink "/proc/$pid/exe") == */op-dbus ]] || return 0
+    # A program that was built anew meanwhile has " (deleted)" behind its name.
+    [[ $(readlink "/proc/$pid/exe") == */op-dbus* ]] || return 0
     kill "$pid"
     gone 10 test -d "/proc/$pid" || kill -KILL "$pid"
 }
