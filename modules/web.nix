@@ -42,72 +42,44 @@ in
       # Names, origins and the address are read at its start.
       restartTriggers = [ cfg.declarationFile ];
 
-      serviceConfig = {
-        Type = "notify";
-        NotifyAccess = "main";
-        ExecStart = utils.escapeSystemdExecArgs [
-          (lib.getExe' cfg.package "op-dbus")
-          "--file"
-          "/etc/op-dbus/state.json"
-          "web"
-        ];
-        # Reads names, origins and upstream servers anew; sessions begin again.
-        ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
-        Restart = "on-failure";
-        RestartSec = "2s";
-        TimeoutStopSec = "10s";
+      serviceConfig =
+        import ./unprivileged.nix
+        // {
+          Type = "notify";
+          NotifyAccess = "main";
+          ExecStart = utils.escapeSystemdExecArgs [
+            (lib.getExe' cfg.package "op-dbus")
+            "--file"
+            "/etc/op-dbus/state.json"
+            "web"
+          ];
+          # Reads names, origins and upstream servers anew; sessions begin again.
+          ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
+          Restart = "on-failure";
+          RestartSec = "2s";
+          TimeoutStopSec = "10s";
 
-        User = "op-dbus-web";
-        Group = "op-dbus-web";
-        # Who reaches the daemon's socket. It is no role: the token of each request is.
-        SupplementaryGroups = [ "opdbus" ];
+          User = "op-dbus-web";
+          Group = "op-dbus-web";
+          # Who reaches the daemon's socket. It is no role: the token of each request is.
+          SupplementaryGroups = [ "opdbus" ];
 
-        LimitNOFILE = 4096;
-        MemoryMax = if starts then "1G" else "256M";
-        TasksMax = if starts then 512 else 64;
-        UMask = "0077";
+          LimitNOFILE = 4096;
+          MemoryMax = if starts then "1G" else "256M";
+          TasksMax = if starts then 512 else 64;
+          UMask = "0077";
 
-        CapabilityBoundingSet = "";
-        DevicePolicy = "closed";
-        LockPersonality = true;
-        MemoryDenyWriteExecute = !starts;
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateTmp = true;
-        ProcSubset = "pid";
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectProc = "invisible";
-        ProtectSystem = "strict";
-        RemoveIPC = true;
-        RestrictAddressFamilies = [
-          "AF_INET"
-          "AF_INET6"
-          "AF_UNIX"
-        ];
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-          "~@resources"
-        ];
-      }
-      // lib.optionalAttrs (!reachesOut) {
-        IPAddressAllow = "localhost";
-        IPAddressDeny = "any";
-      }
-      // lib.optionalAttrs starts {
-        OOMPolicy = "continue";
-        SystemCallErrorNumber = "EPERM";
-      };
+          MemoryDenyWriteExecute = !starts;
+          ProcSubset = "pid";
+        }
+        // lib.optionalAttrs (!reachesOut) {
+          IPAddressAllow = "localhost";
+          IPAddressDeny = "any";
+        }
+        // lib.optionalAttrs starts {
+          OOMPolicy = "continue";
+          SystemCallErrorNumber = "EPERM";
+        };
     };
   };
 }

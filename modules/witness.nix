@@ -29,7 +29,7 @@ in
       # Keys and the address are read at its start.
       restartTriggers = [ cfg.declarationFile ];
 
-      serviceConfig = {
+      serviceConfig = import ./unprivileged.nix // {
         Type = "notify";
         NotifyAccess = "main";
         ExecStart = utils.escapeSystemdExecArgs [
@@ -54,8 +54,6 @@ in
         TasksMax = 32;
         UMask = "0077";
 
-        CapabilityBoundingSet = "";
-        DevicePolicy = "closed";
         IPAddressAllow =
           if inside then
             "localhost"
@@ -68,35 +66,7 @@ in
               "fc00::/7"
             ];
         IPAddressDeny = "any";
-        LockPersonality = true;
         MemoryDenyWriteExecute = true;
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateTmp = true;
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectProc = "invisible";
-        ProtectSystem = "strict";
-        RemoveIPC = true;
-        RestrictAddressFamilies = [
-          "AF_INET"
-          "AF_INET6"
-          "AF_UNIX"
-        ];
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-          "~@resources"
-        ];
       };
     };
   };

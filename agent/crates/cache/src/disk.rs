@@ -350,8 +350,7 @@ fn begin<'a>(
 }
 
 fn name(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(content))
 }
 
 /// Removes a file; how many bytes it had.

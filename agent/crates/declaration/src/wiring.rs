@@ -28,7 +28,7 @@ impl ContainerName {
         let port = if name.len() <= 10 {
             format!("{prefix}{name}")
         } else {
-            format!("{prefix}{}", &hex(&Sha256::digest(name))[..10])
+            format!("{prefix}{}", &hex::encode(Sha256::digest(name))[..10])
         };
         port.parse().ok()
     }
@@ -81,8 +81,4 @@ fn port_hash(name: &LinkName) -> u16 {
         .iter()
         .fold(0u64, |number, &byte| number << 8 | u64::from(byte));
     u16::try_from(number % u64::from(PORTS)).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

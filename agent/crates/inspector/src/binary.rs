@@ -151,12 +151,7 @@ fn build_id<H: FileHeader<Endian = Endianness>>(
                 && note.desc().len() <= 64
                 && note.n_type(endian) == elf::NT_GNU_BUILD_ID
             {
-                let digits: String = note
-                    .desc()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
-                return Ok(json!(digits));
+                return Ok(json!(hex::encode(note.desc())));
             }
         }
     }
@@ -227,7 +222,7 @@ pub(crate) fn other(bytes: &[u8]) -> Value {
         Some(kind) => json!({ "media_type": kind.mime_type(), "extension": kind.extension() }),
         None => json!({
             "media_type": "application/octet-stream",
-            "begins_with": bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>(),
+            "begins_with": hex::encode(bytes.get(..16).unwrap_or(bytes)),
         }),
     }
 }

@@ -103,8 +103,7 @@ pub(crate) fn id_of(model: &[u8], tokenizer: &[u8]) -> ModelId {
 
 fn name(model: [u8; 32], tokenizer: [u8; 32]) -> ModelId {
     let both = Sha256::digest([model, tokenizer].concat());
-    let digits: String = both[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("onnx-{METHOD}-{digits}");
+    let name = format!("onnx-{METHOD}-{}", hex::encode(&both[..8]));
     // Letters, digits and dashes alone, which is what a name may have.
     name.parse().unwrap_or_else(|_| ModelId::built_in())
 }

@@ -234,13 +234,7 @@ mod tests {
         let mut tree = Tree::new();
         for (leaf, root) in leaves.into_iter().zip(roots) {
             tree.append(leaf_hash(leaf));
-            let found: String = tree
-                .root()
-                .0
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            assert_eq!(found, root);
+            assert_eq!(hex::encode(tree.root().0), root);
         }
     }
 }

@@ -328,9 +328,8 @@ impl Witness {
 
     fn file(&self, log: &KeyName) -> PathBuf {
         // A digest, since an origin may be longer than a file's name or have `/` in it.
-        let digest = Sha256::digest(log.as_str());
-        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.directory.join(name)
+        self.directory
+            .join(hex::encode(Sha256::digest(log.as_str())))
     }
 
     fn remember(

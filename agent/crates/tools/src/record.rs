@@ -152,10 +152,7 @@ fn digest(value: &Value) -> Value {
     };
     match text.len() > LONGEST {
         true => {
-            let hash: String = Sha256::digest(&text)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let hash = hex::encode(Sha256::digest(&text));
             json!(format!("{} bytes, SHA-256 {hash}", text.len()))
         }
         false => json!("redacted"),

@@ -80,8 +80,7 @@ impl Job<'_> {
         out.into_inner()
             .map_err(io::IntoInnerError::into_error)?
             .sync_all()?;
-        let digest: [u8; 32] = digest.finalize().into();
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(digest.finalize()))
     }
 
     /// What the ledger itself says of its recovery.
@@ -284,10 +283,7 @@ fn shown(row: &Row) -> Value {
         Column::Integer(number) => json!(number),
         Column::Real(number) => json!(number),
         Column::Text(text) => json!(text),
-        Column::Blob(bytes) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            json!({ "hex": hex })
-        }
+        Column::Blob(bytes) => json!({ "hex": hex::encode(bytes) }),
     };
     json!({
         "timestamp": column(&row.timestamp),

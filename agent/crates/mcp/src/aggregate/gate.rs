@@ -58,7 +58,7 @@ impl Ticket {
         Ok(Self {
             upstream: upstream.to_owned(),
             tool: tool.to_owned(),
-            call: hexadecimal(&bytes),
+            call: hex::encode(bytes),
             arguments_sha256: digest(arguments),
         })
     }
@@ -210,7 +210,7 @@ impl Errand {
 fn digest(arguments: &Map<String, Value>) -> String {
     let open = open(&Value::Object(arguments.clone()));
     let bytes = serde_json_canonicalizer::to_vec(&open).unwrap_or_else(|_| open.to_string().into());
-    hexadecimal(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn open(value: &Value) -> Value {
@@ -223,10 +223,6 @@ fn open(value: &Value) -> Value {
         Value::Array(list) => list.iter().map(open).collect(),
         other => other.clone(),
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Seal {
         let once = random().map_err(|error| internal(error.to_string()))?;
         let state = State {
             plan: plan.to_owned(),
-            once: hex(&once),
+            once: hex::encode(once),
         };
         let options = SealOptions::new().associated_data(subject).ttl(patience);
         let sealed = self
@@ -208,10 +208,6 @@ fn random() -> Result<[u8; 32], ServerError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| ServerError::Random(error.to_string()))?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -17,11 +17,7 @@ pub fn tool_name(prefix: &str, tool: &str) -> String {
     if !tool.is_empty() && tool.len() <= room && tool.chars().all(fits) {
         return format!("{prefix}_{tool}");
     }
-    let hash: String = Sha256::digest(tool)
-        .iter()
-        .take(DIGITS / 2)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex::encode(&Sha256::digest(tool)[..DIGITS / 2]);
     let stem: String = tool
         .chars()
         .map(|character| if fits(character) { character } else { '_' })

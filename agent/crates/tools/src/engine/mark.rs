@@ -117,8 +117,5 @@ pub(crate) fn forget(paths: &Paths) {
 
 fn fingerprint(declaration: &Declaration) -> String {
     let text = serde_json::to_vec(declaration).unwrap_or_default();
-    Sha256::digest(&text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(&text))
 }

@@ -327,8 +327,7 @@ fn checkpoint(path: &Path) -> Option<String> {
 
 fn hash(value: &Value) -> String {
     let canonical = serde_json_canonicalizer::to_vec(value).unwrap_or_default();
-    let digest = Sha256::digest(&canonical);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(&canonical))
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ fn prepare(call: &Call<'_>, input: &Wanted) -> Result<Prepared, ToolError> {
     digest.update(&content);
     let after = State {
         size: content.len() as u64,
-        sha256: hex(digest),
+        sha256: hex::encode(digest.finalize()),
         mode: mode_text(mode),
     };
     Ok(Prepared {
@@ -150,11 +150,6 @@ fn prepare(call: &Call<'_>, input: &Wanted) -> Result<Prepared, ToolError> {
         after,
         mode: Mode::from_raw_mode(mode),
     })
-}
-
-fn hex(digest: Sha256) -> String {
-    let bytes = digest.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The file that is there now.
@@ -200,7 +195,7 @@ fn current(
     }
     let state = State {
         size,
-        sha256: hex(digest),
+        sha256: hex::encode(digest.finalize()),
         mode: mode_text(opened.stat.st_mode),
     };
     Ok(Some((state, opened.stat)))

@@ -1,6 +1,6 @@
 //! Flows in the words of `ovs-ofctl dump-flows`.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 
 use ipnet::IpNet;
 use openflow::{Action, Flow, PortNo, VlanMatch};
@@ -39,7 +39,7 @@ pub(super) fn matches(flow: &Flow) -> String {
     add("tp_src=", matches.tcp_src.or(matches.udp_src).map(text));
     add("tp_dst=", matches.tcp_dst.or(matches.udp_dst).map(text));
     for field in &matches.raw {
-        add("raw:", Some(hex(field.as_bytes())));
+        add("raw:", Some(hex::encode(field.as_bytes())));
     }
     words.join(",")
 }
@@ -72,7 +72,7 @@ pub(super) fn actions(flow: &Flow) -> String {
     let mut words: Vec<_> = flow.actions.iter().map(action).collect();
     words.extend(flow.goto.map(|table| format!("goto_table:{table}")));
     let raw = flow.raw.iter();
-    words.extend(raw.map(|raw| format!("raw_instruction:{}", hex(raw.as_bytes()))));
+    words.extend(raw.map(|raw| format!("raw_instruction:{}", hex::encode(raw.as_bytes()))));
     match words.is_empty() {
         true => "drop".to_owned(),
         false => words.join(","),
@@ -91,7 +91,7 @@ fn action(action: &Action) -> String {
         // With the bit that says that there is a tag.
         Action::SetVlan(vlan) => format!("set_field:{}->vlan_vid", 0x1000 | vlan.get()),
         Action::PopVlan => "pop_vlan".to_owned(),
-        Action::Raw(raw) => format!("raw_action:{}", hex(raw.as_bytes())),
+        Action::Raw(raw) => format!("raw_action:{}", hex::encode(raw.as_bytes())),
     }
 }
 
@@ -109,12 +109,4 @@ pub(super) fn mac(bytes: [u8; 6]) -> String {
 
 fn text(value: impl Display) -> String {
     value.to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = String::with_capacity(2 * bytes.len());
-    bytes.iter().fold(digits, |mut digits, byte| {
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
 }

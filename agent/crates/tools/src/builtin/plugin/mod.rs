@@ -158,12 +158,7 @@ pub(super) fn state(files: Option<&store::Files>, enabled: bool) -> Value {
         hash.update(files.plugin.as_bytes());
         hash.update([0]);
         hash.update(files.mapping.as_bytes());
-        let digits: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        digits
+        hex::encode(hash.finalize())
     });
     json!({ "enabled": enabled, "files": digest })
 }
