@@ -241,6 +241,34 @@ fn the_oldest_go_and_what_the_next_builds_on_stays() {
 }
 
 #[test]
+fn the_state_before_a_restore_is_sent_too_and_what_is_back_builds_on_what_is_there() {
+    let Some(pair) = Pair::new(256, 256, ", subvolumes: ['@state']") else {
+        return;
+    };
+    let snapshot = |arguments: &[&str]| {
+        let all = [&["--yes", "snapshot"][..], arguments].concat();
+        pair.rig.json(&all).expect(0).json()
+    };
+    pair.write("@state/large", 20);
+    snapshot(&["create", "one", "@state"]);
+    pair.replicate().expect(0);
+    fs::write(pair.rig.base.join("@state/small"), "new").unwrap();
+    let restored = snapshot(&["restore", "one", "@state"]);
+    let before = restored["before"].as_str().unwrap();
+    snapshot(&["create", "two", "@state"]);
+    let sent = pair.replicate().expect(0).json();
+    let sent = sent["sent"].as_array().unwrap();
+    let names: Vec<_> = sent.iter().map(|it| &it["snapshot"]).collect();
+    assert_eq!(names, [before, "two"], "{sent:#?}");
+    for it in sent {
+        assert_ne!(it["parent"], Value::Null, "{it:#}");
+        assert!(it["bytes"].as_u64().unwrap() < 1 << 20, "{it:#}");
+    }
+    pair.assert_same(before, "@state");
+    pair.assert_same("two", "@state");
+}
+
+#[test]
 fn what_was_changed_at_the_far_end_is_not_built_on() {
     if !lab::has("sqlite3") {
         lab::skip("needs sqlite3");

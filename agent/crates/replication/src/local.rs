@@ -19,7 +19,8 @@ pub const MANIFEST: &str = "snapshot.json";
 pub struct Snapshot {
     /// Its name.
     pub name: Name,
-    /// When the last of its subvolumes was made, in seconds since 1970-01-01 UTC.
+    /// When it was made, or the last of its subvolumes, in seconds since 1970-01-01 UTC: a subvolume that was exchanged
+    /// out by a restore is older than the snapshot that has it.
     pub taken: u64,
     /// What is in it, by name.
     pub subvolumes: Vec<Subvolume>,
@@ -48,7 +49,8 @@ pub fn snapshots(directory: &Path) -> Result<Vec<Snapshot>> {
         if btrfs::is_subvolume(&path)? {
             continue;
         }
-        let mut taken = 0;
+        let made = fs::metadata(&path).and_then(|directory| directory.created());
+        let mut taken = made.map_or(0, seconds);
         let mut subvolumes = Vec::new();
         for (name, path) in named(&path)? {
             if !btrfs::is_subvolume(&path)? {

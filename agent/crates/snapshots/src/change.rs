@@ -216,7 +216,7 @@ fn alone(place: &Path, name: &SnapshotName) -> Result<OwnedFd> {
     }
 }
 
-fn write_record(directory: &Path, record: &Record) -> Result<()> {
+pub(crate) fn write_record(directory: &Path, record: &Record) -> Result<()> {
     let path = directory.join(RECORD);
     let text = serde_json::to_vec_pretty(record).map_err(|error| Error::Io {
         doing: "write",

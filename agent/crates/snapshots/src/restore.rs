@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
+use crate::change::write_record;
 use crate::class::Class;
 use crate::error::{Error, Result, failed};
 use crate::name::{SnapshotName, is_subvolume_name};
@@ -70,7 +71,8 @@ pub struct Recovered {
 }
 
 impl Locked<'_> {
-    /// Puts subvolumes of a snapshot in the place of those that are there, of which a snapshot is made first.
+    /// Puts subvolumes of a snapshot in the place of those that are there, which become the snapshot of the state
+    /// before: whatever was written until then is in it.
     ///
     /// All of them, or none if something fails. Files that somebody has open stay those of the old subvolumes.
     pub fn restore(
@@ -90,6 +92,7 @@ impl Locked<'_> {
             self.must_be_ours(subvolume)?;
             self.must_be_plain(subvolume)?;
         }
+        // Where there is no room for it, that is known before anything changes.
         let before = self.snapshot_before(name, subvolumes, now)?;
         let prepared = self.prepare(name, subvolumes);
         let exchanges = prepared.inspect_err(|_| self.drop_coming(subvolumes))?;
@@ -120,12 +123,12 @@ impl Locked<'_> {
                 }
             }
         }
-        self.store.end_exchange(subvolumes)?;
+        self.store.end_exchange(&restored)?;
         Ok(restored)
     }
 
     /// Puts one file or directory of a snapshot in the place of the one that is there, if any. The state before is
-    /// kept as a snapshot of its subvolume.
+    /// kept as a snapshot of its subvolume; what is written to the path after that and until it is replaced is lost.
     pub fn restore_path(
         &self,
         name: &SnapshotName,
@@ -254,13 +257,64 @@ impl Store<'_> {
         self.directory().join(JOURNAL)
     }
 
-    /// After all exchanges: makes them last, removes the old ones, and says that it is over.
-    fn end_exchange<'a>(&self, subvolumes: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    /// After all exchanges: makes them last, keeps the old ones as the snapshot of the state before, and says that it
+    /// is over.
+    fn end_exchange(&self, restored: &Restored) -> Result<()> {
+        let Kind::Subvolumes(exchanges) = &restored.kind else {
+            return finish(self);
+        };
         btrfs::sync(&self.base)?;
-        for subvolume in subvolumes {
+        // Who has removed it by hand does not want it.
+        if self.directory().join(restored.before.as_str()).is_dir() {
+            for (subvolume, exchange) in exchanges {
+                self.keep_old(&restored.before, subvolume, &exchange.old)?;
+            }
+            self.record_old(&restored.before, exchanges)?;
+            btrfs::sync(&self.base)?;
+        }
+        for subvolume in exchanges.keys() {
             drop_subvolume(&self.coming(subvolume))?;
         }
         finish(self)
+    }
+
+    /// Puts what was exchanged out in the place of the copy that was made of it before: it has all that was written
+    /// until its name was another's, and the copy has not.
+    fn keep_old(&self, before: &SnapshotName, subvolume: &str, old: &str) -> Result<()> {
+        let out = self.coming(subvolume);
+        let place = self.place(before, subvolume);
+        let is_old = |path: &Path| match uuid(path) {
+            Ok(found) => Ok(found == old),
+            Err(Error::Btrfs(btrfs::Error::NotFound { .. })) => Ok(false),
+            Err(error) => Err(error),
+        };
+        if is_old(&out)? {
+            drop_subvolume(&place)?;
+            renameat_with(CWD, &out, CWD, &place, RenameFlags::NOREPLACE)
+                .map_err(failed("put in place", &place))?;
+        }
+        // Only now: a read-only subvolume cannot change its directory.
+        match is_old(&place)? {
+            true => Ok(btrfs::set_read_only(&place, true)?),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes down that the snapshot of the state before has the old subvolumes themselves.
+    fn record_old(
+        &self,
+        before: &SnapshotName,
+        exchanges: &BTreeMap<String, Exchange>,
+    ) -> Result<()> {
+        let mut record = self.show(before)?.record;
+        for (subvolume, exchange) in exchanges {
+            let info = btrfs::info(self.place(before, subvolume))?;
+            if let Some(taken) = record.subvolumes.get_mut(subvolume) {
+                taken.uuid.clone_from(&exchange.old);
+                taken.generation = info.generation;
+            }
+        }
+        write_record(&self.directory().join(before.as_str()), &record)
     }
 }
 
@@ -276,7 +330,7 @@ pub(crate) fn recover(store: &Store<'_>) -> Result<Option<Recovered>> {
             for (subvolume, exchange) in exchanges {
                 go_on(store, subvolume, exchange, &path)?;
             }
-            store.end_exchange(exchanges.keys())?;
+            store.end_exchange(&restore)?;
             true
         }
         Kind::Path { path, inode } => {
