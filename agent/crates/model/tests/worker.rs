@@ -143,6 +143,11 @@ fn its_process_has_the_threads_that_were_asked_for_and_goes_when_it_is_idle() {
     assert_eq!((count, threads(process, "rten-")), (3, 3 + 1));
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    if rustix::process::geteuid().is_root() {
+        assert!(status.contains("Uid:\t65534\t65534\t65534"), "{status}");
+        let net = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+        assert_ne!(net(&process.to_string()), net("self"));
+    }
     lab::wait_for("the end of the idle process", PATIENCE, || {
         (!is_there(process)).then_some(())
     });
