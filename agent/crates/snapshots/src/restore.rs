@@ -18,7 +18,7 @@ use crate::class::Class;
 use crate::error::{Error, Result, failed};
 use crate::name::{SnapshotName, is_subvolume_name};
 use crate::paths;
-use crate::store::{Locked, NewSnapshot, Store, sync_directory, write_whole};
+use crate::store::{Locked, NewSnapshot, Store};
 
 /// What is to come has this before its name, beside its place.
 pub(crate) const COMING: &str = ".restore-";
@@ -376,7 +376,7 @@ fn go_on(store: &Store<'_>, subvolume: &str, is: &Exchange, journal: &Path) -> R
 /// Removes what was made for a restore that never began.
 fn sweep(store: &Store<'_>) -> Result<()> {
     // A journal that was being written says nothing: what it was for had not begun, or goes by the older one.
-    let unwritten = store.directory().join(format!("{JOURNAL}.new"));
+    let unwritten = durable::beside(&store.journal()).map_err(failed("name", &store.journal()))?;
     match fs::remove_file(&unwritten) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(failed("remove", &unwritten)(error));
@@ -420,8 +420,7 @@ fn write_journal(path: &Path, restore: &Restored) -> Result<()> {
         path: path.to_owned(),
         reason: error.to_string(),
     })?;
-    write_whole(path, &text)?;
-    sync_directory(path.parent().unwrap_or(path))
+    durable::replace(path, &text, 0o600).map_err(failed("write", path))
 }
 
 fn read_journal(path: &Path) -> Result<Option<Restored>> {
@@ -447,6 +446,6 @@ fn finish(store: &Store<'_>) -> Result<()> {
     let path = store.journal();
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-        _ => sync_directory(&store.directory()),
+        _ => durable::sync_entry(&path).map_err(failed("write to disk", &path)),
     }
 }
