@@ -4,7 +4,7 @@
 mod rig;
 
 use std::fs;
-use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,24 +100,16 @@ fn people_find_what_was_done() {
     assert!(failed.err.contains("op-dbus apply"), "{failed:?}");
 }
 
-/// Writes to a file until the disk is full.
-fn fill(path: &Path) {
-    let mut file = fs::File::create(path).unwrap();
-    for size in [1 << 16, 1 << 8, 1] {
-        while file.write_all(&vec![b'x'; size]).is_ok() {}
-    }
-}
-
 /// The disk of the index is full: questions are answered from what it has, and without it from the entries themselves.
 #[test]
 fn a_full_disk_is_said_and_questions_are_answered_all_the_same() {
-    let Some(_machine) = lab::Machine::new("needs root") else {
+    let Some(machine) = lab::Machine::new("needs root") else {
         return;
     };
     let base = base(&[entry("file_write", "/srv/first", json!({}))]);
     let vectors = base.path().join("@vectors");
-    let at = vectors.to_str().unwrap();
-    lab::run("mount", &["-t", "tmpfs", "-o", "size=1m", "none", at]);
+    fs::remove_dir(&vectors).unwrap();
+    symlink(machine.tmpfs("1m"), &vectors).unwrap();
     let find = |word: &str| {
         let found = search(base.path(), &["--json", word]).expect(0).json();
         (ids(&found), found["notes"].to_string())
@@ -128,7 +120,7 @@ fn a_full_disk_is_said_and_questions_are_answered_all_the_same() {
         .append(&entry("file_write", "/srv/second", json!({})))
         .unwrap();
     drop(ledger);
-    fill(&vectors.join("full"));
+    lab::fill(&vectors.join("full"));
     let (found, notes) = find("first");
     assert_eq!(found, [1], "{notes}");
     assert!(notes.contains("the index is not grown"), "{notes}");
@@ -138,12 +130,14 @@ fn a_full_disk_is_said_and_questions_are_answered_all_the_same() {
             fs::remove_file(file.path()).unwrap();
         }
     }
-    fill(&vectors.join("fuller"));
+    lab::fill(&vectors.join("fuller"));
     let (found, notes) = find("second");
     assert_eq!(found, [2], "{notes}");
     assert!(notes.contains("by the words of the entries"), "{notes}");
     fs::remove_file(vectors.join("fuller")).unwrap();
     fs::remove_file(vectors.join("full")).unwrap();
+    // What the full disk left of an index is made anew.
+    assert_eq!(find("second").0, [2]);
     assert_eq!(find("second"), (vec![2], "[]".to_owned()));
 }
 
