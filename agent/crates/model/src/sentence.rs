@@ -142,7 +142,11 @@ impl Sentence {
 
     /// The tokens of a text, as many as count.
     fn tokens(&self, text: &str) -> Result<Vec<i32>, String> {
-        let text = clean(crate::cut(text, MOST_BYTES));
+        let mut text = clean(crate::cut(text, MOST_BYTES));
+        // The tokenizer counts the two signs before each piece of a word as if they were in the text, and panics where that
+        // leads beyond its end. Blanks make room and are no tokens.
+        let room = 4 * text.len();
+        text.extend(std::iter::repeat_n(' ', room));
         let options = EncodeOptions {
             max_chunk_len: Some(MOST_TOKENS),
             ..EncodeOptions::default()

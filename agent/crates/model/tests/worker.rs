@@ -156,6 +156,18 @@ fn its_process_has_the_threads_that_were_asked_for_and_goes_when_it_is_idle() {
     drop(model);
 }
 
+/// A text that is one word of many pieces, as questions are.
+#[test]
+fn one_rare_word_is_a_text_too() {
+    let Some(directory) = minilm() else { return };
+    let model = opened(&directory, "2", "600");
+    let words = ["postgresql", "xqzjvw", "Ⱥİ", "nginx"];
+    let vectors = model.embed(&words).unwrap();
+    assert_eq!(vectors.len(), words.len());
+    // What is after it, and is no word, changes nothing.
+    assert_eq!(model.embed(&["postgresql   "]).unwrap(), vectors[..1]);
+}
+
 #[test]
 fn a_killed_process_is_started_again_and_none_is_left() {
     let Some(directory) = minilm() else { return };

@@ -271,7 +271,7 @@ fn pages_on(node: u32, memory: &[u8]) -> usize {
         let begin = line.split(' ').next().unwrap();
         usize::from_str_radix(begin, 16).unwrap() <= address
     };
-    let line = maps.lines().filter(begins).last().unwrap();
+    let line = maps.lines().rfind(begins).unwrap();
     let count = line
         .split(' ')
         .find_map(|word| word.strip_prefix(&format!("N{node}=")));

@@ -13,12 +13,10 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
-use crate::change::write_record;
-use crate::class::Class;
 use crate::error::{Error, Result, failed};
 use crate::name::{SnapshotName, is_subvolume_name};
 use crate::paths;
-use crate::store::{Locked, NewSnapshot, Store};
+use crate::store::{Locked, Store};
 
 /// What is to come has this before its name, beside its place.
 pub(crate) const COMING: &str = ".restore-";
@@ -179,25 +177,6 @@ impl Locked<'_> {
         Ok(restored)
     }
 
-    fn snapshot_before(
-        &self,
-        name: &SnapshotName,
-        subvolumes: &BTreeSet<String>,
-        now: Timestamp,
-    ) -> Result<SnapshotName> {
-        let class = Class::Restore;
-        let prefix = class.prefix().unwrap_or_default();
-        let before = format!("{prefix}{}", now.strftime("%Y%m%dT%H%M%S.%3fZ")).parse()?;
-        let new = NewSnapshot {
-            name: before,
-            class,
-            subvolumes: subvolumes.clone(),
-            reason: Some(format!("before {name} was restored")),
-            now,
-        };
-        Ok(self.create(&new)?.name)
-    }
-
     /// What holds other subvolumes cannot be exchanged: they would go with the old one.
     fn must_be_plain(&self, subvolume: &str) -> Result<()> {
         let inner = btrfs::children(self.store.base.join(subvolume))?;
@@ -249,72 +228,12 @@ impl Locked<'_> {
 }
 
 impl Store<'_> {
-    fn coming(&self, subvolume: &str) -> PathBuf {
+    pub(crate) fn coming(&self, subvolume: &str) -> PathBuf {
         self.base.join(format!("{COMING}{subvolume}"))
     }
 
     fn journal(&self) -> PathBuf {
         self.directory().join(JOURNAL)
-    }
-
-    /// After all exchanges: makes them last, keeps the old ones as the snapshot of the state before, and says that it
-    /// is over.
-    fn end_exchange(&self, restored: &Restored) -> Result<()> {
-        let Kind::Subvolumes(exchanges) = &restored.kind else {
-            return finish(self);
-        };
-        btrfs::sync(&self.base)?;
-        // Who has removed it by hand does not want it.
-        if self.directory().join(restored.before.as_str()).is_dir() {
-            for (subvolume, exchange) in exchanges {
-                self.keep_old(&restored.before, subvolume, &exchange.old)?;
-            }
-            self.record_old(&restored.before, exchanges)?;
-            btrfs::sync(&self.base)?;
-        }
-        for subvolume in exchanges.keys() {
-            drop_subvolume(&self.coming(subvolume))?;
-        }
-        finish(self)
-    }
-
-    /// Puts what was exchanged out in the place of the copy that was made of it before: it has all that was written
-    /// until its name was another's, and the copy has not.
-    fn keep_old(&self, before: &SnapshotName, subvolume: &str, old: &str) -> Result<()> {
-        let out = self.coming(subvolume);
-        let place = self.place(before, subvolume);
-        let is_old = |path: &Path| match uuid(path) {
-            Ok(found) => Ok(found == old),
-            Err(Error::Btrfs(btrfs::Error::NotFound { .. })) => Ok(false),
-            Err(error) => Err(error),
-        };
-        if is_old(&out)? {
-            drop_subvolume(&place)?;
-            renameat_with(CWD, &out, CWD, &place, RenameFlags::NOREPLACE)
-                .map_err(failed("put in place", &place))?;
-        }
-        // Only now: a read-only subvolume cannot change its directory.
-        match is_old(&place)? {
-            true => Ok(btrfs::set_read_only(&place, true)?),
-            false => Ok(()),
-        }
-    }
-
-    /// Writes down that the snapshot of the state before has the old subvolumes themselves.
-    fn record_old(
-        &self,
-        before: &SnapshotName,
-        exchanges: &BTreeMap<String, Exchange>,
-    ) -> Result<()> {
-        let mut record = self.show(before)?.record;
-        for (subvolume, exchange) in exchanges {
-            let info = btrfs::info(self.place(before, subvolume))?;
-            if let Some(taken) = record.subvolumes.get_mut(subvolume) {
-                taken.uuid.clone_from(&exchange.old);
-                taken.generation = info.generation;
-            }
-        }
-        write_record(&self.directory().join(before.as_str()), &record)
     }
 }
 
@@ -403,12 +322,12 @@ fn exchange(store: &Store<'_>, subvolume: &str) -> Result<()> {
         .map_err(failed("exchange", &there))
 }
 
-fn uuid(path: &Path) -> Result<String> {
+pub(crate) fn uuid(path: &Path) -> Result<String> {
     let uuid = btrfs::info(path)?.uuid;
     Ok(uuid.map_or_else(String::new, |uuid| uuid.to_string()))
 }
 
-fn drop_subvolume(path: &Path) -> Result<()> {
+pub(crate) fn drop_subvolume(path: &Path) -> Result<()> {
     match btrfs::delete_recursive(path) {
         Err(btrfs::Error::NotFound { .. }) => Ok(()),
         done => Ok(done?),
@@ -442,7 +361,7 @@ fn read_journal(path: &Path) -> Result<Option<Restored>> {
 }
 
 /// Says that the restore has ended.
-fn finish(store: &Store<'_>) -> Result<()> {
+pub(crate) fn finish(store: &Store<'_>) -> Result<()> {
     let path = store.journal();
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &path)(error)),
