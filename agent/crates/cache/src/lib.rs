@@ -30,7 +30,7 @@ pub enum Kind {
     Embeddings,
     /// Answers to questions.
     Queries,
-    /// Anything else.
+    /// What is found out of things that do not change, such as the difference of two snapshots.
     Blocks,
 }
 

@@ -78,6 +78,19 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> O
     }
 }
 
+/// Writes to a file until the disk is full, to the last byte.
+pub fn fill(ballast: &Path) {
+    let mut file = std::fs::File::create(ballast).expect("a file to fill the disk with");
+    for size in [64 << 10, 256, 1] {
+        // What is only in memory may find no room later.
+        while file
+            .write_all(&vec![0x42; size])
+            .and_then(|()| file.sync_data())
+            .is_ok()
+        {}
+    }
+}
+
 /// Namespaces and a directory of one test.
 pub struct Machine {
     // Before `dir`, so that what is mounted below it goes first.
@@ -138,6 +151,17 @@ impl Machine {
             "mount",
             &["-o", "loop", image, target.to_str().expect("text")],
         );
+        mounts.push(target.clone());
+        target
+    }
+
+    /// A file system in memory, of a `size` as tmpfs(5) writes it (`8m`), mounted at `dir()/tmpfs`.
+    pub fn tmpfs(&self, size: &str) -> PathBuf {
+        let target = self.dir().join("tmpfs");
+        std::fs::create_dir(&target).expect("mount point");
+        let (at, size) = (target.to_str().expect("text"), format!("size={size}"));
+        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", at]);
+        let mut mounts = self.mounts.lock().expect("not poisoned");
         mounts.push(target.clone());
         target
     }

@@ -1,12 +1,13 @@
 //! The file: how it is made, opened and found to be damaged.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use durable::sync_entry;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rustix::fs::{Access, access};
@@ -54,6 +55,23 @@ impl Database {
 
     /// Takes a ledger that is there, for reading.
     pub(crate) fn existing(path: &Path) -> Result<(Self, Connection)> {
+        match Self::look(path)? {
+            (database, reader, Contents::Ledger) => Ok((database, reader)),
+            (database, _, Contents::Empty) => Err(database.foreign("it is empty")),
+            (database, _, Contents::Other(detail)) => Err(database.foreign(&detail)),
+        }
+    }
+
+    /// Whether a ledger was made there, or something else is.
+    pub(crate) fn is_there(path: &Path) -> Result<bool> {
+        match Self::look(path) {
+            Ok((_, _, contents)) => Ok(contents != Contents::Empty),
+            Err(Error::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn look(path: &Path) -> Result<(Self, Connection, Contents)> {
         recover::is_over(path)?;
         let mut database = Self::new(path)?;
         // A read-only snapshot says so only when asked for write access. On a full disk no writer can begin.
@@ -64,11 +82,8 @@ impl Database {
         // A snapshot that was made while entries waited in the log: nobody else writes here, or can.
         database.alone = read_only && waiting;
         let reader = database.reader()?;
-        match schema::inspect(&reader).map_err(|error| database.explain(error))? {
-            Contents::Ledger => Ok((database, reader)),
-            Contents::Empty => Err(database.foreign("it is empty")),
-            Contents::Other(detail) => Err(database.foreign(&detail)),
-        }
+        let contents = schema::inspect(&reader).map_err(|error| database.explain(error))?;
+        Ok((database, reader, contents))
     }
 
     fn new(path: &Path) -> Result<Self> {
@@ -299,18 +314,11 @@ pub(crate) fn make_file(path: &Path) -> Result<()> {
         // Whatever the umask is.
         Ok(file) => file
             .set_permissions(Permissions::from_mode(MODE))
-            .and_then(|()| sync_directory(path))
+            .and_then(|()| sync_entry(path))
             .map_err(|error| file_error(path, &error)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(file_error(path, &error)),
     }
-}
-
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 pub(crate) fn file_error(path: &Path, error: &io::Error) -> Error {

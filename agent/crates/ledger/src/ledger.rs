@@ -59,6 +59,16 @@ impl Ledger {
         })
     }
 
+    /// Whether a ledger was made there, or something else is. A crash may leave a file without a table where one was
+    /// about to be made.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be read.
+    pub fn is_there(path: impl AsRef<Path>) -> Result<bool> {
+        Database::is_there(path.as_ref())
+    }
+
     /// Where the ledger is.
     pub fn path(&self) -> &Path {
         self.database.path()

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -79,16 +79,6 @@ fn killed_writers_lose_nothing_that_was_acknowledged() {
     );
 }
 
-/// Writes to a file until the disk is full.
-fn fill(ballast: &Path) {
-    let mut file = fs::File::create(ballast).unwrap();
-    while file
-        .write_all(&[0x42; 64 << 10])
-        .and_then(|()| file.sync_data())
-        .is_ok()
-    {}
-}
-
 const PLACES: &str = "PLACES_FOR_LEDGERS";
 
 #[test]
@@ -115,6 +105,9 @@ fn a_ledger_whose_making_was_killed_can_be_opened() {
         for file in fs::read_dir(dir.path()).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "db") {
+                // Made or not, that can be told.
+                let made = Ledger::is_there(&path).unwrap();
+                assert_eq!(Ledger::open_read_only(&path).is_ok(), made);
                 let ledger = Ledger::open(&path).unwrap();
                 assert_eq!(ledger.append(&sample(1)).unwrap().id, 1);
                 assert!(ledger.verify(None).unwrap().valid);
@@ -138,7 +131,7 @@ fn fill_up(dir: &Path) {
     let ledger = Ledger::open(&path).unwrap();
     let mut last = head(&ledger.append(&sample(0)).unwrap());
     let ballast = dir.join("ballast");
-    fill(&ballast);
+    lab::fill(&ballast);
     let mut entry = sample(1);
     entry.metadata["long"] = "x".repeat(20_000).into();
     let error = loop {
@@ -187,21 +180,8 @@ fn a_full_tmpfs_loses_nothing() {
     let Some(machine) = lab::Machine::new("needs root") else {
         return;
     };
-    let dir = machine.dir().join("tmpfs");
-    fs::create_dir(&dir).unwrap();
-    lab::run(
-        "mount",
-        &[
-            "-t",
-            "tmpfs",
-            "-o",
-            "size=2m",
-            "none",
-            dir.to_str().unwrap(),
-        ],
-    );
+    let dir = machine.tmpfs("2m");
     fill_up(&dir);
-    lab::run("umount", &[dir.to_str().unwrap()]);
 }
 
 #[test]
@@ -223,7 +203,7 @@ fn a_closed_ledger_on_a_full_btrfs_can_be_read() {
         .unwrap()
         .append_all(&[sample(1), sample(2)])
         .unwrap();
-    fill(&dir.join("ballast"));
+    lab::fill(&dir.join("ballast"));
     let ledger = Ledger::open_read_only(&path).unwrap();
     assert_eq!(all(&ledger).len(), 3);
     assert!(ledger.verify(None).unwrap().valid);
@@ -235,19 +215,7 @@ fn a_ledger_cannot_be_made_on_a_full_disk() {
     let Some(machine) = lab::Machine::new("needs root") else {
         return;
     };
-    let dir = machine.dir().join("tmpfs");
-    fs::create_dir(&dir).unwrap();
-    lab::run(
-        "mount",
-        &[
-            "-t",
-            "tmpfs",
-            "-o",
-            "size=16k",
-            "none",
-            dir.to_str().unwrap(),
-        ],
-    );
+    let dir = machine.tmpfs("16k");
     let path = dir.join("blockchain.db");
     assert_eq!(
         Ledger::open(&path).err(),
@@ -259,5 +227,4 @@ fn a_ledger_cannot_be_made_on_a_full_disk() {
         Ledger::open(&path).unwrap().append(&sample(1)).unwrap().id,
         1
     );
-    lab::run("umount", &[dir.to_str().unwrap()]);
 }

@@ -93,10 +93,7 @@ fn a_full_disk_publishes_nothing_and_goes_on_later() {
     let Some(machine) = lab::Machine::new("needs root") else {
         return;
     };
-    let dir = machine.dir().join("tmpfs");
-    fs::create_dir(&dir).unwrap();
-    let at = dir.to_str().unwrap();
-    lab::run("mount", &["-t", "tmpfs", "-o", "size=8m", "none", at]);
+    let dir = machine.tmpfs("8m");
     let path = dir.join("blockchain.db");
     let ledger = Ledger::open(&path).unwrap();
     ledger
@@ -107,7 +104,7 @@ fn a_full_disk_publishes_nothing_and_goes_on_later() {
         .append_all(&(0..300).map(sample).collect::<Vec<_>>())
         .unwrap();
     let ballast = dir.join("ballast");
-    fill(&ballast);
+    lab::fill(&ballast);
     let error = publish(&path).unwrap_err();
     assert!(
         matches!(error, ProofError::Tile(_) | ProofError::Io { .. }) && !error.is_finding(),
@@ -124,14 +121,6 @@ fn a_full_disk_publishes_nothing_and_goes_on_later() {
     let audit = ledger.audit(&known).unwrap();
     assert!(audit.valid && audit.notes.is_empty(), "{audit:?}");
     drop(ledger);
-    lab::run("umount", &[at]);
-}
-
-/// Writes to a file until the disk is full.
-fn fill(ballast: &Path) {
-    use std::io::Write;
-    let mut file = fs::File::create(ballast).unwrap();
-    while file.write_all(&[0x42; 4096]).is_ok() {}
 }
 
 #[test]

@@ -428,19 +428,7 @@ fn a_full_disk_leaves_the_damaged_file_as_it_was() {
     let Some(machine) = lab::Machine::new("needs root") else {
         return;
     };
-    let dir = machine.dir().join("tmpfs");
-    fs::create_dir(&dir).unwrap();
-    lab::run(
-        "mount",
-        &[
-            "-t",
-            "tmpfs",
-            "-o",
-            "size=20m",
-            "none",
-            dir.to_str().unwrap(),
-        ],
-    );
+    let dir = machine.tmpfs("20m");
     let path = dir.join("blockchain.db");
     let long: Vec<_> = (0..400)
         .map(|n| new("o", &"t".repeat(3000), json!({ "n": n })))
@@ -457,5 +445,4 @@ fn a_full_disk_leaves_the_damaged_file_as_it_was() {
     assert_eq!(fs::read(&path).unwrap(), before);
     lab::run("mount", &["-o", "remount,size=30m", dir.to_str().unwrap()]);
     assert!(carried_after(&path, 399));
-    lab::run("umount", &[dir.to_str().unwrap()]);
 }

@@ -8,17 +8,19 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use search::{DIMENSIONS, EmbedError, Embedder, Embedding, ModelId};
 
 use crate::files::{Files, Stamp};
 use crate::frame::{self, GOOD};
+use crate::within::{Within, ready};
 use crate::{Error, Provider};
 
-/// How long the worker may take to read the model, or to answer.
+/// How long the worker may take to read the model, or to hear a question and answer all of it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const TOO_LATE: Error = Error::Broken("did not answer within a minute");
 
 /// How many texts are sent at once.
 const BATCH: usize = 64;
@@ -152,7 +154,7 @@ impl Model {
             input,
             output,
         };
-        let hello = match answer(&mut worker) {
+        let hello = match answer(&mut worker, Instant::now() + PATIENCE) {
             Ok(hello) => hello,
             Err(Asked::Gone) => return Err(Error::Broken("ended before it was ready")),
             Err(Asked::Failed(error)) => return Err(error),
@@ -212,10 +214,16 @@ fn collect(mut child: Child) {
 fn request(worker: &mut Worker, texts: &[&str]) -> Result<Vec<Embedding>, Asked> {
     let cut: Vec<&str> = texts.iter().map(|text| crate::cut(text, LONGEST)).collect();
     let request = serde_json::to_vec(&cut).map_err(|_| Error::Broken("could not be asked"))?;
-    if hung_up(worker.output.as_fd()) || frame::write(&mut worker.input, &[&request]).is_err() {
+    let until = Instant::now() + PATIENCE;
+    if hung_up(worker.output.as_fd()) {
         return Err(Asked::Gone);
     }
-    let answer = answer(worker)?;
+    match frame::write(&mut Within::new(&mut worker.input, until), &[&request]) {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(TOO_LATE.into()),
+        Err(_) => return Err(Asked::Gone),
+        Ok(()) => {}
+    }
+    let answer = answer(worker, until)?;
     let (numbers, rest) = answer.as_chunks::<4>();
     let numbers: Vec<f32> = numbers
         .iter()
@@ -231,16 +239,17 @@ fn request(worker: &mut Worker, texts: &[&str]) -> Result<Vec<Embedding>, Asked>
     }
 }
 
-/// What the worker answers, if it is good.
-fn answer(worker: &mut Worker) -> Result<Vec<u8>, Asked> {
-    let failed = |source| Error::Process {
-        doing: "cannot be heard",
-        source,
+/// What the worker answers, if it is good, and whole by then.
+fn answer(worker: &mut Worker, until: Instant) -> Result<Vec<u8>, Asked> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::TimedOut => TOO_LATE,
+        _ => Error::Process {
+            doing: "cannot be heard",
+            source,
+        },
     };
-    if !readable(worker.output.as_fd(), PATIENCE).map_err(failed)? {
-        return Err(Error::Broken("did not answer within a minute").into());
-    }
-    let Some(mut answer) = frame::read(&mut worker.output).map_err(failed)? else {
+    let read = frame::read(&mut Within::new(&mut worker.output, until));
+    let Some(mut answer) = read.map_err(failed)? else {
         return Err(Asked::Gone);
     };
     match answer.first() {
@@ -251,20 +260,5 @@ fn answer(worker: &mut Worker) -> Result<Vec<u8>, Asked> {
 }
 
 fn hung_up(output: BorrowedFd<'_>) -> bool {
-    readable(output, Duration::ZERO).unwrap_or(true)
-}
-
-/// Whether there is something to read, or the end, within a time.
-pub(crate) fn readable(from: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
-    let until = Instant::now() + time;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        let mut fds = [PollFd::new(&from, PollFlags::IN)];
-        match poll(&mut fds, Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    ready(output, PollFlags::IN, Duration::ZERO).unwrap_or(true)
 }

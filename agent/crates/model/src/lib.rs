@@ -9,12 +9,15 @@
 //! vectors are the means of its tokens' vectors, brought to length 1.
 
 mod client;
+#[cfg(feature = "onnx")]
+mod confine;
 mod files;
 mod frame;
 #[cfg(feature = "onnx")]
 mod onnx;
 #[cfg(feature = "onnx")]
 mod sentence;
+mod within;
 mod worker;
 
 pub use client::{Model, Settings};

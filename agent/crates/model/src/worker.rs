@@ -78,7 +78,7 @@ pub fn work(_: &Job, _: impl Read + AsFd, mut to: impl Write) -> Result<(), Erro
 fn load(job: &Job) -> Result<crate::sentence::Sentence, Error> {
     let files = crate::Files::at(&job.directory);
     let (model, tokenizer) = files.read()?;
-    confine();
+    crate::confine::confine()?;
     // Threads that are started from here on are where this one is.
     if let Some(placement) = &job.placement {
         numa::Placer::new(placement.clone())?.place()?;
@@ -86,35 +86,8 @@ fn load(job: &Job) -> Result<crate::sentence::Sentence, Error> {
     crate::sentence::Sentence::new(&files, model, &tokenizer, job.threads)
 }
 
-/// Gives up what reading a model that somebody else made does not need.
-#[cfg(feature = "onnx")]
-fn confine() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
-
-    /// Address space, in bytes: more than a model of the largest size takes.
-    const MEMORY: u64 = 8 << 30;
-
-    let limit = |most| Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    let given_up = set_no_new_privs(true)
-        .and_then(|()| set_capabilities(None, none))
-        .and_then(|()| setrlimit(Resource::As, limit(MEMORY)))
-        .and_then(|()| setrlimit(Resource::Core, limit(0)));
-    if let Err(error) = given_up {
-        log::warn!("the model's process keeps rights that it does not need: {error}");
-    }
-}
-
 /// Whether something comes within a time.
 #[cfg(feature = "onnx")]
 fn waits(from: &impl AsFd, time: Duration) -> std::io::Result<bool> {
-    crate::client::readable(from.as_fd(), time)
+    crate::within::ready(from.as_fd(), rustix::event::PollFlags::IN, time)
 }

@@ -143,12 +143,29 @@ fn its_process_has_the_threads_that_were_asked_for_and_goes_when_it_is_idle() {
     assert_eq!((count, threads(process, "rten-")), (3, 3 + 1));
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    if rustix::process::geteuid().is_root() {
+        assert!(status.contains("Uid:\t65534\t65534\t65534"), "{status}");
+        let net = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+        assert_ne!(net(&process.to_string()), net("self"));
+    }
     lab::wait_for("the end of the idle process", PATIENCE, || {
         (!is_there(process)).then_some(())
     });
     assert_eq!(model.worker(), None);
     assert_eq!(model.embed(&texts).unwrap(), vectors, "it comes again");
     drop(model);
+}
+
+/// A text that is one word of many pieces, as questions are.
+#[test]
+fn one_rare_word_is_a_text_too() {
+    let Some(directory) = minilm() else { return };
+    let model = opened(&directory, "2", "600");
+    let words = ["postgresql", "xqzjvw", "Ⱥİ", "nginx"];
+    let vectors = model.embed(&words).unwrap();
+    assert_eq!(vectors.len(), words.len());
+    // What is after it, and is no word, changes nothing.
+    assert_eq!(model.embed(&["postgresql   "]).unwrap(), vectors[..1]);
 }
 
 #[test]

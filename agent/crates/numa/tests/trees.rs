@@ -2,6 +2,7 @@
 //! the kernel of this machine says of a thread that was placed.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -260,4 +261,76 @@ fn a_node_that_is_not_there_is_refused_by_the_kernel() {
         .join()
         .unwrap();
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+}
+
+/// How many pages of a piece of memory are on a node, as the kernel says.
+fn pages_on(node: u32, memory: &[u8]) -> usize {
+    let address = memory.as_ptr().addr();
+    let maps = fs::read_to_string("/proc/self/numa_maps").unwrap();
+    let begins = |line: &&str| {
+        let begin = line.split(' ').next().unwrap();
+        usize::from_str_radix(begin, 16).unwrap() <= address
+    };
+    let line = maps.lines().rfind(begins).unwrap();
+    let count = line
+        .split(' ')
+        .find_map(|word| word.strip_prefix(&format!("N{node}=")));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// Where there are several nodes, such as in QEMU with `-numa`: threads and their pages are really there.
+#[test]
+fn on_several_nodes_threads_and_pages_are_where_they_belong() {
+    let machine = Topology::of_this_machine().unwrap();
+    let count = machine.nodes().len();
+    if count < 2 {
+        return lab::skip("this machine has one NUMA node");
+    }
+    let place = |strategy, policy, nodes: &[u32]| {
+        let nodes = nodes.iter().copied().collect();
+        Placer::new(Placement {
+            strategy,
+            policy,
+            nodes,
+        })
+        .unwrap()
+    };
+    let kept = RefCell::new(Vec::new());
+    let work = |placer: &Placer| {
+        std::thread::scope(|scope| {
+            let placed = scope.spawn(|| {
+                let placed = placer.place().unwrap().unwrap();
+                let memory = vec![1_u8; 16 << 20];
+                let ids = machine.ids();
+                let pages = ids.iter().map(|id| (id, pages_on(id, &memory)));
+                let pages: BTreeMap<_, _> = pages.collect();
+                (placed, pages, memory)
+            });
+            let (placed, pages, memory) = placed.join().unwrap();
+            // Given back, it would be given out again with its pages where they are.
+            kept.borrow_mut().push(memory);
+            (placed, pages)
+        })
+    };
+    // Of 4 KiB; the kernel counts large ones as that many.
+    let all = 4096;
+    let mut seen = Vec::new();
+    let bound = place(Strategy::RoundRobin, Policy::Bind, &[]);
+    for _ in 0..2 * count {
+        let (placed, pages) = work(&bound);
+        assert_eq!(placed.cpus, machine.node(placed.node).unwrap().cpus);
+        assert!(pages[&placed.node] >= all, "{placed:?}: {pages:?}");
+        seen.push(placed.node);
+    }
+    let ids: Vec<_> = machine.ids().iter().collect();
+    assert_eq!(seen, [&ids[..], &ids[..]].concat());
+    // In turn: each has its share.
+    let (_, pages) = work(&place(Strategy::LocalNode, Policy::Interleave, &ids));
+    assert!(
+        pages.values().all(|pages| *pages >= all / count / 2),
+        "{pages:?}"
+    );
+    let last = *ids.last().unwrap();
+    let (_, pages) = work(&place(Strategy::MostMemory, Policy::Preferred, &[last]));
+    assert!(pages[&last] >= all, "{pages:?}");
 }

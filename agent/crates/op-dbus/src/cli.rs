@@ -198,9 +198,10 @@ pub(crate) enum Command {
     },
 }
 
+/// What a change may do.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Apply {
-    /// Apply only if the plan still has this hash (or its first 8 or more digits)
+pub(crate) struct Limits {
+    /// Change only if the plan still has this hash (or its first 8 or more digits)
     #[arg(long, value_name = "HASH")]
     pub(crate) plan: Option<String>,
     /// Allow changes that destroy data
@@ -210,6 +211,12 @@ pub(crate) struct Apply {
     /// Without it, changes of the management path get 60s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) confirm: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) limits: Limits,
     /// Where nobody can be asked: wait for the end of the confirm window, and fail if the changes were
     /// undone. While the machine starts there is no window
     #[arg(long)]

@@ -119,6 +119,78 @@ fn a_destroyed_host_comes_back() {
 }
 
 #[test]
+fn a_restore_waits_to_be_confirmed_as_any_run_does() {
+    let Some(rig) = Rig::storage(256) else { return };
+    let declare = |level: u8| {
+        let text = format!(
+            "version: \"1.0\"\nplugins: {{btrfs: {{base: {}, subvolumes: {{'@cache': {{compression: 'zstd:{level}'}}}}}}}}\n",
+            rig.base.display()
+        );
+        fs::write(&rig.file, text).unwrap();
+        rig.apply();
+    };
+    declare(4);
+    let (file, exported) = export(&rig);
+    declare(5);
+    let now = content(&export_to(&rig, "now.json"))["state"].take();
+    let restore = |window: &str| {
+        let path = file.to_str().unwrap();
+        let arguments = [
+            "--yes",
+            "restore",
+            path,
+            "--onto-existing",
+            "--confirm",
+            window,
+        ];
+        let ended = rig.json(&arguments).expect(0);
+        assert_eq!(
+            ended.json()["outcome"],
+            "awaiting-confirmation",
+            "{ended:?}"
+        );
+        // Until it is answered, nothing else begins.
+        rig.json(&["apply"]).expect(3);
+    };
+
+    // Nobody answers: the host is as it was before. The declaration stays that of the export, and is not applied.
+    restore("2s");
+    lab::wait_for("the guard undoes it", SOON, || {
+        (!rig.beside(".window.json").exists()).then_some(())
+    });
+    let undone = content(&export_to(&rig, "undone.json"));
+    assert_eq!(undone["state"], now);
+    assert_eq!(undone["declaration"], exported["declaration"]);
+
+    restore("300s");
+    rig.json(&["confirm"]).expect(0);
+    rig.assert_converged();
+    assert_eq!(content(&export_to(&rig, "kept.json")), content(&exported));
+}
+
+/// The disk of the export is full: the one from before stays, and nothing lies beside it.
+#[test]
+fn an_export_that_finds_no_room_leaves_the_one_from_before() {
+    let Some(rig) = Rig::storage(256) else { return };
+    rig.declare("");
+    rig.apply();
+    let place = rig.machine.tmpfs("256k");
+    let file = place.join("host.json");
+    let path = file.to_str().unwrap();
+    rig.json(&["export", path]).expect(0);
+    let before = fs::read(&file).unwrap();
+    rig.json(&["snapshot", "create", "later"]).expect(0);
+    lab::fill(&place.join("ballast"));
+    let failed = rig.run(&["export", path]).expect(1);
+    assert!(failed.err.contains("No space left"), "{failed:?}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 2);
+    fs::remove_file(place.join("ballast")).unwrap();
+    rig.json(&["export", path]).expect(0);
+    assert_ne!(fs::read(&file).unwrap(), before, "it has the new head");
+}
+
+#[test]
 fn with_a_copy_of_the_ledger_that_goes_on() {
     let Some(rig) = Rig::storage(256) else { return };
     rig.declare("");
@@ -210,7 +282,8 @@ fn what_is_no_whole_export_changes_nothing() {
         .expect(3);
     assert!(!rig.base.exists() && !rig.file.exists());
     // A declaration that cannot be written: nothing waits to be restored by whoever comes next.
-    let in_the_way = PathBuf::from(format!("{}.new", rig.file.display()));
+    let name = rig.file.file_name().unwrap().display().to_string();
+    let in_the_way = rig.file.with_file_name(format!(".{name}.new"));
     fs::create_dir(&in_the_way).unwrap();
     rig.json(&["restore", path]).expect(1);
     assert!(!rig.beside(".restore.json").exists());
@@ -318,25 +391,8 @@ fn a_restore_that_was_killed_is_taken_up_again() {
     let mut kills = 0;
     for nth in (1..).step_by(4) {
         destroy(&rig);
-        let inject = format!("inject=fdatasync,fsync:signal=KILL:when={nth}");
-        let restore = rig.command(&["--json", "restore", path]);
-        let status = Command::new("strace")
-            .args([
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                "trace=fdatasync,fsync",
-                "-e",
-                &inject,
-            ])
-            .arg(restore.get_program())
-            .args(restore.get_args())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
+        let arguments = ["--json", "restore", path];
+        let survived = rig.killed_at(&[], "fdatasync,fsync", nth, &arguments);
         let again = rig.json(&["restore", path]);
         assert_eq!(again.status, 0, "after a kill at sync {nth}: {again:?}");
         rig.assert_converged();
@@ -351,7 +407,7 @@ fn a_restore_that_was_killed_is_taken_up_again() {
         assert_eq!(begun.count(), 1, "after a kill at sync {nth}");
         assert!(!rig.beside(".restore.json").exists());
         assert_eq!(content(&export_to(&rig, "again.json")), content(&exported));
-        if status.success() {
+        if survived {
             break;
         }
         kills += 1;

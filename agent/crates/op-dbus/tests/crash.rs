@@ -17,8 +17,10 @@ fn declare(rig: &Rig, goal: usize) {
     }
 }
 
+const APPLY: [&str; 3] = ["--json", "apply", "--allow-destroy"];
+
 fn apply(rig: &Rig) -> Command {
-    let mut command = rig.command(&["--json", "apply", "--allow-destroy"]);
+    let mut command = rig.command(&APPLY);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -62,26 +64,7 @@ fn killed_at_every_sync() {
     let mut kills = 0;
     for nth in 1.. {
         declare(&rig, nth);
-        let inject = format!("inject=fdatasync,fsync:signal=KILL:when={nth}");
-        let apply = apply(&rig);
-        let status = Command::new("strace")
-            .args([
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                "trace=fdatasync,fsync",
-                "-e",
-                &inject,
-            ])
-            .arg(apply.get_program())
-            .args(apply.get_args())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        let survived = status.success();
+        let survived = rig.killed_at(&[], "fdatasync,fsync", nth, &APPLY);
         recover(&rig, &format!("at sync {nth}"));
         if survived {
             break;

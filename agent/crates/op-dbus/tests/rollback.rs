@@ -88,6 +88,43 @@ fn the_last_run_is_taken_back_and_twice_is_there_again() {
 }
 
 #[test]
+fn a_rollback_waits_to_be_confirmed_as_any_run_does() {
+    let Some(rig) = Rig::storage(256) else { return };
+    declare(&rig, "");
+    rig.apply();
+    let (first, before) = (declaration(&rig), query(&rig));
+    declare(&rig, "\"@cache\": {compression: lzo}");
+    rig.apply();
+    let (second, after) = (declaration(&rig), query(&rig));
+    let rollback = |window: &str| {
+        let ended = rig.json(&["rollback", "--confirm", window]).expect(0);
+        assert_eq!(
+            ended.json()["outcome"],
+            "awaiting-confirmation",
+            "{ended:?}"
+        );
+        assert_eq!(query(&rig), before);
+    };
+
+    // Nobody answers: the resources are those of before the rollback. The earlier declaration stays, and is not applied.
+    rollback("1s");
+    lab::wait_for("the guard undoes it", SOON, || {
+        (!rig.beside(".window.json").exists()).then_some(())
+    });
+    assert_eq!(query(&rig), after);
+    assert_eq!(declaration(&rig), first);
+
+    std::fs::write(&rig.file, second).unwrap();
+    assert_eq!(rig.apply()["outcome"], "unchanged");
+    rollback("300s");
+    rig.json(&["apply"]).expect(3);
+    rig.json(&["confirm"]).expect(0);
+    assert_eq!(query(&rig), before);
+    assert_eq!(declaration(&rig), first);
+    rig.assert_converged();
+}
+
+#[test]
 fn what_was_changed_since_is_named_and_left_alone() {
     let Some(rig) = Rig::storage(256) else { return };
     declare(&rig, "\"@one\": {}, \"@two\": {}");

@@ -4,6 +4,7 @@
 mod rig;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -97,6 +98,59 @@ fn people_find_what_was_done() {
     fs::remove_dir_all(base.path().join("@vectors")).unwrap();
     let failed = search(base.path(), &["nginx"]).expect(1);
     assert!(failed.err.contains("op-dbus apply"), "{failed:?}");
+}
+
+/// The disk of the index is full: questions are answered from what it has, and without it from the entries themselves.
+#[test]
+fn a_full_disk_is_said_and_questions_are_answered_all_the_same() {
+    let Some(machine) = lab::Machine::new("needs root") else {
+        return;
+    };
+    let base = base(&[entry("file_write", "/srv/first", json!({}))]);
+    let vectors = base.path().join("@vectors");
+    fs::remove_dir(&vectors).unwrap();
+    symlink(machine.tmpfs("1m"), &vectors).unwrap();
+    let find = |word: &str| {
+        let found = search(base.path(), &["--json", word]).expect(0).json();
+        (ids(&found), found["notes"].to_string())
+    };
+    assert_eq!(find("first"), (vec![1], "[]".to_owned()));
+    let ledger = Ledger::open(base.path().join("@timing/blockchain.db")).unwrap();
+    ledger
+        .append(&entry("file_write", "/srv/second", json!({})))
+        .unwrap();
+    drop(ledger);
+    lab::fill(&vectors.join("full"));
+    let (found, notes) = find("first");
+    assert_eq!(found, [1], "{notes}");
+    assert!(notes.contains("the index is not grown"), "{notes}");
+    for file in fs::read_dir(&vectors).unwrap() {
+        let file = file.unwrap();
+        if file.file_name() != "full" {
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+    lab::fill(&vectors.join("fuller"));
+    let (found, notes) = find("second");
+    assert_eq!(found, [2], "{notes}");
+    assert!(notes.contains("by the words of the entries"), "{notes}");
+    fs::remove_file(vectors.join("fuller")).unwrap();
+    fs::remove_file(vectors.join("full")).unwrap();
+    // What the full disk left of an index is made anew.
+    assert_eq!(find("second").0, [2]);
+    assert_eq!(find("second"), (vec![2], "[]".to_owned()));
+}
+
+/// Somebody holds the index and does not let go.
+#[test]
+fn a_lock_that_is_held_holds_up_no_question() {
+    let base = base(&[entry("file_write", "/srv/first", json!({}))]);
+    search(base.path(), &["first"]).expect(0);
+    let lock = fs::File::open(base.path().join("@vectors/vector-index.lock")).unwrap();
+    lock.lock().unwrap();
+    let found = search(base.path(), &["--json", "first"]).expect(0).json();
+    assert_eq!(ids(&found), [1], "{found:#}");
+    assert!(found["notes"].to_string().contains("in use"), "{found:#}");
 }
 
 #[test]

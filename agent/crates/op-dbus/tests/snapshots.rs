@@ -5,9 +5,9 @@
 mod rig;
 
 use std::fs;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ledger::{Claim, Ledger};
 use rig::Rig;
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
@@ -164,6 +164,70 @@ fn the_ledger_goes_back_only_if_that_is_said() {
     assert!(before.join("@timing/blockchain.db").exists());
 }
 
+/// Who publishes the ledger is waited for, and keeps it where it is: what is published of the old one must not land in
+/// the one that is back.
+#[test]
+fn a_ledger_that_is_being_published_does_not_go_back() {
+    let Some(rig) = rig("") else { return };
+    rig.run(&["snapshot", "create", "early"]).expect(0);
+    let timing = rig.base.join("@timing");
+    let uuid = || btrfs::info(&timing).unwrap().uuid;
+    let was = uuid();
+    let ledger = Ledger::open(timing.join("blockchain.db")).unwrap();
+    let claim = Claim::of(&ledger).unwrap();
+    let arguments = ["early", "@timing", "--allow-rollback-of-ledger"];
+    let arguments = [&["--yes", "snapshot", "restore"], &arguments[..]].concat();
+    rig.run(&arguments).expect(1);
+    assert_eq!(uuid(), was);
+    drop((claim, ledger));
+    rig.run(&arguments).expect(0);
+    assert_ne!(uuid(), was);
+    rig.json(&["ledger", "verify"]).expect(0);
+}
+
+/// Between two snapshots nothing changes any more, so what differs is found out once.
+#[test]
+fn the_difference_of_two_snapshots_is_kept() {
+    let Some(rig) = rig("") else { return };
+    let state = rig.base.join("@state/notes");
+    for name in ["one", "two", "three"] {
+        fs::write(&state, name).unwrap();
+        rig.run(&["snapshot", "create", name, "@state"]).expect(0);
+    }
+    let diff = |arguments: &[&str]| {
+        let arguments = [&["snapshot", "diff"], arguments].concat();
+        let found = rig.json(&arguments).expect(0).json();
+        assert!(found["differences"].to_string().contains("@state/notes"));
+        found
+    };
+    let kept = || {
+        let stats = rig.json(&["cache", "stats"]).expect(0).json();
+        let kinds = stats["kinds"].as_array().unwrap().iter();
+        let mut blocks = kinds.filter(|kind| kind["kind"] == "blocks");
+        blocks.next().unwrap()["entries"].as_u64().unwrap()
+    };
+    let first = diff(&["one", "two"]);
+    assert_eq!(kept(), 1);
+    assert_eq!(diff(&["one", "two"]), first);
+    assert_eq!(kept(), 1);
+    // The other way round, to another one, with another limit: each is something else. The present state is not kept.
+    diff(&["two", "one"]);
+    diff(&["one", "three"]);
+    diff(&["one", "two", "--limit", "5"]);
+    assert_eq!(kept(), 4);
+    diff(&["one"]);
+    assert_eq!(kept(), 4);
+    // One of the same name is another one.
+    rig.run(&["--yes", "snapshot", "delete", "two"]).expect(0);
+    fs::write(rig.base.join("@state/other"), "new").unwrap();
+    rig.run(&["snapshot", "create", "two", "@state"]).expect(0);
+    assert_ne!(diff(&["one", "two"]), first);
+    // A damaged one is compared with nothing, kept or not.
+    let two = rig.base.join("@snapshots/two/@state");
+    btrfs::set_read_only(&two, false).unwrap();
+    rig.run(&["snapshot", "diff", "one", "two"]).expect(3);
+}
+
 #[test]
 fn each_run_has_a_snapshot_before_it() {
     let keys = "snapshots: {policies: [per-operation], retention: {operation: 2}}\n";
@@ -265,25 +329,8 @@ fn a_restore_that_is_killed_is_finished_or_undone() {
         for nth in 1..40 {
             write("new");
             let told = rig.ledger(&["--operation", "snapshot_restore"]).len();
-            let restore = rig.command(&["--yes", "snapshot", "restore", "old"]);
-            let status = Command::new("strace")
-                .args([
-                    "-f",
-                    "-qq",
-                    "-o",
-                    "/dev/null",
-                    "-e",
-                    &format!("trace={calls}"),
-                ])
-                .args(["-e", &format!("inject={calls}:signal=KILL:when={nth}")])
-                .arg(restore.get_program())
-                .args(restore.get_args())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .unwrap();
-            if status.success() {
+            let restore = ["--yes", "snapshot", "restore", "old"];
+            if rig.killed_at(&["-f"], calls, nth, &restore) {
                 break;
             }
             // The next start puts it in order.

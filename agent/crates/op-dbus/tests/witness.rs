@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use durable::replace;
 use lab::wait_for;
 use rig::Rig;
 use rig::bus::{Who, as_who};
@@ -18,7 +19,6 @@ use rig::daemon::Daemon;
 use serde_json::Value;
 use tlog::{
     Algorithm, Checkpoint, SignedCheckpoint, SigningKey, Tiles, Tree, VerifierKey, leaf_hash,
-    replace,
 };
 
 const SOON: Duration = Duration::from_secs(30);

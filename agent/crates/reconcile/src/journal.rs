@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use durable::sync_entry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -145,7 +146,7 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let open = || {
             let file = OpenOptions::new().append(true).create(true).open(path)?;
-            sync_directory(path)?;
+            sync_entry(path)?;
             let length = file.metadata()?.len();
             Ok((file, length))
         };
@@ -210,7 +211,7 @@ impl Journal {
     /// Ends the journal's life.
     pub fn remove(&self) -> Result<(), JournalError> {
         std::fs::remove_file(&self.path)
-            .and_then(|()| sync_directory(&self.path))
+            .and_then(|()| sync_entry(&self.path))
             .map_err(|source| io_error(&self.path, source))
     }
 }
@@ -237,15 +238,6 @@ fn whole_records(path: &Path, file: &File) -> Result<(Vec<Record>, u64), Journal
         records.push(record);
         length += read as u64;
     }
-}
-
-/// Makes the creation or removal of `path` itself durable.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
 }
 
 fn io_error(path: &Path, source: io::Error) -> JournalError {

@@ -160,7 +160,11 @@ fn parent<'a>(
         .filter(|(_, it)| it.name == subvolume.name && it.identity != subvolume.identity);
     candidates
         .min_by_key(|(_, it)| {
-            let stranger = it.origin.is_none() || it.origin != subvolume.origin;
+            // Of one origin; or one was itself the origin of the other, until a restore exchanged it out.
+            let kin = it.origin.is_some() && it.origin == subvolume.origin
+                || it.origin == Some(subvolume.identity)
+                || subvolume.origin == Some(it.identity);
+            let stranger = !kin;
             let newer = it.generation > subvolume.generation;
             (
                 stranger,

@@ -19,7 +19,8 @@ pub const MANIFEST: &str = "snapshot.json";
 pub struct Snapshot {
     /// Its name.
     pub name: Name,
-    /// When the last of its subvolumes was made, in seconds since 1970-01-01 UTC.
+    /// When it was made, or the last of its subvolumes, in seconds since 1970-01-01 UTC: a subvolume that was exchanged
+    /// out by a restore is older than the snapshot that has it.
     pub taken: u64,
     /// What is in it, by name.
     pub subvolumes: Vec<Subvolume>,
@@ -48,31 +49,30 @@ pub fn snapshots(directory: &Path) -> Result<Vec<Snapshot>> {
         if btrfs::is_subvolume(&path)? {
             continue;
         }
-        let mut taken = 0;
+        let made = fs::metadata(&path).and_then(|directory| directory.created());
+        let mut taken = made.unwrap_or(UNIX_EPOCH);
         let mut subvolumes = Vec::new();
         for (name, path) in named(&path)? {
             if !btrfs::is_subvolume(&path)? {
                 continue;
             }
             let info = btrfs::info(&path)?;
-            taken = taken.max(seconds(info.created));
+            taken = taken.max(info.created);
             subvolumes.extend(subvolume(name, path, &info));
         }
         subvolumes.sort_by(|a, b| a.name.cmp(&b.name));
         if !subvolumes.is_empty() {
-            found.push(Snapshot {
+            let snapshot = Snapshot {
                 name,
-                taken,
+                taken: seconds(taken),
                 subvolumes,
-            });
+            };
+            found.push((taken, snapshot));
         }
     }
-    // Of those of one second the transaction decides.
-    found.sort_by_key(|snapshot| {
-        let newest = snapshot.subvolumes.iter().map(|it| it.generation).max();
-        (snapshot.taken, newest, snapshot.name.clone())
-    });
-    Ok(found)
+    // Not by the transaction: a snapshot that was restored from has one of that time.
+    found.sort_by_key(|(taken, snapshot)| (*taken, snapshot.name.clone()));
+    Ok(found.into_iter().map(|(_, snapshot)| snapshot).collect())
 }
 
 fn subvolume(name: Name, path: PathBuf, info: &Info) -> Option<Subvolume> {

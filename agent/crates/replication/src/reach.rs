@@ -1,6 +1,6 @@
 //! How the far end is reached: a program that is started here, or on another host by `ssh`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,8 +26,24 @@ pub enum Reach {
     },
 }
 
+/// A program that hears and is heard through pipes, in a process group of its own, with nothing of this process's
+/// environment but where programs are.
+pub(crate) fn piped(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", search())
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 /// Where programs are found: where this process finds them, and in the usual places.
-pub(crate) fn search() -> OsString {
+fn search() -> OsString {
     const USUAL: &str =
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
     match std::env::var_os("PATH").filter(|path| !path.is_empty()) {
@@ -62,16 +78,16 @@ impl Reach {
         path.is_absolute() && path.to_str().is_some_and(|path| path.chars().all(plain))
     }
 
-    /// The command that begins the far end, with nothing of this process's environment but what `ssh` takes from it.
+    /// The command that begins the far end.
     pub(crate) fn command(&self) -> Result<Command> {
-        let mut command = match self {
+        match self {
             Self::Here { program, path } => {
                 let Some((program, arguments)) = program.split_first() else {
                     return Err(Error::Unreachable("no program is named".to_owned()));
                 };
-                let mut command = Command::new(program);
+                let mut command = piped(program);
                 command.args(arguments).arg(path);
-                command
+                Ok(command)
             }
             Self::There { ssh, path } => {
                 if !Self::is_plain(path) {
@@ -80,22 +96,12 @@ impl Reach {
                         path.display()
                     )));
                 }
-                let mut command = Command::new("ssh");
+                let mut command = piped("ssh");
                 command.args(ssh.arguments()).args(["op-dbus", "receive"]);
                 command.arg(path);
-                command
+                Ok(command)
             }
-        };
-        command
-            .env_clear()
-            .env("PATH", search())
-            .env("LC_ALL", "C")
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        Ok(command)
+        }
     }
 
     /// What to call it.

@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::{Error, Result, failed};
-use crate::reach::search;
+use crate::reach::piped;
 
 /// How long at most until it is looked again whether to go on.
 const LOOK: Duration = Duration::from_millis(200);
@@ -121,17 +120,9 @@ struct Program {
 
 impl Program {
     fn start(into: &Path, inherited: Option<&File>) -> Result<Self> {
-        let mut command = Command::new("btrfs");
+        let mut command = piped("btrfs");
         // Chroot: a stream whose paths go through its own symbolic links stays in there all the same.
         command.args(["receive", "-q", "-C", "-e", "--"]).arg(into);
-        command
-            .env_clear()
-            .env("PATH", search())
-            .env("LC_ALL", "C")
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped());
         // As its standard output, which it does not use, a lock lives until the last of the two has ended.
         match inherited {
             Some(file) => command.stdout(

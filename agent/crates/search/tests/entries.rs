@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use jiff::Zoned;
-use search::entries::{Answer, EntryIndex, Growth, Likeness, Method};
+use search::entries::{Answer, EntryError, EntryIndex, Growth, Likeness, Method};
 use search::{BuiltIn, EmbedError, Embedder, Embedding, ModelId, embed};
 use serde_json::json;
 use support::{Chain, record};
@@ -475,4 +475,54 @@ fn a_growth_that_was_killed_goes_on() {
         "{growth:?}"
     );
     assert_eq!(ids(&ask(&index, &chain, "/srv/11999")), [11_999]);
+}
+
+#[test]
+fn without_the_index_the_entries_themselves_are_looked_through() {
+    let chain = chain();
+    let dir = tempfile::tempdir().unwrap();
+    let index = EntryIndex::new(dir.path());
+    let without = |question: &str| {
+        let answer = index.search_without(&chain, question, &now(), 5).unwrap();
+        ids(&answer)
+    };
+    let questions = [
+        "containers created this week",
+        "what failed",
+        "web-01",
+        "no space on the device",
+    ];
+    let found = questions.map(without);
+    let nowhere = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(nowhere, 0);
+    grow(&index, &chain);
+    let by_words = |question: &str| {
+        let likeness = Likeness::by(&[]);
+        let method = Method::Words;
+        let answer = index.search_by(method, &chain, &likeness, question, &now(), 5);
+        ids(&answer.unwrap())
+    };
+    for (question, found) in questions.into_iter().zip(found) {
+        assert_eq!(found, by_words(question), "{question}");
+        assert!(!found.is_empty(), "{question}");
+    }
+}
+
+#[test]
+fn who_holds_the_index_for_long_holds_nobody_up() {
+    let chain = chain();
+    let dir = tempfile::tempdir().unwrap();
+    let index = EntryIndex::new(dir.path());
+    grow(&index, &chain);
+    let lock = fs::File::open(dir.path().join("vector-index.lock")).unwrap();
+    lock.lock().unwrap();
+    let likeness = Likeness::by(&[]);
+    let busy = index.search(&chain, &likeness, "containers", &now(), 5);
+    assert!(matches!(busy, Err(EntryError::Busy { .. })), "{busy:?}");
+    drop(lock);
+    assert!(
+        index
+            .search(&chain, &likeness, "containers", &now(), 5)
+            .is_ok()
+    );
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use durable::sync_directory;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
@@ -15,7 +16,6 @@ use crate::name::{SnapshotName, is_subvolume_name};
 use crate::record::{Record, Taken, VERSION};
 use crate::store::{
     Locked, NewSnapshot, PLUGIN, RECORD, SNAPSHOTS, TRASH, UNFINISHED, mark_of, remove,
-    sync_directory, write_whole,
 };
 use crate::tree;
 
@@ -43,7 +43,7 @@ impl Locked<'_> {
                     errno => failed("put in place", &place)(errno),
                 },
             )?;
-            sync_directory(&directory)?;
+            sync_directory(&directory).map_err(failed("write to disk", &directory))?;
             Ok(record)
         });
         if made.is_err()
@@ -162,7 +162,7 @@ impl Locked<'_> {
             let known = entry.to_str().is_some_and(|entry| {
                 let taken = record.subvolumes.get(entry);
                 entry == RECORD
-                    || entry == format!("{RECORD}.new")
+                    || durable::beside(&place.join(RECORD)).is_ok_and(|it| it == place.join(entry))
                     || taken.is_some_and(|taken| is_it(&place.join(entry), taken))
             });
             if !known {
@@ -216,12 +216,12 @@ fn alone(place: &Path, name: &SnapshotName) -> Result<OwnedFd> {
     }
 }
 
-fn write_record(directory: &Path, record: &Record) -> Result<()> {
+pub(crate) fn write_record(directory: &Path, record: &Record) -> Result<()> {
     let path = directory.join(RECORD);
     let text = serde_json::to_vec_pretty(record).map_err(|error| Error::Io {
         doing: "write",
         path: path.clone(),
         source: error.into(),
     })?;
-    write_whole(&path, &text)
+    durable::replace(&path, &text, 0o600).map_err(failed("write", &path))
 }

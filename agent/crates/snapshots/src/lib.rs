@@ -4,6 +4,7 @@
 //! that subvolume's name, and `snapshot.json`, which says what it is. It appears whole or not at all. The
 //! schedule is a pure function, [`schedule()`]; the [`Store`] does what it says.
 
+mod before;
 mod change;
 mod class;
 mod diff;

@@ -13,11 +13,10 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
-use crate::class::Class;
 use crate::error::{Error, Result, failed};
 use crate::name::{SnapshotName, is_subvolume_name};
 use crate::paths;
-use crate::store::{Locked, NewSnapshot, Store, sync_directory, write_whole};
+use crate::store::{Locked, Store};
 
 /// What is to come has this before its name, beside its place.
 pub(crate) const COMING: &str = ".restore-";
@@ -70,7 +69,8 @@ pub struct Recovered {
 }
 
 impl Locked<'_> {
-    /// Puts subvolumes of a snapshot in the place of those that are there, of which a snapshot is made first.
+    /// Puts subvolumes of a snapshot in the place of those that are there, which become the snapshot of the state
+    /// before: whatever was written until then is in it.
     ///
     /// All of them, or none if something fails. Files that somebody has open stay those of the old subvolumes.
     pub fn restore(
@@ -90,6 +90,7 @@ impl Locked<'_> {
             self.must_be_ours(subvolume)?;
             self.must_be_plain(subvolume)?;
         }
+        // Where there is no room for it, that is known before anything changes.
         let before = self.snapshot_before(name, subvolumes, now)?;
         let prepared = self.prepare(name, subvolumes);
         let exchanges = prepared.inspect_err(|_| self.drop_coming(subvolumes))?;
@@ -120,12 +121,12 @@ impl Locked<'_> {
                 }
             }
         }
-        self.store.end_exchange(subvolumes)?;
+        self.store.end_exchange(&restored)?;
         Ok(restored)
     }
 
     /// Puts one file or directory of a snapshot in the place of the one that is there, if any. The state before is
-    /// kept as a snapshot of its subvolume.
+    /// kept as a snapshot of its subvolume; what is written to the path after that and until it is replaced is lost.
     pub fn restore_path(
         &self,
         name: &SnapshotName,
@@ -174,25 +175,6 @@ impl Locked<'_> {
         finish(self.store)?;
         placed.and(cleared)?;
         Ok(restored)
-    }
-
-    fn snapshot_before(
-        &self,
-        name: &SnapshotName,
-        subvolumes: &BTreeSet<String>,
-        now: Timestamp,
-    ) -> Result<SnapshotName> {
-        let class = Class::Restore;
-        let prefix = class.prefix().unwrap_or_default();
-        let before = format!("{prefix}{}", now.strftime("%Y%m%dT%H%M%S.%3fZ")).parse()?;
-        let new = NewSnapshot {
-            name: before,
-            class,
-            subvolumes: subvolumes.clone(),
-            reason: Some(format!("before {name} was restored")),
-            now,
-        };
-        Ok(self.create(&new)?.name)
     }
 
     /// What holds other subvolumes cannot be exchanged: they would go with the old one.
@@ -246,21 +228,12 @@ impl Locked<'_> {
 }
 
 impl Store<'_> {
-    fn coming(&self, subvolume: &str) -> PathBuf {
+    pub(crate) fn coming(&self, subvolume: &str) -> PathBuf {
         self.base.join(format!("{COMING}{subvolume}"))
     }
 
     fn journal(&self) -> PathBuf {
         self.directory().join(JOURNAL)
-    }
-
-    /// After all exchanges: makes them last, removes the old ones, and says that it is over.
-    fn end_exchange<'a>(&self, subvolumes: impl IntoIterator<Item = &'a String>) -> Result<()> {
-        btrfs::sync(&self.base)?;
-        for subvolume in subvolumes {
-            drop_subvolume(&self.coming(subvolume))?;
-        }
-        finish(self)
     }
 }
 
@@ -276,7 +249,7 @@ pub(crate) fn recover(store: &Store<'_>) -> Result<Option<Recovered>> {
             for (subvolume, exchange) in exchanges {
                 go_on(store, subvolume, exchange, &path)?;
             }
-            store.end_exchange(exchanges.keys())?;
+            store.end_exchange(&restore)?;
             true
         }
         Kind::Path { path, inode } => {
@@ -322,7 +295,7 @@ fn go_on(store: &Store<'_>, subvolume: &str, is: &Exchange, journal: &Path) -> R
 /// Removes what was made for a restore that never began.
 fn sweep(store: &Store<'_>) -> Result<()> {
     // A journal that was being written says nothing: what it was for had not begun, or goes by the older one.
-    let unwritten = store.directory().join(format!("{JOURNAL}.new"));
+    let unwritten = durable::beside(&store.journal()).map_err(failed("name", &store.journal()))?;
     match fs::remove_file(&unwritten) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(failed("remove", &unwritten)(error));
@@ -349,12 +322,12 @@ fn exchange(store: &Store<'_>, subvolume: &str) -> Result<()> {
         .map_err(failed("exchange", &there))
 }
 
-fn uuid(path: &Path) -> Result<String> {
+pub(crate) fn uuid(path: &Path) -> Result<String> {
     let uuid = btrfs::info(path)?.uuid;
     Ok(uuid.map_or_else(String::new, |uuid| uuid.to_string()))
 }
 
-fn drop_subvolume(path: &Path) -> Result<()> {
+pub(crate) fn drop_subvolume(path: &Path) -> Result<()> {
     match btrfs::delete_recursive(path) {
         Err(btrfs::Error::NotFound { .. }) => Ok(()),
         done => Ok(done?),
@@ -366,8 +339,7 @@ fn write_journal(path: &Path, restore: &Restored) -> Result<()> {
         path: path.to_owned(),
         reason: error.to_string(),
     })?;
-    write_whole(path, &text)?;
-    sync_directory(path.parent().unwrap_or(path))
+    durable::replace(path, &text, 0o600).map_err(failed("write", path))
 }
 
 fn read_journal(path: &Path) -> Result<Option<Restored>> {
@@ -389,10 +361,10 @@ fn read_journal(path: &Path) -> Result<Option<Restored>> {
 }
 
 /// Says that the restore has ended.
-fn finish(store: &Store<'_>) -> Result<()> {
+pub(crate) fn finish(store: &Store<'_>) -> Result<()> {
     let path = store.journal();
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-        _ => sync_directory(&store.directory()),
+        _ => durable::sync_entry(&path).map_err(failed("write to disk", &path)),
     }
 }

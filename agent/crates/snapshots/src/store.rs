@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -308,28 +308,6 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(LARGEST_RECORD).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Replaces a file: a crash leaves the old or the new one.
-pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    let written = write().map_err(failed("write", path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-pub(crate) fn sync_directory(path: &Path) -> Result<()> {
-    let directory = File::open(path).map_err(failed("open directory", path))?;
-    directory.sync_all().map_err(failed("write to disk", path))
 }
 
 /// Removes a directory of ours with the subvolumes and files directly in it.

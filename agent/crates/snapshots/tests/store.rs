@@ -4,7 +4,8 @@
 mod base;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -196,6 +197,56 @@ fn a_restore_exchanges_subvolumes_and_keeps_what_was() {
     btrfs::create(base.at("@state/inner")).unwrap();
     let refused = locked.restore(&name("old"), &set(&["@state"]), Timestamp::now());
     assert!(matches!(refused, Err(Error::Refused { .. })));
+}
+
+/// Somebody writes all the while, by name and to a file that is held open: each line that was taken is in the
+/// state before or in the one that is back.
+#[test]
+fn a_restore_loses_nothing_that_is_written_meanwhile() {
+    let Some(base) = Base::new(128) else { return };
+    base.write("@state/lines", "");
+    base.create("old", &["@state"]).unwrap();
+    let over = AtomicBool::new(false);
+    let append = |file: &mut File, line: u32| file.write_all(format!("{line}\n").as_bytes());
+    let open = || File::options().append(true).open(base.at("@state/lines"));
+    let mut held = open().unwrap();
+    let (lines, restored) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut lines = Vec::new();
+            // The last ones after the restore, so that they are in what is back.
+            let mut rest = 10;
+            for line in 0.. {
+                let written = match line % 2 {
+                    0 => open().and_then(|mut file| append(&mut file, line)),
+                    _ => append(&mut held, line),
+                };
+                lines.extend(written.is_ok().then_some(line));
+                rest -= u32::from(over.load(Ordering::Relaxed));
+                if rest == 0 {
+                    break;
+                }
+            }
+            lines
+        });
+        let locked = base.store.lock().unwrap();
+        let restored = locked.restore(&name("old"), &set(&["@state"]), Timestamp::now());
+        over.store(true, Ordering::Relaxed);
+        (writer.join().unwrap(), restored.unwrap())
+    });
+    let before = base.read(&format!("@snapshots/{}/@state/lines", restored.before));
+    let back = base.read("@state/lines");
+    let kept: BTreeSet<u32> = before
+        .lines()
+        .chain(back.lines())
+        .map(|line| line.parse().unwrap())
+        .collect();
+    let lost: Vec<_> = lines.iter().filter(|line| !kept.contains(line)).collect();
+    assert_eq!(lost.first(), None, "{} of {}", lost.len(), lines.len());
+    assert!(!before.is_empty() && !back.is_empty());
+    let kept = base.store.show(&restored.before).unwrap();
+    assert_eq!(kept.damage, [""; 0]);
+    let info = btrfs::info(base.at(&format!("@snapshots/{}/@state", restored.before))).unwrap();
+    assert!(info.read_only);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::durable;
 use crate::key::{Algorithm, KeyError, KeyName, SigningKey};
 
 /// The longest key file, in bytes.

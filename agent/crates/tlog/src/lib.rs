@@ -16,7 +16,6 @@
 //! Whatever is parsed may be hostile: everything has a bound, and nothing panics.
 
 mod checkpoint;
-mod durable;
 mod encode;
 mod key;
 mod key_file;
@@ -28,7 +27,6 @@ mod tree;
 mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Cosigned, SignedCheckpoint};
-pub use durable::replace;
 pub use key::{Algorithm, KeyError, KeyName, SigningKey, VerifierKey};
 pub use key_file::{KeyFile, KeyFileError};
 pub use note::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, Signature, Verified};

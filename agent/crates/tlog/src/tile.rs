@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use tlog_tiles::{HASH_SIZE, Hash};
 
 use crate::MAX_SIZE;
-use crate::durable;
 use crate::tree::Tree;
 
 /// Levels of the tree that a tile holds.
@@ -174,7 +173,7 @@ impl Tiles {
             .iter()
             .map(|(path, bytes)| (path.clone(), bytes.as_slice()))
             .collect();
-        durable::write_all(&slices, MODE).map_err(|error| failed(&self.directory, error))?;
+        durable::replace_all(&slices, MODE).map_err(|error| failed(&self.directory, error))?;
         for (tile, _) in tree.full() {
             self.forget_partial(*tile)?;
         }

@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use tlog_tiles::{EMPTY_HASH, Hash};
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
-use crate::durable;
 use crate::encode;
 use crate::key::{Algorithm, KeyError, KeyName, SigningKey, VerifierKey};
 use crate::note::{MAX_NOTE, Signature, signature_lines};

@@ -184,7 +184,7 @@ impl Publisher {
                 what: path.display().to_string(),
                 source,
             })?;
-        tlog::replace(&path, signed.to_string().as_bytes(), MODE)
+        durable::replace(&path, signed.to_string().as_bytes(), MODE)
             .map_err(|source| ProofError::Io { path, source })?;
         self.checkpoint = Some(signed);
         Ok(true)

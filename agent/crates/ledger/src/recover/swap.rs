@@ -11,10 +11,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use durable::sync_entry;
 use serde_json::json;
 
 use super::Outcome;
-use crate::database::{beside, file_error, sync_directory};
+use crate::database::{beside, file_error};
 use crate::error::{Error, Result};
 
 /// Files in the directory of a recovery.
@@ -78,7 +79,7 @@ pub(super) fn decide(path: &Path) -> Result<()> {
         )?;
         File::open(&partial)?.sync_all()?;
         fs::rename(&partial, decided(path))?;
-        sync_directory(path)
+        sync_entry(path)
     };
     steps().map_err(|error| file_error(path, &error))
 }
@@ -100,9 +101,9 @@ pub(super) fn finish(path: &Path) -> Result<PathBuf> {
             // The log of the damaged file must never be read into the new one.
             ignore_missing(fs::remove_file(beside(path, "-wal")))?;
             ignore_missing(fs::remove_file(beside(path, "-shm")))?;
-            sync_directory(path)?;
+            sync_entry(path)?;
             fs::rename(&new, path)?;
-            sync_directory(path)?;
+            sync_entry(path)?;
         }
         let name = fs::read_to_string(dir.join(NAME))?;
         let mut archive = path.with_file_name(name.trim());
@@ -112,7 +113,7 @@ pub(super) fn finish(path: &Path) -> Result<PathBuf> {
             archive = path.with_file_name(format!("{}-{more}", name.trim()));
         }
         fs::rename(&dir, &archive)?;
-        sync_directory(path)?;
+        sync_entry(path)?;
         Ok(archive)
     };
     steps().map_err(|error| file_error(path, &error))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::duration;
+use super::{Limits, duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
@@ -21,21 +21,6 @@ pub(crate) struct Rollback {
     pub(crate) over_conflicts: bool,
     #[command(flatten)]
     pub(crate) limits: Limits,
-}
-
-/// What a change may do.
-#[derive(Debug, Args)]
-pub(crate) struct Limits {
-    /// Change only if the plan still has this hash (or its first 8 or more digits)
-    #[arg(long, value_name = "HASH")]
-    pub(crate) plan: Option<String>,
-    /// Allow changes that destroy data
-    #[arg(long)]
-    pub(crate) allow_destroy: bool,
-    /// Undo the changes unless confirmed within this time, such as 60s or 5m; 0 turns the window off.
-    /// Without it, changes of the management path get 60s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) confirm: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

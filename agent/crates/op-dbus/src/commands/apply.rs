@@ -40,12 +40,12 @@ pub(super) fn apply(
     options: &Apply,
 ) -> Result<u8, Failure> {
     let arguments = json!({
-        "allow_destroy": options.allow_destroy,
-        "confirm_s": options.confirm.map(|window| window.as_secs()),
+        "allow_destroy": options.limits.allow_destroy,
+        "confirm_s": options.limits.confirm.map(|window| window.as_secs()),
         "unattended": options.wait,
     });
-    let mut shown = options.plan.clone();
-    if shown.is_none() && (screen.interactive() || options.allow_destroy) {
+    let mut shown = options.limits.plan.clone();
+    if shown.is_none() && (screen.interactive() || options.limits.allow_destroy) {
         shown = agreed(
             line,
             screen,
@@ -59,7 +59,9 @@ pub(super) fn apply(
     let changed = match change(line, "state_apply", arguments.clone(), (shown, deadline)) {
         // What an interrupted run had left was put in order in between; nobody looked at the plan before it.
         Err(failure)
-            if failure.is_other_plan() && options.plan.is_none() && !screen.interactive() =>
+            if failure.is_other_plan()
+                && options.limits.plan.is_none()
+                && !screen.interactive() =>
         {
             let shown = agreed(
                 line,

@@ -134,6 +134,25 @@ impl Rig {
         command
     }
 
+    /// Runs it, and kills it at the nth of these system calls; whether it came to its end before. With `-f` in
+    /// `options` its threads and children count too, each by itself.
+    pub fn killed_at(&self, options: &[&str], calls: &str, nth: usize, arguments: &[&str]) -> bool {
+        let command = self.command(arguments);
+        let status = Command::new("strace")
+            .args(["-qq", "-o", "/dev/null"])
+            .args(options)
+            .args(["-e", &format!("trace={calls}")])
+            .args(["-e", &format!("inject={calls}:signal=KILL:when={nth}")])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        status.success()
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Ended {
         end(&mut self.command(arguments))
     }

@@ -22,6 +22,39 @@ fn even_what_can_be_built_again_goes_only_by_its_plan() {
     }
 }
 
+/// An operator takes back what was done to resources, and no change of rights with it.
+#[test]
+fn rights_are_given_back_by_an_admin_alone() {
+    let Some(host) = Host::new(0) else { return };
+    let rig = &host.rig;
+    let base = format!("{{base: {}}}", rig.base.display());
+    let first = fs::read_to_string(&rig.file).unwrap();
+    let declare = |compression: &str, viewers: &str| {
+        let cache = format!("subvolumes: {{'@cache': {{compression: {compression}}}}}");
+        let text = first
+            .replace(&base, &format!("{{base: {}, {cache}}}", rig.base.display()))
+            .replace("users: [viola]", viewers);
+        fs::write(&rig.file, &text).unwrap();
+        rig.json(&["apply"]).expect(0);
+        text
+    };
+    let back = |name: &str| host.call("jsonrpc", person(name), "state_rollback", &json!({}), "");
+    let now = || fs::read_to_string(&rig.file).unwrap();
+    declare("lzo", "users: [viola]");
+    // Viola has lost her role since.
+    let second = declare("zstd", "users: []");
+    let count = rig.ledger(&[]).len();
+    assert_eq!(back("oscar"), Err("refused".to_owned()));
+    assert_eq!(now(), second);
+    let entry = host.entries_after(count).pop().unwrap();
+    assert_eq!(entry["operation"], "state_rollback", "{entry:#}");
+    assert_eq!(entry["metadata"]["actor"]["name"], "oscar", "{entry:#}");
+    // What is of resources alone, he may.
+    declare("lzo", "users: []");
+    back("oscar").unwrap();
+    assert_eq!(now(), second);
+}
+
 #[test]
 fn what_is_refused_is_kept_without_its_secrets() {
     let Some(host) = Host::new(0) else { return };

@@ -12,7 +12,7 @@ use crate::tokens::stems;
 
 use super::database::Database;
 use super::file::VectorFile;
-use super::grow::{Open, is_damage};
+use super::grow::is_damage;
 use super::idset::IdSet;
 use super::question::Question;
 use super::record::{Record, Source};
@@ -180,9 +180,31 @@ impl EntryIndex {
         limit: usize,
     ) -> Result<Answer, EntryError> {
         let open = self.open_to_read(source)?;
+        self.answer_from(
+            &open.database,
+            method,
+            source,
+            likeness,
+            question,
+            now,
+            limit,
+        )
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn answer_from(
+        &self,
+        database: &Database,
+        method: Method,
+        source: &dyn Source,
+        likeness: &Likeness<'_>,
+        question: &str,
+        now: &Zoned,
+        limit: usize,
+    ) -> Result<Answer, EntryError> {
         let mut notes = Vec::new();
-        let (question, only) = self.narrow(&open.database, question, now, &mut notes)?;
-        let (entries, _, _) = open.database.extent().map_err(self.database())?;
+        let (question, only) = self.narrow(database, question, now, &mut notes)?;
+        let (entries, _, _) = database.extent().map_err(self.database())?;
         let passing = only
             .as_ref()
             .map_or(usize::try_from(entries).unwrap_or_default(), IdSet::len);
@@ -190,14 +212,13 @@ impl EntryIndex {
         if !question.rest.is_empty() && passing > 0 {
             if method != Method::Likeness {
                 let stems = stems(&question.rest);
-                lists.words = open
-                    .database
+                lists.words = database
                     .words(&stems, DEPTH.max(limit), only.as_ref())
                     .map_err(self.database())?;
             }
             if method != Method::Words {
                 self.alike(
-                    &open,
+                    database,
                     likeness,
                     &question.rest,
                     only.as_ref(),
@@ -223,7 +244,7 @@ impl EntryIndex {
                         question.rest
                     ));
                 }
-                newest(&open.database, only.as_ref(), limit + SPARE).map_err(self.database())?
+                newest(database, only.as_ref(), limit + SPARE).map_err(self.database())?
             }
             true => Vec::new(),
         };
@@ -300,7 +321,7 @@ impl EntryIndex {
     #[allow(clippy::too_many_arguments)]
     fn alike(
         &self,
-        open: &Open,
+        database: &Database,
         likeness: &Likeness<'_>,
         text: &str,
         only: Option<&IdSet>,
@@ -308,7 +329,7 @@ impl EntryIndex {
         lists: &mut Lists,
         notes: &mut Vec<String>,
     ) -> Result<(), EntryError> {
-        for embedder in self.by_completeness(&open.database, likeness.models)? {
+        for embedder in self.by_completeness(database, likeness.models)? {
             let id = embedder.id();
             let question = match embed_one(embedder, text) {
                 Ok(question) => question,
@@ -317,14 +338,7 @@ impl EntryIndex {
                     continue;
                 }
             };
-            match self.scan(
-                &open.database,
-                &id,
-                &question,
-                likeness.threads,
-                only,
-                limit,
-            )? {
+            match self.scan(database, &id, &question, likeness.threads, only, limit)? {
                 Ok(alike) => (lists.alike, lists.weight) = (alike, embedder.weight()),
                 Err(fault) => {
                     notes.push(format!(

@@ -15,6 +15,7 @@ use crate::embedder::ModelId;
 use crate::tokens::{joined, stems};
 use crate::words::{kin, spread};
 
+use super::grow::is_damage;
 use super::idset::IdSet;
 use super::record::{Mark, Record};
 
@@ -129,7 +130,12 @@ impl Database {
             self.connection
                 .query_row(&select, [], |row| row.get::<_, i64>(0))
         };
-        Ok(words.is_ok() && count("entries")? == count("words_docsize")?)
+        match words {
+            Ok(_) => Ok(count("entries")? == count("words_docsize")?),
+            Err(error) if is_damage(&error) => Ok(false),
+            // Such as a full disk, which says nothing of what is there.
+            Err(error) => Err(error),
+        }
     }
 
     /// How far it goes.

@@ -201,15 +201,7 @@ impl EntryIndex {
         source: &dyn Source,
         rebuilt: &mut Vec<String>,
     ) -> Result<Open, EntryError> {
-        let denied = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                EntryError::Absent {
-                    dir: self.place.dir().to_owned(),
-                }
-            }
-            _ => self.file()(error),
-        };
-        let lock = self.place.exclusive().map_err(denied)?;
+        let lock = self.place.exclusive().map_err(self.lock())?;
         let path = self.place.database();
         let found = match path.exists() {
             true => self.believed(source)?,
@@ -219,8 +211,8 @@ impl EntryIndex {
             Ok(database) => database,
             Err(reason) => {
                 rebuilt.extend(reason);
-                self.place.remove_database().map_err(denied)?;
-                self.place.remove_all_vectors().map_err(denied)?;
+                self.place.remove_database().map_err(self.lock())?;
+                self.place.remove_all_vectors().map_err(self.lock())?;
                 let made = Database::create(&path).map_err(self.database())?;
                 self.seal(&made)?;
                 made
@@ -294,15 +286,7 @@ impl EntryIndex {
     /// Opens it for reading; mends it first where it is not as it was written.
     pub(super) fn open_to_read(&self, source: &dyn Source) -> Result<Open, EntryError> {
         for _ in 0..3 {
-            let lock = match self.place.shared() {
-                Ok(lock) => lock,
-                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                    return Err(EntryError::Absent {
-                        dir: self.place.dir().to_owned(),
-                    });
-                }
-                Err(error) => return Err(self.file()(error)),
-            };
+            let lock = self.place.shared().map_err(self.lock())?;
             let sealed = |database: &Database| {
                 Ok::<_, rusqlite::Error>(self.place.is_sealed(&database.models()?))
             };

@@ -13,6 +13,7 @@ mod place;
 mod question;
 mod record;
 mod scan;
+mod without;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,12 @@ pub enum EntryError {
         dir: PathBuf,
         /// What is wrong.
         detail: String,
+    },
+    /// Somebody else holds it.
+    #[error("the search index in {} has been in use by somebody else for {} s", dir.display(), place::PATIENCE.as_secs())]
+    Busy {
+        /// The directory of the index.
+        dir: PathBuf,
     },
     /// There is no sound index, and the caller may not make one.
     #[error("there is no sound search index in {}, and no right to make one: run it as root, or start the daemon", dir.display())]
@@ -77,6 +84,19 @@ impl EntryIndex {
         |source| EntryError::Database {
             dir: self.place.dir().to_owned(),
             source,
+        }
+    }
+
+    /// What it means that a lock was not got.
+    fn lock(&self) -> impl Fn(std::io::Error) -> EntryError + '_ {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, WouldBlock};
+        |error| {
+            let dir = self.place.dir().to_owned();
+            match error.kind() {
+                PermissionDenied | ReadOnlyFilesystem => EntryError::Absent { dir },
+                WouldBlock => EntryError::Busy { dir },
+                _ => self.file()(error),
+            }
         }
     }
 

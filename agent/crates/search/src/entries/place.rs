@@ -5,16 +5,22 @@
 //! nothing in here that the ledger would not show them to be wrong.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::embedder::ModelId;
 
 const DATABASE: &str = "vector-index.db";
 const LOCK: &str = "vector-index.lock";
 const SEAL: &str = "vector-index.seal";
+
+/// How long others may hold the lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked whether they still do.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The directory of an index.
 #[derive(Debug, Clone)]
@@ -41,18 +47,14 @@ impl Place {
         self.dir.join(vectors_name(model))
     }
 
-    /// Waits until nobody writes, and keeps writers out.
+    /// Waits until nobody writes, and keeps writers out; `WouldBlock` where that takes too long.
     pub(crate) fn shared(&self) -> io::Result<File> {
-        let lock = self.lock_file()?;
-        lock.lock_shared()?;
-        Ok(lock)
+        patiently(self.lock_file()?, File::try_lock_shared)
     }
 
-    /// Waits until nobody reads or writes, and keeps everybody out.
+    /// Waits until nobody reads or writes, and keeps everybody out; `WouldBlock` where that takes too long.
     pub(crate) fn exclusive(&self) -> io::Result<File> {
-        let lock = self.lock_file()?;
-        lock.lock()?;
-        Ok(lock)
+        patiently(self.lock_file()?, File::try_lock)
     }
 
     fn lock_file(&self) -> io::Result<File> {
@@ -137,6 +139,21 @@ impl Place {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes a lock, for which the kernel knows no deadline.
+fn patiently(file: File, lock: fn(&File) -> Result<(), TryLockError>) -> io::Result<File> {
+    let begun = Instant::now();
+    loop {
+        match lock(&file) {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() >= PATIENCE => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ enum Which {
     Embeddings,
     /// Answers to questions.
     Queries,
-    /// Anything else.
+    /// What is found out of things that do not change, such as the difference of two snapshots.
     Blocks,
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::call::Call;
+use crate::engine::THIS_PROGRAM;
 use crate::error::ToolError;
 use crate::registry::bind;
 use crate::replication::ended;
@@ -222,10 +223,8 @@ fn reach(target: &Target, snapshots: &Path) -> Result<Reach, ToolError> {
             target.path.display()
         )));
     }
-    // This very program, even where another one has taken its name since.
-    let program = OsString::from("/proc/self/exe");
     Ok(Reach::Here {
-        program: vec![program, OsString::from("receive")],
+        program: [THIS_PROGRAM, "receive"].map(OsString::from).into(),
         path: target.path.clone(),
     })
 }

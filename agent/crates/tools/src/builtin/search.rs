@@ -158,16 +158,31 @@ fn find(call: &Call<'_>, input: Search) -> Result<Found, ToolError> {
     {
         return show(&ledger, answer, notes);
     }
-    take_in(&index, &source, model.as_deref(), call, &mut notes)?;
+    // A disk that is full, or somebody else at work: the answer is from what there is, and says so.
+    if let Err(error) = take_in(&index, &source, model.as_deref(), call, &mut notes) {
+        notes.push(format!("the index is not grown: {error}"));
+    }
     call.check()?;
     let mut models: Vec<&dyn Embedder> = Vec::new();
     models.extend(model.as_deref());
     models.push(&BuiltIn);
     let likeness = Likeness::by(&models);
-    let answer = index
-        .search(&source, &likeness, &input.query, &Zoned::now(), limit)
-        .map_err(failed)?;
-    notes.extend(behind(&index, &source));
+    let now = Zoned::now();
+    let answer = match index.search(&source, &likeness, &input.query, &now, limit) {
+        Ok(answer) => {
+            notes.extend(behind(&index, &source));
+            answer
+        }
+        Err(error @ (EntryError::Source(_) | EntryError::Embed(_))) => return Err(failed(error)),
+        Err(error) => {
+            notes.push(format!(
+                "not by the index, but by the words of the entries themselves: {error}"
+            ));
+            index
+                .search_without(&source, &input.query, &now, limit)
+                .map_err(failed)?
+        }
+    };
     notes.extend(answer.notes.iter().cloned());
     let answer = Kept::of(answer)?;
     if let Some(cache) = &cache

@@ -144,13 +144,6 @@ pub(crate) fn no_container(name: &ContainerName) -> ToolError {
 
 /// Replaces a file by way of a temporary one, so that a crash leaves the old or the new one.
 pub fn write_whole(path: &Path, text: &[u8]) -> Result<(), ToolError> {
-    let temporary = path.with_extension("new");
-    let write = || {
-        use std::io::Write;
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| ToolError::failed(&format!("write {}", path.display()), error))
+    durable::replace(path, text, 0o644)
+        .map_err(|error| ToolError::failed(&format!("write {}", path.display()), error))
 }

@@ -27,3 +27,6 @@ pub use session::{Changed, Choice, Ended, Limits, Session};
 pub use site::{DEFAULT_FILE, Paths, Site, Source, Turn};
 pub use snapshots::{end_restore, snapshot_policy};
 pub use witness::LedgerWitness;
+
+/// This very program, even where another one has taken its name since.
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";

@@ -1,7 +1,8 @@
 //! The file of the declaration, where it is ours to write.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::site::Site;
@@ -67,20 +68,10 @@ impl Replaced {
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    use std::io::Write;
     let directory = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(directory)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = directory.join(name);
-    let mut file = File::create(&temporary)?;
-    if let Ok(before) = fs::metadata(path) {
-        file.set_permissions(before.permissions())?;
-    }
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
+    let mode = fs::metadata(path).map_or(0o644, |before| before.permissions().mode() & 0o777);
+    durable::replace(path, text, mode)
 }
 
 #[cfg(test)]

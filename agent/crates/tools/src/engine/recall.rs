@@ -10,7 +10,7 @@ use model::{Model, Provider, Settings};
 use numa::{Placement, Placer, Policy, Strategy};
 use search::{DIMENSIONS, EmbedError, Embedder, Embedding, ModelId};
 
-use super::Site;
+use super::{Site, THIS_PROGRAM};
 use crate::error::ToolError;
 
 /// How long nothing has to be embedded before the model's process ends.
@@ -84,7 +84,7 @@ impl Site {
             *locked(&self.recall.model) = None;
             return Ok(None);
         };
-        let settings = settings(&declaration.ml, &declaration.cache.numa, directory)?;
+        let settings = settings(&declaration.ml, &declaration.cache.numa, directory);
         let mut open = locked(&self.recall.model);
         let known = open
             .take()
@@ -138,9 +138,7 @@ fn placement(numa: &Numa) -> Placement {
 }
 
 /// The model's process is this program with the hidden command `embed`.
-fn settings(ml: &Ml, numa: &Numa, directory: &Path) -> Result<Settings, ToolError> {
-    let program =
-        std::env::current_exe().map_err(|error| ToolError::failed("find this program", error))?;
+fn settings(ml: &Ml, numa: &Numa, directory: &Path) -> Settings {
     let mut arguments = vec![
         "embed".into(),
         "--model".into(),
@@ -157,7 +155,7 @@ fn settings(ml: &Ml, numa: &Numa, directory: &Path) -> Result<Settings, ToolErro
             format!("{}:{}:{nodes}", numa.strategy, numa.policy).into(),
         ]);
     }
-    Ok(Settings {
+    Settings {
         directory: directory.to_owned(),
         provider: match ml.execution_provider {
             ExecutionProvider::Cpu => Provider::Cpu,
@@ -166,8 +164,8 @@ fn settings(ml: &Ml, numa: &Numa, directory: &Path) -> Result<Settings, ToolErro
             ExecutionProvider::DirectMl => Provider::DirectMl,
             ExecutionProvider::CoreMl => Provider::CoreMl,
         },
-        worker: (program, arguments),
-    })
+        worker: (PathBuf::from(THIS_PROGRAM), arguments),
+    }
 }
 
 /// What `--numa` of the hidden command `embed` says: strategy, policy and nodes.

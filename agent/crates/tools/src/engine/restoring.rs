@@ -168,9 +168,9 @@ pub(crate) fn last(ledger: &Ledger) -> Result<Option<Value>, ToolError> {
     Ok(found.pop().map(|entry| entry.metadata))
 }
 
-/// Whether there is a ledger: a crash may leave an empty file where one was about to be made.
+/// Whether there is a ledger; something that cannot be read is taken for one, and says so when it is opened.
 pub(crate) fn is_made(paths: &Paths) -> bool {
-    fs::metadata(paths.ledger()).is_ok_and(|file| file.len() > 0)
+    Ledger::is_there(paths.ledger()).unwrap_or(true)
 }
 
 /// The containers made by command that a restore has still to write down.

@@ -6,7 +6,7 @@ use std::path::Path;
 use ::snapshots::{
     Class, Error, Kind, Known, NewSnapshot, Ownership, Policy, Recovered, Store, schedule,
 };
-use declaration::{Declaration, SnapshotPolicy};
+use declaration::{Declaration, SnapshotPolicy, SubvolumeName};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ledger::NewEntry;
@@ -17,6 +17,7 @@ use super::host::Host;
 use super::site::{Paths, Site};
 use crate::call::Call;
 use crate::error::ToolError;
+use crate::replication::standings;
 
 /// The mark and the seal of what is ours.
 struct Seals;
@@ -87,13 +88,52 @@ pub(crate) fn that_are_there(base: &Path, names: &BTreeSet<String>) -> BTreeSet<
     names.iter().filter(there).cloned().collect()
 }
 
-/// Everything of ours that is there, as the schedule sees it.
-pub(crate) fn known(store: &Store<'_>) -> Result<Vec<Known>, ToolError> {
+/// Everything of ours that is there, as the schedule sees it. What the next transfer to a declared target builds on
+/// stays, as if it were pinned.
+pub(crate) fn known(
+    store: &Store<'_>,
+    declaration: &Declaration,
+    paths: &Paths,
+) -> Result<Vec<Known>, ToolError> {
     let found = store.list()?.snapshots;
-    Ok(found
+    let mut known: Vec<_> = found
         .iter()
         .map(|snapshot| snapshot.record.known())
-        .collect())
+        .collect();
+    let standings = standings(paths);
+    for (name, target) in &declaration.replication.targets {
+        let newest = standings
+            .get(name.as_str())
+            .and_then(|standing| standing.snapshot.as_deref());
+        if let Some(newest) = newest {
+            hold(&mut known, newest, &target.subvolumes);
+        }
+    }
+    Ok(known)
+}
+
+/// Keeps the last snapshot of each subvolume up to the newest one that a target has; of all of them if none is named.
+fn hold(known: &mut [Known], newest: &str, subvolumes: &[SubvolumeName]) {
+    let Some(newest) = known.iter().find(|one| one.name.as_str() == newest) else {
+        return;
+    };
+    let newest = newest.created;
+    let wanted = |name: &&String| {
+        subvolumes.is_empty() || subvolumes.iter().any(|it| it.as_str() == name.as_str())
+    };
+    let mut last = BTreeMap::new();
+    for (n, one) in known.iter().enumerate() {
+        for subvolume in one.subvolumes.iter().filter(wanted) {
+            if one.created <= newest {
+                let this = (one.created, n);
+                let most = last.entry(subvolume.clone()).or_insert(this);
+                *most = this.max(*most);
+            }
+        }
+    }
+    for (_, n) in last.into_values() {
+        known[n].pinned = true;
+    }
 }
 
 /// Goes on with a restore that a crash interrupted, and writes into the ledger what became of it.
@@ -173,7 +213,7 @@ pub(crate) fn before_run(call: &Call<'_>, host: &Host, run: &str) -> Result<(), 
         finest: None,
         ..policy
     };
-    let known: Vec<Known> = known(&store)?;
+    let known: Vec<Known> = known(&store, &host.declaration, &host.paths)?;
     let classes: BTreeMap<_, _> = known.iter().map(|one| (&one.name, one.class)).collect();
     for name in schedule(&known, now, &runs).prune {
         if classes.get(&name) == Some(&Class::Operation)
@@ -201,5 +241,42 @@ impl From<Error> for ToolError {
             | Error::Pinned(_) => Self::Refused(text),
             _ => Self::Failed(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(name: &str, minute: i64, subvolumes: &[&str]) -> Known {
+        Known {
+            name: name.parse().unwrap(),
+            class: Class::Hourly,
+            created: Timestamp::from_second(minute * 60).unwrap(),
+            pinned: false,
+            subvolumes: subvolumes.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_the_next_transfer_builds_on_is_held_for_each_subvolume() {
+        let all = [
+            known("a", 1, &["@state"]),
+            known("b", 2, &["@state", "@timing"]),
+            known("c", 3, &["@state"]),
+            known("d", 4, &["@state", "@timing"]),
+        ];
+        let held = |newest: &str, subvolumes: &[&str]| {
+            let mut all = all.to_vec();
+            let subvolumes: Vec<_> = subvolumes.iter().map(|it| it.parse().unwrap()).collect();
+            hold(&mut all, newest, &subvolumes);
+            let held = all.iter().filter(|one| one.pinned);
+            held.map(|one| one.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(held("c", &[]), ["b", "c"]);
+        assert_eq!(held("c", &["@state"]), ["c"]);
+        assert_eq!(held("d", &[]), ["d"]);
+        // It was deleted here: nothing is left to build on by name.
+        assert_eq!(held("gone", &[]), [""; 0]);
     }
 }

@@ -1,9 +1,7 @@
 //! `@state/current-state.json`: the host as it was after its last change.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use reconcile::World;
@@ -60,21 +58,5 @@ fn write(host: &Host, export: &Export) {
 
 /// Replaces a file, which root alone may read, so that a crash at any point leaves the old one or the new one, whole.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| *parent != Path::new(""));
-    let directory = directory.unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(".new");
-    let temporary = directory.join(hidden);
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
+    durable::replace(path, text, 0o600)
 }

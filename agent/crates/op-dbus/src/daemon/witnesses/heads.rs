@@ -176,7 +176,7 @@ pub(super) fn keep_at(
         .add(signature, witnesses)
         .map_err(|error| error.to_string())?;
     if added {
-        tlog::replace(path, cosigned.to_string().as_bytes(), MODE)
+        durable::replace(path, cosigned.to_string().as_bytes(), MODE)
             .map_err(|error| failed(path, &error))?;
     }
     Ok(added)

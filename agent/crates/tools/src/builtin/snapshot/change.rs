@@ -348,7 +348,11 @@ fn due(call: &Call<'_>) -> Result<(Schedule, Plan, BTreeSet<String>), ToolError>
     let policy = snapshot_policy(&declaration)?;
     let store = of_site(call)?;
     let records: Vec<_> = store.list()?.snapshots;
-    let schedule = schedule(&known(&store)?, Timestamp::now(), &policy);
+    let schedule = schedule(
+        &known(&store, &declaration, &call.site.paths()?)?,
+        Timestamp::now(),
+        &policy,
+    );
     let mut changes = Vec::new();
     for due in &schedule.make {
         let after = json!({ "subvolumes": policy.subvolumes });

@@ -1,11 +1,13 @@
 //! What snapshots there are, what they have, and what differs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use cache::{Key, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use snapshots::{Bounds, Snapshot, What};
+use snapshots::{Bounds, Snapshot, SnapshotName, Store, What};
 
 use super::{Named, name, of_site};
 use crate::call::Call;
@@ -99,7 +101,7 @@ struct Taken {
 }
 
 /// What differs.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Differences {
     /// By path. What is in a directory that is new or gone is not named.
     differences: Vec<Difference>,
@@ -112,19 +114,19 @@ struct Differences {
 }
 
 /// One thing that differs.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Difference {
     /// The subvolume and the path within.
     path: String,
     /// `added`, `changed` or `removed`.
-    what: &'static str,
+    what: Cow<'static, str>,
     /// It is a directory.
     directory: bool,
     /// Its size before, in bytes, for files.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes_before: Option<u64>,
     /// Its size after, in bytes, for files.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes_after: Option<u64>,
 }
 
@@ -222,23 +224,71 @@ fn diff(call: &Call<'_>, input: Diff) -> Result<Differences, ToolError> {
         looked_at: LOOKED_AT,
         go_on: &|| call.check().is_ok(),
     };
-    let found = of_site(call)?.diff(&before, after.as_ref(), bounds)?;
+    let store = of_site(call)?;
+    let key = match &after {
+        Some(after) => Some(key(&store, [&before, after], bounds.named)?),
+        // The present state is another one at any moment.
+        None => None,
+    };
+    let cache = call.site.cache().ok();
+    let cached = cache.as_ref().zip(key);
+    if let Some((cache, key)) = &cached
+        && let Some((kept, _)) = cache.get(Kind::Blocks, *key)
+        && let Ok(differences) = serde_json::from_slice(&kept)
+    {
+        return Ok(differences);
+    }
+    let found = store.diff(&before, after.as_ref(), bounds)?;
     call.check()?;
     let differences = found.found.into_iter().map(|one| Difference {
         path: one.path,
-        what: match one.what {
+        what: Cow::Borrowed(match one.what {
             What::Added => "added",
             What::Changed => "changed",
             What::Removed => "removed",
-        },
+        }),
         directory: one.directory,
         bytes_before: one.bytes.0,
         bytes_after: one.bytes.1,
     });
-    Ok(Differences {
+    let differences = Differences {
         differences: differences.collect(),
         cut: found.cut,
         only_before: found.only_before,
         only_after: found.only_after,
-    })
+    };
+    if let Some((cache, key)) = &cached
+        && let Ok(bytes) = serde_json::to_vec(&differences)
+    {
+        cache.put(Kind::Blocks, *key, bytes);
+    }
+    Ok(differences)
+}
+
+/// What the difference of two snapshots is kept by: what they have, and as it is now. A damaged one has none.
+fn key(store: &Store<'_>, pair: [&SnapshotName; 2], limit: usize) -> Result<Key, ToolError> {
+    let mut parts = vec!["diff-1".to_owned(), limit.to_string()];
+    for name in pair {
+        let snapshot = store.show(name)?;
+        if !snapshot.damage.is_empty() {
+            return Err(snapshots::Error::Damaged {
+                name: name.clone(),
+                damage: snapshot.damage.join("; "),
+            }
+            .into());
+        }
+        parts.push(snapshot.record.subvolumes.len().to_string());
+        for (subvolume, taken) in &snapshot.record.subvolumes {
+            // Whoever had a file open when a restore exchanged it out may write to it still.
+            let generation = btrfs::info(store.place(name, subvolume))
+                .map_err(snapshots::Error::from)?
+                .generation;
+            parts.extend([
+                subvolume.clone(),
+                taken.uuid.clone(),
+                generation.to_string(),
+            ]);
+        }
+    }
+    Ok(Key::of(parts))
 }
