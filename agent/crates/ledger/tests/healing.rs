@@ -100,7 +100,11 @@ fn tiles_that_were_cut_off_are_made_anew_if_the_entries_are_those_that_were_sign
     let host = Host::new(600);
     publish(&host.path).unwrap();
     let whole = |name: &str| fs::read(host.file(name)).unwrap();
-    for name in ["tiles/tile/0/002.p/89", "tiles/tile/1/000.p/2", "tiles/tile/0/000"] {
+    for name in [
+        "tiles/tile/0/002.p/89",
+        "tiles/tile/1/000.p/2",
+        "tiles/tile/0/000",
+    ] {
         let before = whole(name);
         fs::write(host.file(name), &before[..before.len() / 2]).unwrap();
         let audit = host.alone();

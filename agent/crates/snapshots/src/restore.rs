@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::class::Class;
 use crate::error::{Error, Result, failed};
@@ -34,6 +35,9 @@ pub struct Restored {
     /// What it was.
     #[serde(flatten)]
     pub kind: Kind,
+    /// What has to be told of it elsewhere before it has ended; see [`Locked::restore_noting`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Value>,
 }
 
 /// What a restore brings back.
@@ -79,6 +83,18 @@ impl Locked<'_> {
         subvolumes: &BTreeSet<String>,
         now: Timestamp,
     ) -> Result<Restored> {
+        self.restore_noting(name, subvolumes, now, None)
+    }
+
+    /// The same for what has to be told of elsewhere, such as in a ledger that is itself brought back: until
+    /// [`Locked::settle`] says that it was, whoever takes the lock finds this restore with its note.
+    pub fn restore_noting(
+        &self,
+        name: &SnapshotName,
+        subvolumes: &BTreeSet<String>,
+        now: Timestamp,
+        note: Option<Value>,
+    ) -> Result<Restored> {
         let record = self.store.sound(name)?;
         for subvolume in subvolumes {
             if !record.subvolumes.contains_key(subvolume) {
@@ -97,6 +113,7 @@ impl Locked<'_> {
             snapshot: name.clone(),
             before,
             kind: Kind::Subvolumes(exchanges),
+            note,
         };
         let journal = self.store.journal();
         if let Err(error) = write_journal(&journal, &restored) {
@@ -120,8 +137,13 @@ impl Locked<'_> {
                 }
             }
         }
-        self.store.end_exchange(subvolumes)?;
+        self.store.end_exchange(subvolumes, &restored)?;
         Ok(restored)
+    }
+
+    /// What there was to tell of a restore was told.
+    pub fn settle(&self) -> Result<()> {
+        finish(self.store)
     }
 
     /// Puts one file or directory of a snapshot in the place of the one that is there, if any. The state before is
@@ -158,6 +180,7 @@ impl Locked<'_> {
                 path: path.to_owned(),
                 inode: 0,
             },
+            note: None,
         };
         // Written before there is anything to be removed; again once it is known what is to come.
         let journal = self.store.journal();
@@ -254,13 +277,20 @@ impl Store<'_> {
         self.directory().join(JOURNAL)
     }
 
-    /// After all exchanges: makes them last, removes the old ones, and says that it is over.
-    fn end_exchange<'a>(&self, subvolumes: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    /// After all exchanges: makes them last, removes the old ones, and says that it is over unless it is to be told.
+    fn end_exchange<'a>(
+        &self,
+        subvolumes: impl IntoIterator<Item = &'a String>,
+        restore: &Restored,
+    ) -> Result<()> {
         btrfs::sync(&self.base)?;
         for subvolume in subvolumes {
             drop_subvolume(&self.coming(subvolume))?;
         }
-        finish(self)
+        match restore.note {
+            Some(_) => Ok(()),
+            None => finish(self),
+        }
     }
 }
 
@@ -276,7 +306,7 @@ pub(crate) fn recover(store: &Store<'_>) -> Result<Option<Recovered>> {
             for (subvolume, exchange) in exchanges {
                 go_on(store, subvolume, exchange, &path)?;
             }
-            store.end_exchange(exchanges.keys())?;
+            store.end_exchange(exchanges.keys(), &restore)?;
             true
         }
         Kind::Path { path, inode } => {

@@ -7,9 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use tlog::{
-    Checkpoint, Prover, SignedCheckpoint, SigningKey, TileError, Tiles, Tree, VerifierKey,
-};
+use tlog::{Checkpoint, Prover, SignedCheckpoint, SigningKey, TileError, Tiles, Tree, VerifierKey};
 
 use super::published::read_checkpoint;
 use super::{Files, ProofError};
