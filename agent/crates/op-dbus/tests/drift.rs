@@ -251,7 +251,7 @@ fn the_command_line_goes_through_the_daemon_and_says_so() {
             .run(&["daemon", "--no-bus", "--jsonrpc", socket.to_str().unwrap()])
             .expect(3);
         assert!(
-            second.err.contains("another daemon keeps this host"),
+            second.err.contains("a daemon keeps this host"),
             "{second:?}"
         );
     }

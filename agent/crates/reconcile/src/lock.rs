@@ -23,7 +23,7 @@ pub enum LockError {
     },
     /// Another process keeps this host.
     #[error(
-        "another daemon keeps this host, or a command that must be alone: {holder}. `systemctl status op-dbusd` shows it, \
+        "a daemon keeps this host, or a command that must be alone: {holder}. `systemctl status op-dbusd` shows it, \
          and `systemctl stop op-dbusd.service op-dbusd.socket` ends it"
     )]
     Kept {
