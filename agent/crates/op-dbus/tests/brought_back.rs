@@ -206,7 +206,7 @@ fn a_new_name_or_a_new_key_is_begun_when_that_is_asked_for() {
     assert_eq!(begun["origin"], "new.example/ledger");
     assert_eq!(begun["before"]["origin"], "old.example/ledger");
     let kept = std::path::Path::new(begun["kept_in"].as_str().unwrap());
-    assert!(kept.join("checkpoint").is_file());
+    assert!(kept.join("checkpoint").is_file() && kept.join("tiles").is_dir());
     let told = last_of(&rig, "ledger_published_anew");
     assert_eq!(told["metadata"]["before"], begun["before"]);
     let head = rig.json(&["ledger", "checkpoint"]).expect(0).json();

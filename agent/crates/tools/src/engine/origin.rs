@@ -70,7 +70,7 @@ impl Site {
             return Ok(None);
         }
         let timing = self.paths()?.timing();
-        let heads = ["checkpoint", "checkpoint.cosigned"].map(|head| timing.join(head));
+        let heads = ["checkpoint", "checkpoint.cosigned", "tiles"].map(|head| timing.join(head));
         Ok(Some(NewOrigin {
             name,
             before: published.checkpoint().or(published.cosigned()).cloned(),
