@@ -1,4 +1,5 @@
 //! Durable appends with tree and checkpoints on against the bare chain, and proofs out of a million entries.
+//! `cargo bench -p ledger --bench proofs -- appends` or `-- proofs` does one of the two.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -19,8 +20,17 @@ const GATHER: Duration = Duration::from_millis(300);
 fn main() {
     // In the build directory: `/tmp` may be in memory, where nothing is durable.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    appends(dir.path());
-    proofs(dir.path());
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|name| !name.starts_with('-'))
+        .collect();
+    let wanted = |what: &str| named.is_empty() || named.iter().any(|name| name == what);
+    if wanted("appends") {
+        appends(dir.path());
+    }
+    if wanted("proofs") {
+        proofs(dir.path());
+    }
 }
 
 fn key() -> SigningKey {

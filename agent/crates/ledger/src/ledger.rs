@@ -21,8 +21,8 @@ pub struct Ledger {
 }
 
 #[derive(Debug)]
-struct Reader {
-    connection: Connection,
+pub(crate) struct Reader {
+    pub(crate) connection: Connection,
     /// The `data_version` at the last call of [`Ledger::changed`].
     seen: Option<i64>,
 }
@@ -145,7 +145,7 @@ impl Ledger {
         self.database.wait_for_writers()
     }
 
-    fn reader(&self) -> Result<MutexGuard<'_, Reader>> {
+    pub(crate) fn reader(&self) -> Result<MutexGuard<'_, Reader>> {
         self.database.room_to_read()?;
         Ok(lock(&self.reader))
     }

@@ -9,8 +9,9 @@
 //! checkpoint.cosigned    the newest one that a witness cosigned
 //! ```
 //!
-//! All of it can be made again from the database; but a tile or checkpoint that says something else than the
-//! database is a finding, and is never overwritten.
+//! All of it can be made again from the database, also a tile that was cut off; but a tile or checkpoint that says
+//! something else than the database is a finding, and is never overwritten. What a witness cosigned binds the next
+//! checkpoint also where all else is gone.
 
 mod audit;
 mod published;

@@ -138,6 +138,9 @@ pub(crate) enum Command {
         /// The longest stream that is taken, such as 20GiB
         #[arg(long, value_name = "SIZE")]
         largest: Option<Size>,
+        /// The public key of the ledger that is received, as `op-dbus ledger key` prints it there
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
     },
     /// Read and verify the record of what was done
     #[command(subcommand)]
@@ -511,11 +514,19 @@ pub(crate) enum Ledger {
     /// Say, with a proof, whether one head is the beginning of another
     Consistency(Consistency),
     /// Print the newest checkpoint: the signed head of the ledger
-    Checkpoint,
+    Checkpoint {
+        /// Put aside the checkpoints of an old name or a lost key, and sign the ledger under the declared name
+        #[arg(long)]
+        new_origin: bool,
+    },
     /// Print the ledger's public key
     Key,
     /// Bring a damaged ledger back: keep what verifies, quarantine the rest
-    Recover,
+    Recover {
+        /// The ledger's public key, to know the checkpoints by where the host's own key is lost
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

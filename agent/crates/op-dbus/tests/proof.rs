@@ -167,7 +167,10 @@ fn a_damaged_ledger_is_recovered_and_published_under_a_new_name() {
         UnixStream::connect(&socket).ok()
     });
     let refused = rig.run(&["--yes", "ledger", "recover"]).expect(3);
-    assert!(refused.err.contains("the daemon runs"), "{refused:?}");
+    assert!(
+        refused.err.contains("a daemon keeps this host"),
+        "{refused:?}"
+    );
     daemon.terminate();
     let sound = rig.json(&["ledger", "recover"]).expect(0).json();
     assert_eq!(sound["outcome"], "sound");

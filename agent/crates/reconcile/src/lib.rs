@@ -19,7 +19,7 @@ mod verify;
 pub use change::{Change, Verb};
 pub use journal::{Ending, Journal, JournalError, Record, Timed};
 pub use key::{Key, KeyError};
-pub use lock::{LockError, RunLock};
+pub use lock::{KeeperLock, LockError, RunLock};
 pub use plan::{
     Note, Plan, PlanError, PlanHash, Refusal, Summary, World, difference, observe, plan,
 };

@@ -1,4 +1,4 @@
-//! One run at a time.
+//! One run at a time, and one process that keeps a host.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -21,6 +21,15 @@ pub enum LockError {
         /// The holder's process id and command, in words.
         holder: String,
     },
+    /// Another process keeps this host.
+    #[error(
+        "a daemon keeps this host, or a command that must be alone: {holder}. `systemctl status op-dbusd` shows it, \
+         and `systemctl stop op-dbusd.service op-dbusd.socket` ends it"
+    )]
+    Kept {
+        /// The holder's process id and command, in words.
+        holder: String,
+    },
     /// The lock file cannot be used.
     #[error("cannot lock {path}: {source}")]
     Io {
@@ -34,34 +43,53 @@ pub enum LockError {
 impl RunLock {
     /// Takes the lock, or says who has it. `command` is what the next one will be told of this run.
     pub fn acquire(path: &Path, command: &str) -> Result<Self, LockError> {
-        let failed = |source| LockError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(failed)?;
-                return Err(LockError::Held {
-                    holder: holder.trim().to_owned(),
-                });
-            }
-            Err(errno) => return Err(failed(errno.into())),
-        }
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "process {} ({command})", std::process::id())
-        };
-        write(&mut file).map_err(failed)?;
+        let file = take(path, command)?.map_err(|holder| LockError::Held { holder })?;
         Ok(Self { _file: file })
     }
+}
+
+/// What the daemon of a host holds for as long as it lives, and a command that must be alone for as long as it takes.
+/// The kernel releases it when its process dies, so that a file that was left behind says nothing.
+#[derive(Debug)]
+pub struct KeeperLock {
+    _file: File,
+}
+
+impl KeeperLock {
+    /// Takes the lock, or says who has it. `command` is what others will be told of this process.
+    pub fn acquire(path: &Path, command: &str) -> Result<Self, LockError> {
+        let file = take(path, command)?.map_err(|holder| LockError::Kept { holder })?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Takes a lock and writes down who has it; or gives what its holder wrote.
+fn take(path: &Path, command: &str) -> Result<Result<File, String>, LockError> {
+    let failed = |source| LockError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).map_err(failed)?;
+            return Ok(Err(holder.trim().to_owned()));
+        }
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "process {} ({command})", std::process::id())
+    };
+    write(&mut file).map_err(failed)?;
+    Ok(Ok(file))
 }

@@ -37,7 +37,7 @@ impl Locked<'_> {
 
 impl Store<'_> {
     /// After all exchanges: makes them last, keeps the old ones as the snapshot of the state before, and says that it
-    /// is over.
+    /// is over unless it is to be told.
     pub(crate) fn end_exchange(&self, restored: &Restored) -> Result<()> {
         let Kind::Subvolumes(exchanges) = &restored.kind else {
             return finish(self);
@@ -54,7 +54,10 @@ impl Store<'_> {
         for subvolume in exchanges.keys() {
             drop_subvolume(&self.coming(subvolume))?;
         }
-        finish(self)
+        match restored.note {
+            Some(_) => Ok(()),
+            None => finish(self),
+        }
     }
 
     /// Puts what was exchanged out in the place of the copy that was made of it before: it has all that was written

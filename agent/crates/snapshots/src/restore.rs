@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, Result, failed};
 use crate::name::{SnapshotName, is_subvolume_name};
@@ -33,6 +34,9 @@ pub struct Restored {
     /// What it was.
     #[serde(flatten)]
     pub kind: Kind,
+    /// What has to be told of it elsewhere before it has ended; see [`Locked::restore_noting`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Value>,
 }
 
 /// What a restore brings back.
@@ -79,6 +83,18 @@ impl Locked<'_> {
         subvolumes: &BTreeSet<String>,
         now: Timestamp,
     ) -> Result<Restored> {
+        self.restore_noting(name, subvolumes, now, None)
+    }
+
+    /// The same for what has to be told of elsewhere, such as in a ledger that is itself brought back: until
+    /// [`Locked::settle`] says that it was, whoever takes the lock finds this restore with its note.
+    pub fn restore_noting(
+        &self,
+        name: &SnapshotName,
+        subvolumes: &BTreeSet<String>,
+        now: Timestamp,
+        note: Option<Value>,
+    ) -> Result<Restored> {
         let record = self.store.sound(name)?;
         for subvolume in subvolumes {
             if !record.subvolumes.contains_key(subvolume) {
@@ -98,6 +114,7 @@ impl Locked<'_> {
             snapshot: name.clone(),
             before,
             kind: Kind::Subvolumes(exchanges),
+            note,
         };
         let journal = self.store.journal();
         if let Err(error) = write_journal(&journal, &restored) {
@@ -123,6 +140,11 @@ impl Locked<'_> {
         }
         self.store.end_exchange(&restored)?;
         Ok(restored)
+    }
+
+    /// What there was to tell of a restore was told.
+    pub fn settle(&self) -> Result<()> {
+        finish(self.store)
     }
 
     /// Puts one file or directory of a snapshot in the place of the one that is there, if any. The state before is
@@ -159,6 +181,7 @@ impl Locked<'_> {
                 path: path.to_owned(),
                 inode: 0,
             },
+            note: None,
         };
         // Written before there is anything to be removed; again once it is known what is to come.
         let journal = self.store.journal();

@@ -71,6 +71,11 @@ impl Signature {
         &self.name
     }
 
+    /// The id of the key that it says it is by.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     /// Whether it says that it is by this key.
     pub fn names(&self, key: &VerifierKey) -> bool {
         &self.name == key.name() && self.id == key.id()

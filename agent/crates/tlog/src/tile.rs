@@ -113,10 +113,17 @@ pub struct Difference {
 /// What is there instead of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing, and no full tile in its place. It can be made again.
+    /// Nothing, and no full tile in its place, or a tile that was cut off. It can be made again.
     Nothing,
     /// Another text: a finding.
     Other,
+}
+
+/// What becomes of a tile that has a wrong length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CutOff {
+    Refuse,
+    Replace,
 }
 
 /// A directory of tiles, which any web server can serve as it is. It has one writer.
@@ -152,6 +159,49 @@ impl Tiles {
     /// # Errors
     /// A tile that is there and says something else is left alone; then nothing is written.
     pub fn write(&self, tree: &mut Tree) -> Result<(), TileError> {
+        self.write_tiles(tree, CutOff::Refuse)
+    }
+
+    /// The same, and tiles of a wrong length, as a bad disk leaves them, are made anew. For trees whose root is known
+    /// to be the one that was signed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tiles::write`]; a tile of the right length that says something else is left alone here, too.
+    pub fn mend(&self, tree: &mut Tree) -> Result<(), TileError> {
+        self.write_tiles(tree, CutOff::Replace)
+    }
+
+    /// Whether all full tiles of a tree of a size are there, with the right length. Nothing is read of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub fn are_whole(&self, size: u64) -> Result<bool, TileError> {
+        let mut count = size >> HEIGHT;
+        for level in 0.. {
+            if count == 0 {
+                break;
+            }
+            for index in 0..count {
+                let path = self.path(TileId {
+                    level,
+                    index,
+                    width: WIDTH,
+                });
+                match fs::metadata(&path) {
+                    Ok(file) if file.len() == (WIDTH * HASH_SIZE) as u64 => {}
+                    Ok(_) => return Ok(false),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                    Err(error) => return Err(failed(&path, error)),
+                }
+            }
+            count >>= HEIGHT;
+        }
+        Ok(true)
+    }
+
+    fn write_tiles(&self, tree: &mut Tree, cut_off: CutOff) -> Result<(), TileError> {
         let mut files = Vec::new();
         let full = tree
             .full()
@@ -159,10 +209,14 @@ impl Tiles {
             .map(|(tile, hashes)| (*tile, hashes.as_slice()));
         for (tile, hashes) in full.chain(tree.partial()) {
             let bytes = concatenated(hashes);
-            match self.bytes(tile)? {
-                Some(there) if there == bytes => {}
-                Some(_) => return Err(TileError::Contradiction { tile }),
-                None => files.push((self.path(tile), bytes)),
+            match self.bytes(tile) {
+                Ok(Some(there)) if there == bytes => {}
+                Ok(Some(_)) => return Err(TileError::Contradiction { tile }),
+                Ok(None) => files.push((self.path(tile), bytes)),
+                Err(TileError::Length { .. }) if cut_off == CutOff::Replace => {
+                    files.push((self.path(tile), bytes));
+                }
+                Err(error) => return Err(error),
             }
         }
         for (path, _) in &files {
@@ -268,8 +322,8 @@ impl Tiles {
     fn difference(&self, tile: TileId, expected: &[Hash]) -> Result<Option<Difference>, TileError> {
         let found = match self.read(tile) {
             Ok(there) if there == expected => return Ok(None),
-            Ok(_) | Err(TileError::Length { .. }) => Found::Other,
-            Err(TileError::Missing { .. }) => Found::Nothing,
+            Ok(_) => Found::Other,
+            Err(TileError::Missing { .. } | TileError::Length { .. }) => Found::Nothing,
             Err(other) => return Err(other),
         };
         Ok(Some(Difference { tile, found }))

@@ -108,7 +108,8 @@ impl Tree {
         &self.full
     }
 
-    pub(crate) fn forget_full(&mut self) {
+    /// Gives up full tiles that were not written: for who wants the root alone.
+    pub fn forget_full(&mut self) {
         self.full.clear();
     }
 

@@ -153,7 +153,7 @@ impl From<RunError> for ToolError {
 impl From<LockError> for ToolError {
     fn from(error: LockError) -> Self {
         match error {
-            LockError::Held { .. } => Self::Refused(error.to_string()),
+            LockError::Held { .. } | LockError::Kept { .. } => Self::Refused(error.to_string()),
             LockError::Io { .. } => Self::Failed(error.to_string()),
         }
     }

@@ -245,7 +245,7 @@ impl Auditor<'_> {
         }
         if missing > 0 {
             self.notes.push(format!(
-                "{missing} tiles are missing: the daemon makes them again when it starts"
+                "{missing} tiles are missing or cut off: the daemon makes them again when it starts"
             ));
         }
         self.judge(entries, chain);

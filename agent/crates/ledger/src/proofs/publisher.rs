@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use tlog::{Checkpoint, SignedCheckpoint, SigningKey, TileError, Tree, VerifierKey};
+use tlog::{Checkpoint, Prover, SignedCheckpoint, SigningKey, TileError, Tiles, Tree, VerifierKey};
 
 use super::published::read_checkpoint;
 use super::{Files, ProofError};
@@ -82,24 +82,14 @@ impl Publisher {
         if let Some(checkpoint) = checkpoint {
             publisher.resume(ledger, checkpoint)?;
         }
+        if let Some(cosigned) = read_checkpoint(&publisher.files.cosigned())? {
+            publisher.agree(ledger, &cosigned)?;
+        }
         Ok(publisher)
     }
 
     fn resume(&mut self, ledger: &Ledger, checkpoint: SignedCheckpoint) -> Result<(), ProofError> {
-        let head = checkpoint
-            .verify(self.key.verifier())
-            .map_err(|source| ProofError::Checkpoint {
-                what: self.files.checkpoint().display().to_string(),
-                source,
-            })?
-            .clone();
-        let entries = entries(ledger)?;
-        if entries < head.size {
-            return Err(ProofError::RolledBack {
-                entries,
-                size: head.size,
-            });
-        }
+        let head = self.own(ledger, &checkpoint, &self.files.checkpoint())?;
         match self.files.tiles().resume(head.size, head.root) {
             Ok(tree) => {
                 self.tree = tree;
@@ -107,16 +97,93 @@ impl Publisher {
             }
             // What is lost can be made again, if the entries are still those that were signed.
             Err(TileError::Missing { .. } | TileError::Length { .. }) => {
-                self.grow(ledger, head.size)?;
-                if self.tree.root() != head.root {
-                    return Err(ProofError::Root { size: head.size });
-                }
-                self.files.tiles().write(&mut self.tree)?;
+                self.remake(ledger, &head)?;
             }
             Err(error) => return Err(error.into()),
         }
         self.checkpoint = Some(checkpoint);
         Ok(())
+    }
+
+    /// The head of a checkpoint that this key signed, and that the ledger still reaches.
+    fn own(
+        &self,
+        ledger: &Ledger,
+        signed: &SignedCheckpoint,
+        path: &Path,
+    ) -> Result<Checkpoint, ProofError> {
+        let head = signed.verify(self.key.verifier());
+        let head = head.map_err(|source| ProofError::Checkpoint {
+            what: path.display().to_string(),
+            source,
+        })?;
+        let (entries, size) = (entries(ledger)?, head.size);
+        match entries < size {
+            true => Err(ProofError::RolledBack { entries, size }),
+            false => Ok(head.clone()),
+        }
+    }
+
+    /// Whether the head that a witness cosigned is one of this tree. To sign anything else, such as where the
+    /// checkpoint and the tiles are gone, would be to fork what the witness saw.
+    fn agree(&mut self, ledger: &Ledger, cosigned: &SignedCheckpoint) -> Result<(), ProofError> {
+        let head = self.own(ledger, cosigned, &self.files.cosigned())?;
+        if self.tree.size() < head.size {
+            self.grow(ledger, head.size, Tiles::write)?;
+        }
+        let tiles = self.files.tiles();
+        let root = match self.tree.size() == head.size {
+            true => self.tree.root(),
+            false => match Prover::with_recent(&tiles, &self.tree).root(head.size) {
+                // The tree was made from tiles that do not have it: the next look is at its entries.
+                Err(TileError::Missing { .. } | TileError::Length { .. }) => {
+                    self.make_whole(ledger)?;
+                    Prover::with_recent(&tiles, &self.tree).root(head.size)?
+                }
+                root => root?,
+            },
+        };
+        match root == head.root {
+            true => Ok(()),
+            false => Err(ProofError::Root { size: head.size }),
+        }
+    }
+
+    /// Makes tiles again that were lost or cut off, anywhere below the newest checkpoint; whether there were any.
+    ///
+    /// # Errors
+    ///
+    /// Findings: nothing is written if the entries do not make the root that was signed.
+    pub fn make_whole(&mut self, ledger: &Ledger) -> Result<bool, ProofError> {
+        let Some(signed) = &self.checkpoint else {
+            return Ok(false);
+        };
+        let head = signed.unverified().clone();
+        if self.files.tiles().are_whole(head.size)? {
+            return Ok(false);
+        }
+        self.remake(ledger, &head)?;
+        Ok(true)
+    }
+
+    /// Makes the tree of a head that was signed from the entries, and then the tiles that it lacks.
+    fn remake(&mut self, ledger: &Ledger, head: &Checkpoint) -> Result<(), ProofError> {
+        self.begin_anew();
+        self.grow(ledger, head.size, |_, tree| {
+            tree.forget_full();
+            Ok(())
+        })?;
+        if self.tree.root() != head.root {
+            return Err(ProofError::Root { size: head.size });
+        }
+        self.begin_anew();
+        self.grow(ledger, head.size, Tiles::mend)?;
+        Ok(self.files.tiles().mend(&mut self.tree)?)
+    }
+
+    fn begin_anew(&mut self) {
+        self.tree = Tree::new();
+        self.last = None;
     }
 
     /// Whether the last entry of the tree is the one that the database has: the whole is verified on demand.
@@ -173,7 +240,7 @@ impl Publisher {
         if entries == size && published.is_some() {
             return Ok(false);
         }
-        self.grow(ledger, entries)?;
+        self.grow(ledger, entries, Tiles::write)?;
         self.files.tiles().write(&mut self.tree)?;
         let origin = self.key.verifier().name().clone();
         let head = Checkpoint::new(origin, self.tree.size(), self.tree.root());
@@ -190,8 +257,13 @@ impl Publisher {
         Ok(true)
     }
 
-    /// Takes entries in until the tree has a size.
-    fn grow(&mut self, ledger: &Ledger, size: u64) -> Result<(), ProofError> {
+    /// Takes entries in until the tree has a size; `write` takes full tiles on the way.
+    fn grow(
+        &mut self,
+        ledger: &Ledger,
+        size: u64,
+        write: impl Fn(&Tiles, &mut Tree) -> Result<(), TileError>,
+    ) -> Result<(), ProofError> {
         let tiles = self.files.tiles();
         let (tree, last) = (&mut self.tree, &mut self.last);
         ledger.leaves(id(tree.size()), id(size), |leaf| {
@@ -203,7 +275,7 @@ impl Publisher {
             tree.append(leaf.hash);
             *last = Some(leaf.current);
             match tree.size() % BATCH {
-                0 => tiles.write(tree).map_err(ProofError::from),
+                0 => write(&tiles, tree).map_err(ProofError::from),
                 _ => Ok(()),
             }
         })?;

@@ -45,9 +45,9 @@ impl Ledger {
 
     /// The data of a leaf: the canonical JSON of what an entry says.
     pub(super) fn leaf_data(&self, id: i64) -> Result<Option<Vec<u8>>, Error> {
-        let connection = self.database.reader()?;
+        let reader = self.reader()?;
         let explain = |error| self.database.explain(error);
-        let mut select = select(&connection).map_err(explain)?;
+        let mut select = select(&reader.connection).map_err(explain)?;
         let mut rows = select.query([id, id.saturating_add(1)]).map_err(explain)?;
         let Some(row) = rows.next().map_err(explain)? else {
             return Ok(None);

@@ -125,6 +125,7 @@ async fn groups_are_domains() {
             "ledger_checkpoint",
             "ledger_consistency",
             "ledger_log",
+            "ledger_new_origin",
             "ledger_prove",
             "ledger_show",
             "ledger_verify",

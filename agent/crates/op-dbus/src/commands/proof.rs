@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tlog::{Algorithm, MAX_NOTE, MAX_PROOF, Proof, VerifierKey, leaf_hash};
 
+use super::snapshot::ask;
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::{Line, site};
@@ -176,6 +177,21 @@ pub(super) fn consistency(
 pub(super) fn checkpoint(cli: &Cli, line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
     let found = newest(cli, line)?;
     screen.result(&found, || word(&found["checkpoint"]));
+    Ok(0)
+}
+
+/// Begins a new name or key of the ledger.
+pub(super) fn new_origin(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
+    let begun = ask(line, screen, "ledger_new_origin", json!({}))?;
+    screen.result(&begun, || match begun["outcome"] == "unchanged" {
+        true => "Nothing to do: the ledger is published under the declared name, with its key.\n".to_owned(),
+        false => format!(
+            "The ledger is published as {}. The old checkpoints are in {}.\nGive the new key to witnesses and to whoever \
+             checks this ledger: `op-dbus ledger key`\n",
+            word(&begun["origin"]),
+            word(&begun["kept_in"])
+        ),
+    });
     Ok(0)
 }
 

@@ -33,9 +33,10 @@ pub(super) fn run(
         cli::Ledger::Prove(options) => proof::prove(line, screen, options),
         cli::Ledger::VerifyProof(options) => proof::verify_proof(screen, options),
         cli::Ledger::Consistency(options) => proof::consistency(line, screen, options),
-        cli::Ledger::Checkpoint => proof::checkpoint(cli, line, screen),
+        cli::Ledger::Checkpoint { new_origin: true } => proof::new_origin(line, screen),
+        cli::Ledger::Checkpoint { new_origin: false } => proof::checkpoint(cli, line, screen),
         cli::Ledger::Key => proof::key_of(cli, line, screen),
-        cli::Ledger::Recover => recover::run(cli, screen),
+        cli::Ledger::Recover { key } => recover::run(cli, screen, key.as_deref()),
     }
 }
 

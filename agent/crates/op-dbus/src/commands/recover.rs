@@ -3,7 +3,8 @@
 use ledger::{Findings, Outcome, Recovery};
 use reconcile::RunLock;
 use serde_json::{Map, Value, json};
-use tools::engine::{Paths, Site};
+use tlog::VerifierKey;
+use tools::engine::{self, Paths, Site};
 use tools::{Accounts, Caller, Door, ToolError};
 
 use crate::cli::Cli;
@@ -14,10 +15,16 @@ use crate::screen::Screen;
 /// How many refusals are shown to people.
 const SHOWN: usize = 10;
 
-pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(cli: &Cli, screen: &Screen, key: Option<&str>) -> Result<u8, Failure> {
     let site = site(cli)?;
     let paths = site.paths()?;
-    alone(&paths)?;
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::Refused(
+            "this replaces the ledger and needs root".to_owned(),
+        ));
+    }
+    // The daemon would write into the file that is replaced.
+    let _alone = site.alone(&paths, "ledger recover")?;
     let _lock = RunLock::acquire(&paths.lock(), "ledger recover").map_err(ToolError::from)?;
     let path = paths.ledger();
     if let Some(archive) = Recovery::resume(&path).map_err(ToolError::from)? {
@@ -30,21 +37,32 @@ pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         });
         return Ok(0);
     }
-    let reach = reach(&site)?;
-    let recovery = Recovery::examine(&path, reach).map_err(ToolError::from)?;
+    let reach = Reach::of(&site, &paths, key)?;
+    let notes = &reach.notes;
+    let recovery = Recovery::examine(&path, reach.size).map_err(ToolError::from)?;
     let found = recovery.findings();
     if found.outcome == Outcome::Sound {
-        screen.result(&json!(found), || {
-            "The ledger is sound: there is nothing to recover.\n".to_owned()
+        let mut answer = json!(found);
+        answer["notes"] = json!(notes);
+        screen.result(&answer, || {
+            format!(
+                "The ledger is sound: there is nothing to recover.\n{}",
+                lines(notes)
+            )
         });
         return Ok(0);
     }
     if screen.interactive() {
-        screen.say(&text(found));
+        screen.say(&(text(found) + &lines(notes)));
     }
     if !screen.agrees("Recover it so?") {
-        screen.result(&json!({ "plan": found, "done": false }), || {
-            format!("{}Nothing was done: --yes does it.\n", text(found))
+        let answer = json!({ "plan": found, "notes": notes, "done": false });
+        screen.result(&answer, || {
+            format!(
+                "{}{}Nothing was done: --yes does it.\n",
+                text(found),
+                lines(notes)
+            )
         });
         return Ok(3);
     }
@@ -64,30 +82,58 @@ pub(super) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Fails while the daemon runs: it would write into the file that is replaced.
-fn alone(paths: &Paths) -> Result<(), Failure> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::Refused(
-            "this replaces the ledger and needs root".to_owned(),
-        ));
-    }
-    match std::os::unix::net::UnixStream::connect(paths.api_socket()) {
-        Ok(_) => Err(Failure::Refused(
-            "the daemon runs, and writes the ledger: `systemctl stop op-dbusd.service op-dbusd.socket`, then try again"
-                .to_owned(),
-        )),
-        Err(_) => Ok(()),
+/// How many entries there have been for certain.
+struct Reach {
+    size: u64,
+    /// What was not relied on, and why.
+    notes: Vec<String>,
+}
+
+impl Reach {
+    /// What the checkpoints say that the key of this ledger signed: one that is given, or those that this host has.
+    fn of(site: &Site, paths: &Paths, key: Option<&str>) -> Result<Self, Failure> {
+        let key = key.map(|text| text.trim().parse::<VerifierKey>());
+        let key = key
+            .transpose()
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let mut reach = Self {
+            size: 0,
+            notes: Vec::new(),
+        };
+        let published = match site.published() {
+            Ok(published) => published,
+            Err(error) => {
+                reach.notes.push(format!(
+                    "the checkpoints are not counted on, since one cannot be read: {error}"
+                ));
+                return Ok(reach);
+            }
+        };
+        for signed in [published.checkpoint(), published.cosigned()]
+            .into_iter()
+            .flatten()
+        {
+            let size = signed.unverified().size;
+            let is_ours = match &key {
+                Some(key) => signed.verify(key).is_ok(),
+                None => engine::is_ours(paths, signed)?,
+            };
+            let note = format!(
+                "a checkpoint speaks of {size} entries, but no key that is known here signed it: it is not counted on. \
+                 Give the ledger's public key with --key if you kept it (`op-dbus ledger key` printed it)"
+            );
+            match is_ours {
+                true => reach.size = reach.size.max(size),
+                false if reach.notes.contains(&note) => {}
+                false => reach.notes.push(note),
+            }
+        }
+        Ok(reach)
     }
 }
 
-/// How many entries the newest checkpoint speaks of. One that cannot be read says nothing.
-fn reach(site: &Site) -> Result<u64, Failure> {
-    let Ok(published) = site.published() else {
-        return Ok(0);
-    };
-    let size = |signed: &tlog::SignedCheckpoint| signed.unverified().size;
-    let heads = [published.checkpoint(), published.cosigned()];
-    Ok(heads.into_iter().flatten().map(size).max().unwrap_or(0))
+fn lines(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("Note: {note}\n")).collect()
 }
 
 /// Who asked, as every entry says it.

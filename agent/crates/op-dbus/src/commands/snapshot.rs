@@ -86,7 +86,6 @@ fn pin(line: &mut Line<'_>, screen: &Screen, name: &str, pinned: bool) -> Result
     Ok(done(screen, &answer, verb))
 }
 
-/// Calls a tool that destroys, once its plan was shown and agreed to.
 fn agreed(
     line: &mut Line<'_>,
     screen: &Screen,
@@ -94,6 +93,17 @@ fn agreed(
     arguments: Value,
     verb: &str,
 ) -> Result<u8, Failure> {
+    let answer = ask(line, screen, tool, arguments)?;
+    Ok(done(screen, &answer, verb))
+}
+
+/// Calls a tool that destroys, once its plan was shown and agreed to.
+pub(super) fn ask(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    tool: &str,
+    arguments: Value,
+) -> Result<Value, Failure> {
     let dry = Options {
         dry_run: true,
         ..Options::default()
@@ -111,7 +121,7 @@ fn agreed(
     };
     // Not agreed to, it is still asked for: the refusal belongs into the ledger.
     match line.call(tool, arguments, options) {
-        Ok(answer) => Ok(done(screen, &answer, verb)),
+        Ok(answer) => Ok(answer),
         Err(failure) if !agreed && failure.status() == 3 => Err(Failure::Refused(
             "it loses data and was not confirmed; --yes confirms it".to_owned(),
         )),

@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tools::engine::Site;
-use tools::{Cancel, Registry};
+use tools::{Cancel, Registry, ToolError};
 
 pub(crate) use keeper::{Poke, Trigger};
 pub(crate) use standing::{Report, Standing};
@@ -93,7 +93,8 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
 
     let orchestrator = Orchestrator::new(&hall);
 
-    // Whose name or socket is taken has another daemon beside it: nothing must be done then.
+    // Whose lock, name or socket is taken has another daemon beside it: nothing must be done then.
+    keep(registry.site())?;
     let bus = match options.no_bus {
         true => None,
         false => doors::dbus::open(&hall, &orchestrator).await?,
@@ -186,12 +187,25 @@ fn open_tasks(orchestrator: &Orchestrator) {
     }
 }
 
+/// Makes this the daemon of its host, if it can be known yet which that is.
+fn keep(site: &Site) -> Result<(), Failure> {
+    match site.keep() {
+        Err(ToolError::Refused(why)) => Err(Failure::Refused(why)),
+        Err(error) => {
+            log::warn!("other daemons are not kept out yet: {error}");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Opens the socket in the base once that is there; whether it is open now.
 fn open_api(site: &Site, listeners: &mut listen::Listeners) -> Result<bool, Failure> {
     let paths = site.paths()?;
     if !paths.timing().is_dir() {
         return Ok(false);
     }
+    site.keep()?;
     listeners.add(&paths.api_socket())?;
     listeners.complete();
     Ok(true)

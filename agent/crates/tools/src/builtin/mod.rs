@@ -12,6 +12,7 @@ mod journal;
 mod ledger;
 mod network;
 mod openflow;
+mod origin;
 mod ovs;
 mod package;
 mod plugin;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Tool> {
         ledger::tools(),
         cache::tools(),
         search::tools(),
+        origin::tools(),
         proof::tools(),
         process::tools(),
         ovs::tools(),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::Call;
 use crate::caller::Role;
+use crate::engine::kinship::{Kin, kin};
 use crate::engine::past::{self, Asked, ByCommand, Declared};
 use crate::engine::place::{self, Place};
 use crate::engine::restoring::{self, Restoring};
@@ -126,7 +127,8 @@ impl From {
         let ledger = input.ledger.as_deref().map(restoring::database);
         let remark = match &ledger {
             Some(path) => {
-                restoring::examine(&Ledger::open_read_only(path)?, export.ledger.as_ref())?
+                let paths = Host::new(&declaration)?.paths;
+                restoring::examine(&restoring::open_copy(path)?, export.ledger.as_ref(), &paths)?
             }
             None => None,
         };
@@ -200,11 +202,10 @@ impl From {
                 "other containers were made by command on this host",
             ));
         }
-        if restoring::is_made(&host.paths) && !self.is_own(&host)? {
-            found.push(note(
-                "ledger",
-                "this host has a ledger of its own, which stays and goes on",
-            ));
+        if restoring::is_made(&host.paths)
+            && let Some(what) = self.other_ledger(&host)?
+        {
+            found.push(note("ledger", format!("{what}, which stays and goes on")));
         }
         let deletes = plan
             .changes
@@ -217,17 +218,22 @@ impl From {
         Ok(found)
     }
 
-    /// Whether the ledger here is the old one, or has begun with this export.
-    fn is_own(&self, host: &Host) -> Result<bool, ToolError> {
+    /// What the ledger here is, unless it is the old one, or has begun with this export.
+    fn other_ledger(&self, host: &Host) -> Result<Option<String>, ToolError> {
         let ledger = Ledger::open_read_only(host.paths.ledger())?;
         if ledger.head()?.id == 0 || self.restored_before(&ledger)? {
-            return Ok(true);
+            return Ok(None);
         }
         let Some(head) = &self.export.ledger else {
-            return Ok(false);
+            return Ok(Some("this host has a ledger of its own".to_owned()));
         };
-        let entry = ledger.get(head.id)?;
-        Ok(entry.is_some_and(|entry| entry.current_hash.to_string() == head.hash))
+        Ok(match kin(&ledger, head, &host.paths)? {
+            Kin::Whole => None,
+            Kin::Older(why) => Some(format!(
+                "this host has an older state of the exported ledger ({why})"
+            )),
+            Kin::Other(why) => Some(format!("this host has a ledger of its own ({why})")),
+        })
     }
 
     fn restored_before(&self, ledger: &Ledger) -> Result<bool, ToolError> {
@@ -275,6 +281,8 @@ fn restore(call: &Call<'_>, input: Restore) -> Result<Restored, ToolError> {
         )));
     }
     let mut session = Session::open(call, &from.declaration, "restore")?;
+    // A daemon that cannot be reached would go on beside it.
+    let _alone = call.site.alone(&session.host.paths, "restore")?;
     let before = session.host.by_command.clone();
     session.host.set_by_command(from.containers.clone())?;
     let plan = reconcile::plan(&session.host.plugins)?;

@@ -3,8 +3,10 @@
 mod guard;
 pub(crate) mod host;
 mod index;
+pub(crate) mod kinship;
 mod management;
 pub(crate) mod mark;
+pub(crate) mod origin;
 pub(crate) mod past;
 pub(crate) mod place;
 pub(crate) mod publish;
@@ -21,6 +23,7 @@ pub use index::{Indexed, index_entries};
 pub use management::{machine_is_starting, ssh_client};
 pub use mark::{Undone, Why, undone};
 pub use past::converged;
+pub use publish::is_ours;
 pub use recall::placement_of;
 pub(crate) use session::run_id;
 pub use session::{Changed, Choice, Ended, Limits, Session};

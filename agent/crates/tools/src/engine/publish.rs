@@ -1,6 +1,7 @@
 //! The ledger made provable: its key, its checkpoints, and the verification of all of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ledger::{Audit, Claim, Expectations, Ledger, ProofError, Published, Publisher};
@@ -10,7 +11,7 @@ use super::site::{Paths, Site};
 use crate::error::ToolError;
 
 /// The name of the key as a credential of systemd, and of its file.
-const KEY: &str = "checkpoint.key";
+pub(super) const KEY: &str = "checkpoint.key";
 /// How long another process that publishes is waited for, and how often that is looked at.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
@@ -43,6 +44,13 @@ impl Site {
         let Some((ledger, mut publisher)) = self.publisher()? else {
             return Ok(None);
         };
+        // Once in a process, since it looks at every tile.
+        if !self.looked_through.load(Ordering::Relaxed) {
+            if publisher.make_whole(&ledger)? {
+                log::warn!("tiles of the ledger were lost or cut off, and are made again");
+            }
+            self.looked_through.store(true, Ordering::Relaxed);
+        }
         ledger.wait_for_writers()?;
         let new = publisher.publish(&ledger)?;
         Ok(publisher.checkpoint().map(|signed| (signed.clone(), new)))
@@ -117,16 +125,13 @@ impl Site {
                 ))),
             };
         }
-        let file = KeyFile::at(match &generation {
-            None => keys.join(KEY),
-            Some(generation) => keys.join(format!("checkpoint-{generation}.key")),
-        });
-        let there = file.open(Algorithm::Ed25519).map_err(failed)?;
+        let file = self.key_file(ledger)?;
+        let there = file.open(Algorithm::Ed25519).map_err(key_error)?;
         // A key of a process without the daemon's credential would make every later verification one by a wrong key.
         if make && there.is_none() && Published::of(ledger.path())?.checkpoint().is_some() {
             return Err(ToolError::Failed(format!(
                 "the ledger was published with a key that is not here: ask the daemon if it has the key as a credential, else \
-                 put {} back. If it is lost, move the file `checkpoint` beside the ledger away, and a new key is made",
+                 put {} back. If it is lost, `op-dbus ledger checkpoint --new-origin` makes another",
                 file.path().display()
             )));
         }
@@ -138,17 +143,17 @@ impl Site {
             (_, Some(declared), true) => {
                 let name = ledger.origin(&declared)?;
                 let key = file.open_or_create(&name, Algorithm::Ed25519);
-                key.map(Some).map_err(failed)
+                key.map(Some).map_err(named_otherwise)
             }
             (None, None, true) => {
                 let first = KeyFile::at(keys.join(KEY)).open(Algorithm::Ed25519);
-                let base = match first.map_err(failed)? {
+                let base = match first.map_err(key_error)? {
                     Some(first) => first.verifier().name().clone(),
                     None => host_name()?,
                 };
                 let name = ledger.origin(&base)?;
                 let key = file.open_or_create(&name, Algorithm::Ed25519);
-                key.map(Some).map_err(failed)
+                key.map(Some).map_err(key_error)
             }
         }
     }
@@ -166,7 +171,7 @@ pub(crate) fn claim(ledger: &Ledger) -> Result<Claim, ToolError> {
 }
 
 /// Whether a key that this host has signed a checkpoint, whichever chain it is of.
-pub(crate) fn is_ours(paths: &Paths, signed: &SignedCheckpoint) -> Result<bool, ToolError> {
+pub fn is_ours(paths: &Paths, signed: &SignedCheckpoint) -> Result<bool, ToolError> {
     let mut keys: Vec<_> = credential()?.into_iter().collect();
     for file in std::fs::read_dir(paths.keys())
         .into_iter()
@@ -177,23 +182,36 @@ pub(crate) fn is_ours(paths: &Paths, signed: &SignedCheckpoint) -> Result<bool, 
         let is_key = |name: &str| name.starts_with("checkpoint") && name.ends_with(".key");
         if name.to_str().is_some_and(is_key) {
             let key = KeyFile::at(file.path()).open(Algorithm::Ed25519);
-            keys.extend(key.map_err(failed)?);
+            keys.extend(key.map_err(key_error)?);
         }
     }
     Ok(keys.iter().any(|key| signed.verify(key.verifier()).is_ok()))
 }
 
-fn failed(error: KeyFileError) -> ToolError {
+pub(super) fn key_error(error: KeyFileError) -> ToolError {
     ToolError::Failed(error.to_string())
 }
 
+/// The same where the declaration gives the ledger another name than its key has.
+fn named_otherwise(error: KeyFileError) -> ToolError {
+    match error {
+        KeyFileError::Name {
+            found, expected, ..
+        } => ToolError::Failed(format!(
+            "the ledger is published as `{found}`, and `ledger.checkpoints.origin` of the declaration makes it `{expected}`: \
+             declare the old name, or begin the new one with `op-dbus ledger checkpoint --new-origin`"
+        )),
+        error => key_error(error),
+    }
+}
+
 /// The key as systemd handed it over, perhaps unsealed by the TPM.
-fn credential() -> Result<Option<SigningKey>, ToolError> {
+pub(super) fn credential() -> Result<Option<SigningKey>, ToolError> {
     let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
         return Ok(None);
     };
     let file = KeyFile::at(Path::new(&directory).join(KEY));
-    file.open(Algorithm::Ed25519).map_err(failed)
+    file.open(Algorithm::Ed25519).map_err(key_error)
 }
 
 fn named_for(key: &SigningKey, generation: &str) -> bool {
@@ -203,7 +221,7 @@ fn named_for(key: &SigningKey, generation: &str) -> bool {
 }
 
 /// What the ledger of this host is called if nobody says.
-fn host_name() -> Result<KeyName, ToolError> {
+pub(super) fn host_name() -> Result<KeyName, ToolError> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = match host.trim() {
         "" | "(none)" => "localhost",

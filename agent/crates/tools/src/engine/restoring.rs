@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tlog::SignedCheckpoint;
 
 use super::host::{Host, write_whole};
+use super::kinship::{Kin, kin};
 use super::past::ByCommand;
 use super::publish::is_ours;
 use super::site::Paths;
@@ -105,7 +106,7 @@ impl Restoring {
         let database = work.join(DATABASE);
         let done = copied
             // Opening it for writing puts its write-ahead log into it.
-            .and_then(|()| examine(&Ledger::open(&database)?, self.head.as_ref()))
+            .and_then(|()| examine(&Ledger::open(&database)?, self.head.as_ref(), paths))
             .and_then(|_| {
                 let log = work.join("blockchain.db-wal");
                 if log.metadata().is_ok_and(|log| log.len() > 0) {
@@ -208,26 +209,51 @@ pub(crate) fn database(place: &Path) -> PathBuf {
 }
 
 /// Whether a ledger is whole and that of the export: a remark for people where it ends before the export.
-pub(crate) fn examine(ledger: &Ledger, head: Option<&Head>) -> Result<Option<String>, ToolError> {
-    let last = ledger.head()?;
-    let older = head.is_some_and(|head| head.id > last.id);
-    let expected = head
-        .filter(|_| !older)
-        .map(|head| format!("{}:{}", head.id, head.hash));
-    let found = ledger.verify(expected.as_deref())?;
-    if !found.valid {
-        return Err(ToolError::Refused(format!(
-            "{} is not the ledger of this export, or is damaged: {}",
-            ledger.path().display(),
-            json!(found)
-        )));
+pub(crate) fn examine(
+    ledger: &Ledger,
+    head: Option<&Head>,
+    paths: &Paths,
+) -> Result<Option<String>, ToolError> {
+    let refused = |why: String| {
+        ToolError::Refused(format!(
+            "{} is not the ledger of this export, or is damaged: {why}. Without --ledger a new ledger begins, and names the \
+             old head",
+            ledger.path().display()
+        ))
+    };
+    let Some(head) = head else {
+        return Err(refused("the export tells of no ledger".to_owned()));
+    };
+    let found = ledger.verify(None)?;
+    if let Some(bad) = found.first_bad {
+        return Err(refused(format!("entry {}: {}", bad.id, bad.reason)));
     }
-    Ok(head.filter(|_| older).map(|head| {
-        format!(
-            "the copy ends with entry {}, and the export was made at {}: the entries in between are not in it",
-            last.id, head.id
-        )
-    }))
+    match kin(ledger, head, paths)? {
+        Kin::Whole => Ok(None),
+        Kin::Older(why) => Ok(Some(format!(
+            "the copy ends with entry {}, and the export was made at {}: the entries in between are not in it. That it is \
+             of the same host: {why}",
+            found.head.id, head.id
+        ))),
+        Kin::Other(why) => Err(refused(why)),
+    }
+}
+
+/// The ledger at a path, or what to do where this process sees none.
+pub(crate) fn open_copy(path: &Path) -> Result<Ledger, ToolError> {
+    let hidden = ["/tmp", "/var/tmp"].iter().any(|own| path.starts_with(own));
+    match (path.exists(), hidden) {
+        (true, _) => Ok(Ledger::open_read_only(path)?),
+        (false, true) => Err(ToolError::NotFound(format!(
+            "there is no ledger at {} as far as this process sees. The daemon may have a /tmp and /var/tmp of its own \
+             (PrivateTmp=): copy it elsewhere, such as to /root or /var/lib, and name that",
+            path.display()
+        ))),
+        (false, false) => Err(ToolError::NotFound(format!(
+            "there is no ledger at {}",
+            path.display()
+        ))),
+    }
 }
 
 /// Copies a ledger with its write-ahead log and its checkpoint.
@@ -410,13 +436,64 @@ mod tests {
         assert_eq!(fs::read_dir(paths.timing()).unwrap().count(), 0);
     }
 
+    /// Publishes a ledger under a key, and gives the checkpoint.
+    fn published(ledger: &Ledger, key: &str) -> String {
+        let mut publisher = Publisher::open(ledger, key.parse().unwrap()).unwrap();
+        publisher.publish(ledger).unwrap();
+        publisher.checkpoint().unwrap().to_string()
+    }
+
+    fn key(name: &str) -> String {
+        let name = name.parse().unwrap();
+        tlog::SigningKey::generate(&name, Algorithm::Ed25519).unwrap()
+    }
+
     #[test]
-    fn a_copy_that_is_older_than_the_export_says_so() {
-        let dir = tempfile::tempdir().unwrap();
+    fn an_older_copy_has_to_be_of_the_same_host() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let paths = new_host(elsewhere.path());
         let (ledger, mut head) = old_ledger(dir.path());
-        assert_eq!(examine(&ledger, Some(&head)).unwrap(), None);
+        assert_eq!(examine(&ledger, Some(&head), &paths).unwrap(), None);
+        assert!(examine(&ledger, None, &paths).is_err());
+        // Any host has a shorter ledger.
         head.id += 10;
-        let remark = examine(&ledger, Some(&head)).unwrap().unwrap();
-        assert!(remark.contains("ends with entry 5"), "{remark}");
+        let refused = examine(&ledger, Some(&head), &paths).unwrap_err();
+        assert!(refused.to_string().contains("no checkpoint"), "{refused}");
+
+        // Its entries make the root that the export has.
+        let own = key("old/ledger");
+        let checkpoint = published(&ledger, &own);
+        head.checkpoint = Some(checkpoint);
+        let remark = examine(&ledger, Some(&head), &paths).unwrap().unwrap();
+        assert!(
+            remark.contains("ends with entry 5") && remark.contains("6 entries"),
+            "{remark}"
+        );
+
+        // The export's is of more entries: the log and its key have to be the same.
+        let more = tempfile::tempdir().unwrap();
+        let (longer, _) = old_ledger(more.path());
+        for _ in 0..4 {
+            longer
+                .append(&NewEntry {
+                    operation: "y".to_owned(),
+                    target: "host".to_owned(),
+                    metadata: json!({}),
+                })
+                .unwrap();
+        }
+        head.checkpoint = Some(published(&longer, &own));
+        let remark = examine(&ledger, Some(&head), &paths).unwrap().unwrap();
+        assert!(remark.contains("could not be"), "{remark}");
+        for strange in ["old/ledger", "other/ledger"] {
+            let other = tempfile::tempdir().unwrap();
+            let (stranger, _) = old_ledger(other.path());
+            published(&stranger, &key(strange));
+            let refused = examine(&stranger, Some(&head), &paths).unwrap_err();
+            assert!(
+                matches!(refused, ToolError::Refused(_)),
+                "{strange}: {refused}"
+            );
+        }
     }
 }

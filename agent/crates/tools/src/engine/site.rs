@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use declaration::{Access, Declaration, Format, Web};
 use ledger::{Ledger, NewEntry};
 use plugins::derived::Mapped;
+use reconcile::KeeperLock;
 
 use super::host::Host;
 use super::recall::Recall;
@@ -46,6 +48,11 @@ impl Paths {
     /// The lock that one run at a time holds.
     pub fn lock(&self) -> PathBuf {
         self.beside(".lock")
+    }
+
+    /// The lock that the daemon holds as long as it lives.
+    pub fn keeper(&self) -> PathBuf {
+        self.beside(".daemon")
     }
 
     /// The declaration under which an open confirm window was begun.
@@ -165,6 +172,10 @@ pub struct Site {
     orchestrator: OnceLock<Weak<dyn Orchestrator>>,
     bell: OnceLock<Bell>,
     pub(super) recall: Recall,
+    /// Held by the daemon.
+    keeper: Mutex<Option<KeeperLock>>,
+    /// The tiles were looked through.
+    pub(super) looked_through: AtomicBool,
 }
 
 /// Rung after each change that was recorded.
@@ -198,6 +209,37 @@ impl Site {
             orchestrator: OnceLock::new(),
             bell: OnceLock::new(),
             recall: Recall::default(),
+            keeper: Mutex::default(),
+            looked_through: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes this process the one that keeps the host, until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolError::Refused`] if another one does; others where it cannot be known yet.
+    pub fn keep(&self) -> Result<(), ToolError> {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.is_none() {
+            *keeper = Some(KeeperLock::acquire(
+                &self.paths()?.keeper(),
+                "op-dbus daemon",
+            )?);
+        }
+        Ok(())
+    }
+
+    /// Keeps a daemon out while a command does what it must do alone; nothing is needed in the daemon itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolError::Refused`] if a daemon runs.
+    pub fn alone(&self, paths: &Paths, command: &str) -> Result<Option<KeeperLock>, ToolError> {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        match keeper.is_some() {
+            true => Ok(None),
+            false => Ok(Some(KeeperLock::acquire(&paths.keeper(), command)?)),
         }
     }
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ::snapshots::{
-    Class, Error, Kind, Known, NewSnapshot, Ownership, Policy, Recovered, Store, schedule,
+    Class, Error, Kind, Known, Locked, NewSnapshot, Ownership, Policy, Restored, Store, schedule,
 };
 use declaration::{Declaration, SnapshotPolicy, SubvolumeName};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ledger::NewEntry;
+use ledger::{Filter, NewEntry};
 use plugins::{btrfs as subvolumes, mark};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::host::Host;
 use super::site::{Paths, Site};
@@ -148,16 +148,22 @@ pub(crate) fn end_restore_at(site: &Site, paths: &Paths) -> Result<(), ToolError
         // The base may still have to be made, or be mended.
         Ok(false) | Err(_) => return Ok(()),
     }
-    let recovered = store.lock()?.recovered;
-    match recovered {
-        Some(recovered) => told(site, &recovered),
-        None => Ok(()),
-    }
+    told(site, &store.lock()?)
 }
 
-/// Writes into the ledger what became of a restore that did not end.
-pub(crate) fn told(site: &Site, recovered: &Recovered) -> Result<(), ToolError> {
+/// The operation of the entry that tells of a ledger that was brought back.
+pub(crate) const ROLLED_BACK: &str = "ledger_rolled_back";
+
+/// Writes into the ledger what became of a restore that did not end, if there was one. Of a ledger that was brought
+/// back it says first what was left behind.
+pub(crate) fn told(site: &Site, locked: &Locked<'_>) -> Result<(), ToolError> {
+    let Some(recovered) = &locked.recovered else {
+        return Ok(());
+    };
     let restore = &recovered.restore;
+    if let Some(note) = &restore.note {
+        tell_rolled_back(site, restore, note, true)?;
+    }
     let outcome = if recovered.done { "done" } else { "undone" };
     let what = match &restore.kind {
         Kind::Subvolumes(exchanges) => json!(exchanges.keys().collect::<Vec<_>>()),
@@ -176,6 +182,42 @@ pub(crate) fn told(site: &Site, recovered: &Recovered) -> Result<(), ToolError> 
             "restored": what,
             "before": restore.before,
         }),
+    })?;
+    match restore.note {
+        Some(_) => Ok(locked.settle()?),
+        None => Ok(()),
+    }
+}
+
+/// Says in a ledger that was brought back which head it had before; once, if this is killed and done again.
+pub(crate) fn tell_rolled_back(
+    site: &Site,
+    restore: &Restored,
+    note: &Value,
+    recovered: bool,
+) -> Result<(), ToolError> {
+    let last = site.ledger()?.query(&Filter {
+        operation: Some(ROLLED_BACK.to_owned()),
+        limit: Some(1),
+        newest_first: true,
+        ..Filter::default()
+    })?;
+    if last
+        .first()
+        .is_some_and(|last| last.metadata["before"] == json!(restore.before))
+    {
+        return Ok(());
+    }
+    let mut metadata = note.clone();
+    metadata["snapshot"] = json!(restore.snapshot);
+    metadata["before"] = json!(restore.before);
+    if recovered {
+        metadata["recovered"] = json!(true);
+    }
+    site.record(NewEntry {
+        operation: ROLLED_BACK.to_owned(),
+        target: "@timing".to_owned(),
+        metadata,
     })
 }
 

@@ -6,6 +6,8 @@ mod rights;
 mod worker;
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -63,10 +65,19 @@ struct Underway {
     taken_back: bool,
 }
 
+/// Device and number of a file.
+type FileId = (u64, u64);
+
+fn identity(path: &Path) -> Option<FileId> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
 /// The one who distributes tasks.
 pub(crate) struct Orchestrator {
     hall: Arc<Hall>,
-    queue: Mutex<Option<Arc<Queue>>>,
+    /// With the file that it is in, which may have been brought back from a snapshot since.
+    queue: Mutex<Option<(FileId, Arc<Queue>)>>,
     patrons: Mutex<HashMap<TaskId, Patron>>,
     underway: Mutex<HashMap<TaskId, Underway>>,
     /// Tasks that have ended, which could not be kept yet.
@@ -110,10 +121,20 @@ impl Orchestrator {
     /// Opens the queue once the base is there, and puts in order what a crash left.
     pub(crate) fn open(&self) -> Result<Arc<Queue>, ToolError> {
         let mut place = lock(&self.queue);
-        if let Some(queue) = &*place {
-            return Ok(Arc::clone(queue));
+        let paths = self.hall.registry.site().paths();
+        if let Some((known, queue)) = &*place {
+            // Where nobody can say where it is now, it is where it was.
+            let there = paths
+                .as_ref()
+                .map_or(Some(*known), |paths| identity(&paths.tasks()));
+            if there == Some(*known) {
+                return Ok(Arc::clone(queue));
+            }
+            log::warn!(
+                "the tasks are those of another file now, such as one that was brought back"
+            );
         }
-        let paths = self.hall.registry.site().paths()?;
+        let paths = paths?;
         if !paths.timing().is_dir() {
             return Err(ToolError::Unavailable(
                 "the base is not there yet, and tasks could not be kept: `op-dbus apply` makes it"
@@ -131,7 +152,7 @@ impl Orchestrator {
             );
         }
         let queue = Arc::new(queue);
-        *place = Some(Arc::clone(&queue));
+        *place = identity(&paths.tasks()).map(|file| (file, Arc::clone(&queue)));
         self.bell.notify_one();
         Ok(queue)
     }

@@ -15,9 +15,10 @@ use crate::doors::Request;
 impl Orchestrator {
     /// Begins what there is room for; how long until something falls due by itself.
     pub(super) fn hand_out(self: &Arc<Self>) -> Result<Option<Duration>, ToolError> {
-        let Some(queue) = lock(&self.queue).clone() else {
+        if lock(&self.queue).is_none() {
             return Ok(None);
-        };
+        }
+        let queue = self.open()?;
         let unkept = self.keep_unkept();
         for task in queue.expire(now()).map_err(of_queue)? {
             log::info!("task {} expired", task.id);

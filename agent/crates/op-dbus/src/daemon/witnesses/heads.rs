@@ -15,6 +15,11 @@ use super::super::Standing;
 /// Everybody may read a checkpoint.
 const MODE: u32 = 0o644;
 
+/// What the ledger says when an alarm is over.
+const OVER: &str = "over";
+/// Kinds of alarms; each is told once until all is well again.
+const KINDS: usize = 2;
+
 /// What a witness has against the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alarm {
@@ -31,10 +36,17 @@ pub(super) enum Alarm {
 }
 
 impl Alarm {
-    fn kind(self) -> (&'static str, u64) {
+    /// The state that it tells of, in a word.
+    pub(super) fn kind(self) -> &'static str {
         match self {
-            Self::Rollback { cosigned } => ("rollback", cosigned),
-            Self::Fork { cosigned } => ("fork", cosigned),
+            Self::Rollback { .. } => "rollback",
+            Self::Fork { .. } => "fork",
+        }
+    }
+
+    fn cosigned(self) -> u64 {
+        match self {
+            Self::Rollback { cosigned } | Self::Fork { cosigned } => cosigned,
         }
     }
 
@@ -65,9 +77,11 @@ pub(super) trait Heads: Send + Sync + 'static {
         signature: Signature,
         witness: &VerifierKey,
     ) -> Result<bool, String>;
-    /// Raises an alarm.
-    fn alarm(&self, witness: &str, alarm: Alarm);
-    /// A witness has nothing against the ledger.
+    /// Shows an alarm that stands; it goes into log and ledger if it is news.
+    fn alarm(&self, witness: &str, alarm: Alarm, news: bool);
+    /// A witness has nothing against the ledger any more.
+    fn over(&self, witness: &str);
+    /// A witness is no longer asked.
     fn clear(&self, witness: &str);
 }
 
@@ -91,20 +105,39 @@ impl OnDisk {
         Ok(paths.timing())
     }
 
-    /// Writes the alarm into the ledger, unless it is the last thing that was written of this witness.
+    /// Writes the alarm into the ledger, unless this state was told since the last one was over.
     fn record(&self, witness: &str, alarm: Alarm) -> Result<(), tools::ToolError> {
-        let (kind, cosigned) = alarm.kind();
+        let told = self.told(witness)?;
+        if told.iter().any(|told| told == alarm.kind()) {
+            return Ok(());
+        }
+        let metadata = json!({
+            "alarm": alarm.kind(),
+            "cosigned": alarm.cosigned(),
+            "text": alarm.text(witness),
+        });
+        self.write(witness, metadata)
+    }
+
+    /// The alarms of a witness that are not over, by the ledger.
+    fn told(&self, witness: &str) -> Result<Vec<String>, tools::ToolError> {
         let last = self.registry.site().ledger()?.query(&Filter {
             operation: Some("ledger_alarm".to_owned()),
             target: Some(witness.to_owned()),
-            limit: Some(1),
+            limit: Some(KINDS),
             newest_first: true,
             ..Filter::default()
         })?;
-        let metadata = json!({ "alarm": kind, "cosigned": cosigned, "text": alarm.text(witness) });
-        if last.first().is_some_and(|entry| entry.metadata == metadata) {
-            return Ok(());
-        }
+        let kinds = last.iter().map(|entry| {
+            entry.metadata["alarm"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        });
+        Ok(kinds.take_while(|kind| kind != OVER).collect())
+    }
+
+    fn write(&self, witness: &str, metadata: serde_json::Value) -> Result<(), tools::ToolError> {
         self.registry.record(NewEntry {
             operation: "ledger_alarm".to_owned(),
             target: witness.to_owned(),
@@ -139,12 +172,25 @@ impl Heads for OnDisk {
         )
     }
 
-    fn alarm(&self, witness: &str, alarm: Alarm) {
+    fn alarm(&self, witness: &str, alarm: Alarm, news: bool) {
         let text = alarm.text(witness);
-        log::error!("{text}");
+        if news {
+            log::error!("{text}");
+        }
         self.standing.set_alarm(witness, Some(text));
-        if let Err(error) = self.record(witness, alarm) {
+        if news && let Err(error) = self.record(witness, alarm) {
             log::error!("the alarm is not in the ledger: {error}");
+        }
+    }
+
+    fn over(&self, witness: &str) {
+        self.standing.set_alarm(witness, None);
+        let told = self.told(witness).and_then(|told| match told.is_empty() {
+            true => Ok(()),
+            false => self.write(witness, json!({ "alarm": OVER })),
+        });
+        if let Err(error) = told {
+            log::error!("that the alarm is over is not in the ledger: {error}");
         }
     }
 

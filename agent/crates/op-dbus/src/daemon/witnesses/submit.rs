@@ -20,7 +20,11 @@ pub(super) struct Submission {
     done: Option<String>,
     /// What was said last, so that it is said once.
     said: Option<String>,
+    /// What stands, and which kinds of it were told since all was well: an alarm once a state, however sizes change.
     alarm: Option<Alarm>,
+    told: Vec<&'static str>,
+    /// Whether it was seen to be well in this process.
+    well: bool,
 }
 
 /// How a submission ended.
@@ -46,6 +50,8 @@ impl Submission {
             done: None,
             said: None,
             alarm: None,
+            told: Vec::new(),
+            well: false,
         }
     }
 
@@ -62,16 +68,26 @@ impl Submission {
                 if self.said.take().is_some() {
                     log::info!("the witness {} cosigns again", self.name);
                 }
-                if self.alarm.take().is_some() {
-                    self.heads.clear(&self.name);
+                // An alarm of the time before this process is over, too.
+                if self.alarm.take().is_some() || !self.well {
+                    self.told.clear();
+                    let (heads, name) = (Arc::clone(&self.heads), self.name.clone());
+                    let over = tokio::task::spawn_blocking(move || heads.over(&name));
+                    self.well = over.await.is_ok();
                 }
                 true
             }
             Ended::Alarm(alarm) => {
                 self.done = None;
+                self.well = false;
                 if self.alarm.replace(alarm) != Some(alarm) {
+                    let news = !self.told.contains(&alarm.kind());
+                    if news {
+                        self.told.push(alarm.kind());
+                    }
                     let (heads, name) = (Arc::clone(&self.heads), self.name.clone());
-                    let _ = tokio::task::spawn_blocking(move || heads.alarm(&name, alarm)).await;
+                    let raise = move || heads.alarm(&name, alarm, news);
+                    let _ = tokio::task::spawn_blocking(raise).await;
                 }
                 false
             }
@@ -249,13 +265,17 @@ mod tests {
             )
         }
 
-        fn alarm(&self, _: &str, alarm: Alarm) {
-            self.alarms.lock().unwrap().push(alarm);
+        fn alarm(&self, _: &str, alarm: Alarm, news: bool) {
+            if news {
+                self.alarms.lock().unwrap().push(alarm);
+            }
         }
 
-        fn clear(&self, _: &str) {
+        fn over(&self, _: &str) {
             self.alarms.lock().unwrap().clear();
         }
+
+        fn clear(&self, _: &str) {}
     }
 
     fn key(name: &str, algorithm: Algorithm) -> SigningKey {
@@ -347,6 +367,30 @@ mod tests {
         log.size.store(300, Ordering::SeqCst);
         assert!(submission.run().await);
         assert!(log.alarms.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_state_is_told_once_however_far_the_witness_and_the_ledger_are() {
+        let (directory, log) = (tempfile::tempdir().unwrap(), numbers(300));
+        let witness = witness(directory.path(), &[&log]).await;
+        // Another host with the same key goes on.
+        let mut other = to(&witness, &log);
+        assert!(other.run().await);
+        let mut submission = to(&witness, &log);
+        for round in 0..4 {
+            log.fork.store(u64::MAX, Ordering::SeqCst);
+            log.size.store(400 + 100 * round, Ordering::SeqCst);
+            assert!(other.run().await, "{:?}", other.said);
+            // This one is behind it, and then ahead of it with something else.
+            let alarms = std::mem::take(&mut *log.alarms.lock().unwrap());
+            log.fork.store(250, Ordering::SeqCst);
+            for size in [310 + round, 450 + 100 * round] {
+                log.size.store(size, Ordering::SeqCst);
+                assert!(!submission.run().await);
+            }
+            let told = log.alarms.lock().unwrap().len();
+            assert_eq!(told, if round == 0 { 2 } else { 0 }, "{round}: {alarms:?}");
+        }
     }
 
     #[tokio::test]

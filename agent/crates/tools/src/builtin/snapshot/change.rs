@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use ledger::NewEntry;
 use reconcile::{Change, Key, Note, Plan, RunLock, Verb};
 use serde_json::{Value, json};
 use snapshots::{Class, Kind, Locked, NewSnapshot, Record, Restored, Schedule, schedule};
@@ -13,7 +12,7 @@ use super::{Create, Done, Named, Pin, Restore, name, of_site};
 use crate::call::Call;
 use crate::engine::publish::claim;
 use crate::engine::snapshot_policy;
-use crate::engine::snapshots::{known, that_are_there, told};
+use crate::engine::snapshots::{known, tell_rolled_back, that_are_there, told};
 use crate::error::ToolError;
 use crate::registry::bind;
 
@@ -39,9 +38,7 @@ fn plan(changes: Vec<Change>) -> Plan {
 /// Inside the lock: what is done is what was shown, if something was, and there is a ledger for it.
 fn may_carry_out(call: &Call<'_>, locked: &Locked<'_>, plan: &Plan) -> Result<(), ToolError> {
     call.site.can_record(false)?;
-    if let Some(recovered) = &locked.recovered {
-        told(call.site, recovered)?;
-    }
+    told(call.site, locked)?;
     match call.options.plan.as_deref() {
         Some(shown) => bind(Some(shown), &plan.hash()),
         None => Ok(()),
@@ -267,6 +264,8 @@ pub(super) fn restore(call: &Call<'_>, input: Restore) -> Result<Done, ToolError
     // The engine must not be at work on what changes its place.
     let _turn = call.site.turn(call)?;
     let _lock = RunLock::acquire(&paths.lock(), "snapshot restore")?;
+    // A daemon that cannot be reached would go on with files that are no longer there.
+    let _alone = call.site.alone(&paths, "snapshot restore")?;
     if paths.journal().exists() {
         return Err(ToolError::Refused(
             "a run was interrupted: `op-dbus apply` puts that in order first".to_owned(),
@@ -280,9 +279,13 @@ pub(super) fn restore(call: &Call<'_>, input: Restore) -> Result<Done, ToolError
     let now = Timestamp::now();
     let restored = match &input.path {
         Some(path) => locked.restore_path(&name, path, now)?,
-        None if chosen.subvolumes.contains(LEDGER[0]) => with_ledger(call, || {
-            Ok(locked.restore(&name, &chosen.subvolumes, now)?)
-        })?,
+        None if chosen.subvolumes.contains(LEDGER[0]) => {
+            let restored = with_ledger(call, |note| {
+                Ok(locked.restore_noting(&name, &chosen.subvolumes, now, Some(note))?)
+            })?;
+            locked.settle()?;
+            restored
+        }
         None => locked.restore(&name, &chosen.subvolumes, now)?,
     };
     let subvolumes: Vec<String> = match restored.kind {
@@ -295,7 +298,8 @@ pub(super) fn restore(call: &Call<'_>, input: Restore) -> Result<Done, ToolError
     )];
     if subvolumes.iter().any(|name| name.starts_with("@state")) {
         notes.push(
-            "what the daemon holds in memory is from before: `systemctl restart op-dbusd`"
+            "the daemon goes on with the tasks and facts that are back; what clients keep in its NonNet database is from \
+             before until `systemctl restart op-dbusd`"
                 .to_owned(),
         );
     }
@@ -316,25 +320,18 @@ pub(super) fn restore(call: &Call<'_>, input: Restore) -> Result<Done, ToolError
 /// what was left behind.
 fn with_ledger(
     call: &Call<'_>,
-    restore: impl FnOnce() -> Result<Restored, ToolError>,
+    restore: impl FnOnce(Value) -> Result<Restored, ToolError>,
 ) -> Result<Restored, ToolError> {
     let ledger = call.site.ledger()?;
     // Else what is published of the old one could land in the one that is back, and contradict it for good.
     let _claim = claim(&ledger)?;
-    let (head, restored) = call
-        .site
-        .while_unopened(|| Ok((ledger.head()?, restore()?)))?;
-    drop(ledger);
-    call.site.record(NewEntry {
-        operation: "ledger_rolled_back".to_owned(),
-        target: LEDGER[0].to_owned(),
-        metadata: json!({
-            "actor": call.caller.actor(),
-            "snapshot": restored.snapshot,
-            "before": restored.before,
-            "head_before": head,
-        }),
+    let restored = call.site.while_unopened(|| {
+        let head = ledger.head()?;
+        restore(json!({ "actor": call.caller.actor(), "head_before": head }))
     })?;
+    drop(ledger);
+    let note = restored.note.clone().unwrap_or_default();
+    tell_rolled_back(call.site, &restored, &note, false)?;
     Ok(restored)
 }
 
