@@ -33,7 +33,7 @@ export class ToolCard extends Component {
       el('header', {}, el('h3', {}, label), el('code', {}, tool), effect && effect !== 'read' && badge(effect), el('span', { class: 'grow' }),
         duration_ms !== undefined && el('span', { class: 'count' }, duration(duration_ms)), badge(status)),
       given.length > 0 && el('dl', { class: 'arguments' }, given.map(([key, value]) => el('div', {}, el('dt', {}, key), el('dd', {}, typeof value === 'string' ? value : JSON.stringify(value))))),
-      running && el('div', { class: 'running' }),
+      running && el('div', { class: 'steps' }),
       error && el('div', { class: 'problem' }, icon('warning'), el('p', {}, error.message ?? content)),
       answer && answerOf(answer, label),
       !answer && !error && !running && content && el('p', { class: 'single' }, content),
@@ -42,7 +42,7 @@ export class ToolCard extends Component {
   }
 
   #progress() {
-    const place = this.querySelector('.running');
+    const place = this.querySelector('.steps');
     if (!place) return;
     const { progress, event } = /** @type {Item} */ (this.#item);
     const { done = 0, total = 0, text } = progress ?? {};
