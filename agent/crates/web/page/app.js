@@ -94,7 +94,7 @@ class App extends Component {
     }
     if (this.#window.hidden) {
       fill(this.#window, icon('warning'),
-        el('span', {}, 'Changes of the management path are undone unless you confirm: ', el('strong', { class: 'left', role: 'timer' })),
+        el('span', {}, 'Unless you keep them, changes of the management path are undone in ', el('strong', { class: 'left', role: 'timer' })),
         store.session?.role !== 'viewer' && el('button', { type: 'button', class: 'primary small', onclick: () => store.send({ type: 'confirm' }) }, icon('check'), 'Keep them'));
       announce('Changes of the management path are undone unless you confirm them.');
     }
@@ -118,7 +118,7 @@ class App extends Component {
   #drawWho() {
     const { session } = store;
     fill(this.#who,
-      session && el('span', { class: 'user' }, el('span', {}, session.user), ' ', el('span', { class: 'count' }, session.role)),
+      session && el('span', { class: 'account' }, el('span', {}, session.user), ' ', el('span', { class: 'count' }, session.role)),
       this.#themeButton(),
       el('button', { type: 'button', class: 'icon-only', 'aria-label': 'Log out', title: 'Log out', onclick: () => void store.leave() }, icon('leave')));
   }

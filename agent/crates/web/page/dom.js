@@ -88,6 +88,14 @@ export class Component extends HTMLElement {
   mount(_signal) {}
 }
 
+/**
+ * Text in which `backticks` mark what is typed as it stands.
+ * @param {string} text
+ */
+export function prose(text) {
+  return text.split('`').map((part, at) => (at % 2 ? el('code', {}, part) : part));
+}
+
 let count = 0;
 
 /**

@@ -21,7 +21,9 @@ export function changesOf(changes, label) {
  */
 function one(change, open) {
   const resource = change.plugin ? `${change.plugin}/${change.resource}` : change.resource;
-  const head = [badge(change.verb), el('span', { class: 'resource' }, resource), change.text && el('span', { class: 'text' }, change.text)];
+  // A text that says no more than verb and resource is left out.
+  const told = change.text && !(change.text.startsWith(change.verb) && resource.endsWith(change.text.slice(change.verb.length + 1)));
+  const head = [badge(change.verb), el('span', { class: 'resource' }, resource), told && el('span', { class: 'text' }, change.text)];
   const lines = linesOf(change);
   if (!lines.length) return el('div', { class: 'change' }, head);
   return el('details', { class: 'change', open }, el('summary', {}, head), el('div', { class: 'diff', role: 'list' }, lines));

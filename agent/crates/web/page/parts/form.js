@@ -1,5 +1,5 @@
 /** A form for a JSON Schema: as far as it is plain, fields; where it is not, JSON. */
-import { el, fill, unique } from '../dom.js';
+import { el, fill, prose, unique } from '../dom.js';
 import { icon } from '../icons.js';
 
 /**
@@ -91,7 +91,7 @@ function labelled(schema, name, required, control) {
   if (schema.description) control.setAttribute('aria-describedby', hint);
   return el('div', { class: 'field' },
     el('label', { for: id }, name, required ? el('span', { class: 'required' }, ' required') : null), control,
-    schema.description && el('p', { class: 'hint', id: hint }, schema.description));
+    schema.description && el('p', { class: 'hint', id: hint }, prose(schema.description)));
 }
 
 /**
@@ -136,7 +136,7 @@ function switchField(schema, name, value) {
   const hint = unique('hint');
   const input = el('input', { type: 'checkbox', id, checked: before, 'aria-describedby': schema.description && hint });
   return {
-    node: el('div', { class: 'field switch' }, el('label', { for: id }, input, name), schema.description && el('p', { class: 'hint', id: hint }, schema.description)),
+    node: el('div', { class: 'field switch' }, el('label', { for: id }, input, name), schema.description && el('p', { class: 'hint', id: hint }, prose(schema.description))),
     read: () => (input.checked === Boolean(schema.default) ? undefined : input.checked),
   };
 }
@@ -174,7 +174,7 @@ function listField(outer, schema, name, value) {
   const more = el('button', { type: 'button', class: 'small', onclick: () => /** @type {HTMLElement | null} */ (add().querySelector('input, select, textarea'))?.focus() }, icon('plus'), `Add ${name}`);
   for (const item of Array.isArray(value) ? value : []) add(item);
   return {
-    node: el('fieldset', { class: 'field' }, el('legend', {}, name), outer.description && el('p', { class: 'hint' }, outer.description), list, more),
+    node: el('fieldset', { class: 'field' }, el('legend', {}, name), outer.description && el('p', { class: 'hint' }, prose(outer.description)), list, more),
     read: () => {
       const values = [...rows.values()].map((field) => field.read()).filter((item) => item !== undefined);
       return values.length ? values : undefined;
@@ -189,7 +189,7 @@ function listField(outer, schema, name, value) {
 function groupField(outer, schema, name, required, value) {
   const inner = objectField(schema, /** @type {Record<string, unknown>} */ (value ?? {}));
   return {
-    node: el('fieldset', { class: 'field' }, el('legend', {}, name), outer.description && el('p', { class: 'hint' }, outer.description), inner.node),
+    node: el('fieldset', { class: 'field' }, el('legend', {}, name), outer.description && el('p', { class: 'hint' }, prose(outer.description)), inner.node),
     read: () => {
       const read = /** @type {Record<string, unknown>} */ (inner.read());
       return required || Object.keys(read).length ? read : undefined;

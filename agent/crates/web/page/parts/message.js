@@ -14,7 +14,7 @@ export class Message extends Component {
     const who = own ? (event.by ?? store.session?.user ?? 'You') : 'operation-dbus';
     const error = kind === 'error';
     fill(this, el('article', { class: `message ${kind}${pending ? ' pending' : ''}`, 'aria-busy': kind === 'stream' && 'true' },
-      el('header', {}, el('h3', { class: own ? 'who' : 'who unseen' }, who), own && (pending ? el('span', { class: 'count' }, 'sending…') : time(event.timestamp))),
+      el('header', {}, el('h2', { class: own ? 'who' : 'who unseen' }, who), own && (pending ? el('span', { class: 'count' }, 'sending…') : time(event.timestamp))),
       !own && event.understood && el('p', { class: 'understood' }, event.understood),
       error ? problem({ message: event.content || event.message, code: event.code }) : this.#body(item),
       event.answer && answerOf(event.answer, 'Answer'),

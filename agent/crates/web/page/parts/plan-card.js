@@ -41,7 +41,7 @@ export class PlanCard extends Component {
     const held = document.activeElement instanceof HTMLElement && this.contains(document.activeElement) ? document.activeElement.dataset.act : undefined;
     const { title, tool, effect = 'write', changes = [], sentence, confirm_name } = this.#event;
     fill(this, el('article', { class: `card plan ${effect}`, 'aria-label': `Plan: ${title ?? tool}` },
-      el('header', {}, el('h3', {}, title ?? tool ?? 'Plan'), badge(effect), this.#item.event.plan && el('span', { class: 'id' }, this.#item.event.plan)),
+      el('header', {}, el('h2', {}, title ?? tool ?? 'Plan'), badge(effect), this.#item.event.plan && el('span', { class: 'id' }, this.#item.event.plan)),
       sentence && el('p', { class: 'sentence' }, '“', sentence, '”'),
       this.#arguments(),
       changesOf(changes, 'Changes'),
@@ -80,8 +80,8 @@ export class PlanCard extends Component {
   async #apply() {
     const { confirm_name, title, tool, changes = [] } = this.#event;
     if (!confirm_name) return this.#send({ type: 'approve' });
-    const what = changes.map((change) => `${change.verb} ${change.resource}`).join(', ');
-    const name = await typedName(title ?? tool ?? 'Destroy', `${what || 'It'}: all data of it is lost for good.`, confirm_name);
+    const what = changes.filter(({ verb }) => verb === 'delete').map(({ resource }) => resource).join(', ');
+    const name = await typedName(title ?? tool ?? 'Destroy', `This deletes ${what || confirm_name} with all data, for good.`, confirm_name);
     if (name !== null) this.#send({ type: 'approve', name });
   }
 

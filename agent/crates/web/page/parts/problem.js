@@ -8,7 +8,6 @@ const REMEDIES = {
   forbidden: 'Your role may not do this. Ask an administrator.',
   'plan-changed': 'The host has changed since the plan was shown. Make a new plan.',
   'rate-limited': 'Wait a moment, then try again.',
-  unavailable: 'The daemon cannot do this now; what it lacks is said above.',
   offline: 'The page tries again by itself.',
 };
 

@@ -73,7 +73,7 @@ function decide({ title, effect, typed, plan, apply }) {
 
   /** @param {string} hash */
   async function carryOut(hash) {
-    if (effect === 'destroy' && typed && await typedName(title, 'All data of it is lost for good.', typed) === null) return;
+    if (effect === 'destroy' && typed && await typedName(title, `This deletes ${typed} with all data, for good.`, typed) === null) return;
     fill(actions, el('p', { class: 'hint', role: 'status' }, 'Running… Closing this window takes the call back.'), el('button', { type: 'button', onclick: () => shown.close() }, icon('stop'), 'Stop'));
     try {
       const answer = await apply(hash, life.signal);

@@ -30,7 +30,7 @@ export class ToolCard extends Component {
     const given = Object.entries(item.event.arguments ?? {});
     const label = title ?? tool ?? 'Tool';
     fill(this, el('article', { class: `card tool ${status}`, 'aria-label': `${label}: ${status}`, 'aria-busy': running && 'true' },
-      el('header', {}, el('h3', {}, label), el('code', {}, tool), effect && effect !== 'read' && badge(effect), el('span', { class: 'grow' }),
+      el('header', {}, el('h2', {}, label), el('code', {}, tool), effect && effect !== 'read' && badge(effect), el('span', { class: 'grow' }),
         duration_ms !== undefined && el('span', { class: 'count' }, duration(duration_ms)), badge(status)),
       given.length > 0 && el('dl', { class: 'arguments' }, given.map(([key, value]) => el('div', {}, el('dt', {}, key), el('dd', {}, typeof value === 'string' ? value : JSON.stringify(value))))),
       running && el('div', { class: 'steps' }),

@@ -39,8 +39,7 @@ export class Host extends Component {
     const now = topic.resources?.now ?? {};
     fill(this.#now, Object.entries(now).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, amount(name, value)))));
     const series = /** @type {Series[]} */ (topic.resources?.series ?? []);
-    const groups = [...new Set(series.map((line) => line.unit))].map((unit) => series.filter((line) => line.unit === unit));
-    fill(this.#plots, groups.map((lines) => plot(lines, lines.map((line) => line.name).join(', '))));
+    fill(this.#plots, series.map((line) => plot([line], line.name)));
   }
 
   /** @param {any} topic */

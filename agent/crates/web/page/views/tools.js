@@ -1,6 +1,6 @@
 /** <op-tools>: everything that this host can be asked, with a form for each. */
 import { callTool, tools } from '../api.js';
-import { Component, el, fill } from '../dom.js';
+import { Component, el, fill, prose } from '../dom.js';
 import { icon } from '../icons.js';
 import { badge } from '../parts/badge.js';
 import { Unreadable, mark, objectField } from '../parts/form.js';
@@ -61,7 +61,7 @@ export class Tools extends Component {
     fill(this.#list, domains.map((domain) => el('section', {}, el('h2', {}, domain),
       el('ul', { class: 'plain' }, found.filter((tool) => tool.domain === domain).map((tool) => el('li', {},
         el('a', { class: 'tool-row', href: `#/tools/${encodeURIComponent(tool.name)}` },
-          el('span', { class: 'title' }, tool.title), el('code', {}, tool.name), tool.effect !== 'read' && badge(tool.effect), el('span', { class: 'text' }, tool.description))))))));
+          el('span', { class: 'title' }, tool.title), el('code', {}, tool.name), tool.effect !== 'read' && badge(tool.effect), el('span', { class: 'text' }, prose(tool.description)))))))));
   }
 
   #drawOne() {
@@ -74,7 +74,7 @@ export class Tools extends Component {
     const place = el('div', {}, make({}));
     fill(this.#body, back, el('section', { class: 'one' },
       el('div', { class: 'row' }, el('h2', {}, tool.title), badge(tool.effect), el('span', { class: 'count' }, `takes ${tool.role}`)),
-      el('p', {}, el('code', {}, tool.name)), el('p', {}, tool.description),
+      el('p', {}, el('code', {}, tool.name)), el('p', {}, prose(tool.description)),
       tool.sentences?.length ? el('p', { class: 'hint' }, 'In the chat: ', tool.sentences.slice(0, 3).map((each, at) => `${at ? ', ' : ''}“${each}”`)) : null,
       tool.examples.some((example) => Object.keys(example).length) && el('p', { class: 'examples' }, tool.examples.filter((example) => Object.keys(example).length).map((example, at) =>
         el('button', { type: 'button', class: 'chip', onclick: () => fill(place, make(example)) }, `Example ${at + 1}`))),

@@ -11,8 +11,13 @@ import { store } from '../store.js';
 
 /** @type {Record<string, string>} */
 const KINDS = { host: 'host', bridge: 'bridge', port: 'port', container: 'container', peer: 'mesh peer', hop: 'privacy hop', uplink: 'uplink', internet: 'internet' };
-/** Characters of a label that fit into a box. */
-const FITS = 17;
+/**
+ * What a state looks like beside its colour: a disc, a ring, a triangle, a cross.
+ * @type {Record<string, string>}
+ */
+const SIGNS = { good: 'M11 18a5 5 0 1010 0a5 5 0 10-10 0Z', quiet: 'M11.5 18a4.5 4.5 0 109 0a4.5 4.5 0 10-9 0Z', warn: 'M16 12.5l5.5 10h-11Z', bad: 'M11.5 13.5l9 9m0-9l-9 9' };
+/** Of its full size. */
+const SMALLEST = 0.8;
 
 export class Topology extends Component {
   #picture = el('div', { class: 'picture scroll', role: 'group', 'aria-label': 'Topology: arrow keys go from node to node' });
@@ -21,6 +26,7 @@ export class Topology extends Component {
   #body = el('div', { class: 'view-body' }, loading());
   /** @type {{nodes: TopologyNode[], links: TopologyLink[]}} */
   #graph = { nodes: [], links: [] };
+  #narrow = matchMedia('(max-width: 700px)');
   /** @type {string | null} The node that Tab goes to. */
   #current = null;
   /** @type {string | null} */
@@ -29,6 +35,7 @@ export class Topology extends Component {
   mount(/** @type {AbortSignal} */ signal) {
     fill(this, el('header', { class: 'view-head' }, el('h1', {}, 'Topology')), this.#body);
     this.#picture.addEventListener('keydown', (event) => this.#key(event));
+    this.#narrow.addEventListener('change', () => { if (this.#graph.nodes.length) this.#draw(); }, { signal });
     store.watch(['topology']);
     store.on('topic', ({ detail }) => { if (detail === 'topology') this.#take(store.topics.topology); }, signal);
     if (store.topics.topology) this.#take(store.topics.topology);
@@ -58,12 +65,16 @@ export class Topology extends Component {
 
   #draw() {
     const { nodes, links } = this.#graph;
-    const { width, height, places } = layout(nodes, links);
+    const down = this.#narrow.matches;
+    const { width, height, places, ways } = layout(nodes, links, down);
     const held = this.#picture.contains(document.activeElement);
     if (!nodes.some(({ id }) => id === this.#current)) this.#current = nodes[0]?.id ?? null;
-    const drawn = svg('svg', { class: 'topology', viewBox: `0 0 ${width} ${height}`, width, height },
-      links.map((link) => lineOf(link, places)),
+    const drawn = svg('svg', { class: 'topology', viewBox: `0 0 ${width} ${height}` },
+      links.map((link, at) => lineOf(link, ways[at] ?? [], places, down)),
       nodes.map((node) => this.#box(node, places)));
+    // As wide as there is room, while it can still be read; below that it scrolls.
+    drawn.style.maxWidth = `${width}px`;
+    drawn.style.minWidth = `${width * SMALLEST}px`;
     const { scrollLeft, scrollTop } = this.#picture;
     fill(this.#picture, drawn);
     this.#picture.scrollTo(scrollLeft, scrollTop);
@@ -76,7 +87,6 @@ export class Topology extends Component {
   #box(node, places) {
     const { x, y } = places.get(node.id) ?? { x: 0, y: 0 };
     const kind = KINDS[node.kind] ?? node.kind;
-    const short = node.label.length > FITS ? `${node.label.slice(0, FITS - 1)}…` : node.label;
     return svg('g', {
       class: `node ${node.kind} ${tone(node.state ?? '') ?? 'quiet'}${node.id === this.#chosen ? ' chosen' : ''}`, transform: `translate(${x} ${y})`,
       role: 'button', tabindex: node.id === this.#current ? '0' : '-1', 'data-id': node.id,
@@ -84,9 +94,10 @@ export class Topology extends Component {
       onclick: () => this.#choose(node.id),
     },
     svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }),
-    svg('circle', { class: 'dot', cx: 16, cy: 18, r: 4.5 }),
-    svg('text', { class: 'label', x: 28, y: 22 }, short),
-    svg('text', { class: 'sub', x: 28, y: 40 }, node.state ? `${kind} · ${node.state}` : kind));
+    svg('path', { class: 'dot', d: SIGNS[tone(node.state ?? '') ?? 'quiet'] }),
+    svg('text', { class: 'label', x: 28, y: 22 }, cut(node.label, 13)),
+    svg('text', { class: 'sub', x: 28, y: 40 }, cut(kind, 17)),
+    svg('title', {}, `${kind} ${node.label}${node.state ? `: ${node.state}` : ''}`));
   }
 
   #drawTables() {
@@ -134,13 +145,19 @@ export class Topology extends Component {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!step || !this.#current) return;
     event.preventDefault();
-    const { places } = layout(this.#graph.nodes, this.#graph.links);
-    const next = nearest(places, this.#current, step[0] ?? 0, step[1] ?? 0);
+    const { places } = layout(this.#graph.nodes, this.#graph.links, this.#narrow.matches);
+    const known = new Map(this.#graph.nodes.map(({ id }) => [id, places.get(id) ?? { x: 0, y: 0 }]));
+    const next = nearest(known, this.#current, step[0] ?? 0, step[1] ?? 0);
     if (!next) return;
     for (const node of this.#picture.querySelectorAll('.node')) node.setAttribute('tabindex', node.getAttribute('data-id') === next ? '0' : '-1');
     this.#current = next;
     this.#focus(next);
   }
+}
+
+/** @param {string} text @param {number} fits characters */
+function cut(text, fits) {
+  return text.length > fits ? `${text.slice(0, fits - 1)}…` : text;
 }
 
 /**
@@ -161,17 +178,34 @@ function nearest(places, from, right, down) {
   return best?.id ?? null;
 }
 
-/** @param {TopologyLink} link @param {Map<string, {x: number, y: number, column: number}>} places */
-function lineOf({ from, to, kind, label }, places) {
-  const ends = [places.get(from), places.get(to)];
-  const [a, b] = ends.sort((one, other) => (one?.x ?? 0) - (other?.x ?? 0));
-  if (!a || !b) return null;
-  const same = a.column === b.column;
-  const start = { x: same ? a.x + BOX.width / 2 : a.x + BOX.width, y: same ? Math.min(a.y, b.y) + BOX.height : a.y + BOX.height / 2 };
-  const end = { x: same ? b.x + BOX.width / 2 : b.x, y: same ? Math.max(a.y, b.y) : b.y + BOX.height / 2 };
-  const bend = (end.x - start.x) / 2;
-  return svg('path', { class: `link ${kind ?? ''}`, d: `M${start.x} ${start.y}C${start.x + bend} ${start.y} ${end.x - bend} ${end.y} ${end.x} ${end.y}` },
-    label ? svg('title', {}, label) : null);
+/**
+ * A line through all places of its way, straight where it passes one.
+ * @param {TopologyLink} link @param {string[]} way @param {Map<string, import('../parts/layout.js').Place>} places @param {boolean} down
+ */
+function lineOf({ kind, label }, way, places, down) {
+  const stops = way.map((id) => places.get(id)).filter((place) => place !== undefined);
+  const [first, second] = stops;
+  if (!first || !second) return null;
+  const { width, height } = BOX;
+  if (first.layer === second.layer) {
+    const [a, b] = first.x + first.y < second.x + second.y ? [first, second] : [second, first];
+    return drawn(down ? `M${a.x + width} ${a.y + height / 2}H${b.x}` : `M${a.x + width / 2} ${a.y + height}V${b.y}`, kind, label);
+  }
+  /** Where lines leave a box, and where they come to it. */
+  const out = (/** @type {{x: number, y: number}} */ { x, y }) => (down ? [x + width / 2, y + height] : [x + width, y + height / 2]);
+  const into = (/** @type {{x: number, y: number}} */ { x, y }) => (down ? [x + width / 2, y] : [x, y + height / 2]);
+  const path = stops.slice(1).map((place, at) => {
+    const [x1 = 0, y1 = 0] = out(stops[at] ?? place);
+    const [x2 = 0, y2 = 0] = into(place);
+    const bend = (down ? y2 - y1 : x2 - x1) / 2;
+    return `L${x1} ${y1}C${down ? `${x1} ${y1 + bend} ${x2} ${y2 - bend}` : `${x1 + bend} ${y1} ${x2 - bend} ${y2}`} ${x2} ${y2}`;
+  });
+  return drawn(path.join('').replace('L', 'M'), kind, label);
+}
+
+/** @param {string} d @param {string | undefined} kind @param {string | undefined} label */
+function drawn(d, kind, label) {
+  return svg('path', { class: `link ${kind ?? ''}`, d }, label ? svg('title', {}, label) : null);
 }
 
 customElements.define('op-topology', Topology);
