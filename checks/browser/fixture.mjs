@@ -26,6 +26,7 @@ export class Fixture {
     /** Every frame that came, for tests. */
     this.frames = [];
     this.seen = new Set();
+    this.conversation = 'c1';
     this.sockets = new Map();
     this.refuses = false;
     this.window = null;
@@ -65,7 +66,7 @@ export class Fixture {
   }
 
   session() {
-    return { user: 'anna', role: this.role, expires: new Date(Date.now() + 600_000).toISOString() };
+    return { user: 'anna', role: this.role, session: 's1', expires: Math.floor(Date.now() / 1000) + 600 };
   }
 
   logIn({ code, token }) {
@@ -130,11 +131,11 @@ export class Fixture {
 
   #greet(client, url) {
     const after = Number(url.searchParams.get('after') ?? NaN);
-    const resumed = after <= this.told.length;
+    const resumed = after <= this.told.length && url.searchParams.get('conversation') === this.conversation;
     this.sockets.set(client, []);
     client.on('close', () => this.sockets.delete(client));
     client.on('message', (data) => this.#hear(client, String(data)));
-    const hello = { type: 'hello', content: '', timestamp: new Date().toISOString(), tools_used: [], conversation: 'anna', user: 'anna', role: this.role, version: '0.1.0', next_seq: this.told.length + 1, resumed, ...(this.window && { window: this.window }) };
+    const hello = { type: 'hello', content: '', timestamp: new Date().toISOString(), tools_used: [], conversation: this.conversation, user: 'anna', role: this.role, version: '0.1.0', next_seq: this.told.length + 1, resumed, ...(this.window && { window: this.window }) };
     client.send(JSON.stringify(hello));
     if (resumed) for (const event of this.told.slice(after)) client.send(JSON.stringify(event));
   }

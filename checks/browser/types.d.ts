@@ -5,8 +5,8 @@ type Role = 'viewer' | 'operator' | 'admin';
 interface Session {
   user: string;
   role: Role;
-  /** RFC 3339: the end of the access token. */
-  expires?: string;
+  /** The end of the access token, in seconds since 1970. */
+  expires?: number;
 }
 
 interface Change {
@@ -38,7 +38,7 @@ interface Series {
 }
 
 type Answer =
-  | { kind: 'table'; columns: Column[]; rows: Array<Record<string, unknown> | unknown[]> }
+  | { kind: 'table'; columns: Column[]; rows: Array<Record<string, unknown> | unknown[]>; left_out?: number }
   | { kind: 'tree'; root: TreeNode }
   | { kind: 'plot'; series: Series[] }
   | { kind: 'value'; value: unknown }
@@ -58,6 +58,10 @@ interface ServerEvent {
   version?: string;
   resumed?: boolean;
   next_seq?: number;
+  conversation?: string;
+  raw?: unknown;
+  raw_bytes?: number;
+  notes?: string[];
   window?: { seconds_left: number; run?: string } | null;
   html?: string;
   answer?: Answer;
@@ -72,7 +76,7 @@ interface ServerEvent {
   status?: 'running' | 'done' | 'failed' | 'cancelled' | 'unknown';
   duration_ms?: number;
   entry?: number | null;
-  error?: { code?: string; message?: string };
+  error?: { code?: string; message?: string; problems?: Array<Record<string, string>> };
   text?: string;
   done?: number;
   total?: number;

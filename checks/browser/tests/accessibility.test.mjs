@@ -1,4 +1,4 @@
-/** axe finds nothing on any view, in light and dark, with the states that a view can be in. */
+/** axe finds nothing on any view, with the states that a view can be in. In dark only the contrast can be another. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
@@ -10,8 +10,12 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
-async function sound(page, what) {
-  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
+/** Everything that WCAG 2.2 AA and good practice ask for and a program can find. */
+const ALL = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+async function check(page, what, colorScheme) {
+  const axe = new AxeBuilder({ page });
+  const { violations } = await (colorScheme === 'light' ? axe.withTags(ALL) : axe.withRules('color-contrast')).analyze();
   assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 120)} ${failureSummary}`).join(' | ')}`), []);
 }
 
@@ -20,6 +24,7 @@ for (const colorScheme of ['light', 'dark']) {
     const fixture = await new Fixture().start();
     const { page, close } = await open(browser, { colorScheme, reducedMotion: 'reduce' });
     const shell = new Shell(page, fixture.url);
+    const sound = (page, what) => check(page, what, colorScheme);
     await shell.open('chat');
     await sound(page, 'empty chat');
     await shell.chat.say('list containers');
@@ -39,7 +44,6 @@ for (const colorScheme of ['light', 'dark']) {
     fixture.openWindow(60);
     await page.getByRole('button', { name: 'Keep them' }).waitFor();
     await sound(page, 'window');
-    await shell.chat.apply().catch(() => null);
     await page.locator('op-plan').first().getByRole('button', { name: 'Apply' }).click();
     await page.getByRole('dialog').waitFor();
     await sound(page, 'typed name');
@@ -54,7 +58,7 @@ for (const colorScheme of ['light', 'dark']) {
     }
     await shell.open('topology');
     await page.getByText('As tables').click();
-    await page.getByRole('button', { name: 'bridge br0' }).click();
+    await page.getByRole('button', { name: 'br0 bridge' }).click();
     await sound(page, 'topology with details');
     await shell.open('containers');
     await page.getByRole('button', { name: 'Stop web-01' }).click();

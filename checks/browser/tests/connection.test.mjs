@@ -64,6 +64,7 @@ test('a server that has forgotten is asked for its history', async () => {
   await chat.say('list containers');
   await chat.answer().waitFor();
   fixture.told.length = 0;
+  fixture.conversation = 'c2';
   fixture.seen.clear();
   fixture.tell({ type: 'user', id: 'y1', content: 'another history' });
   fixture.drop();

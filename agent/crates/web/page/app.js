@@ -19,7 +19,7 @@ const THEMES = ['system', 'light', 'dark'];
 class App extends Component {
   #nav = el('nav', { 'aria-label': 'Views' });
   #main = el('main', { id: 'main', tabindex: '-1' });
-  #banners = el('div', { class: 'banners' });
+  #banners = el('section', { class: 'banners', 'aria-label': 'Notices' });
   #offline = el('div', { class: 'banner warn', hidden: true });
   #window = el('div', { class: 'banner confirm', hidden: true });
   #who = el('div', { class: 'who' });

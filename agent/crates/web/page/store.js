@@ -1,6 +1,7 @@
 /** What the page knows: the session, the connection, the conversation, and the live topics. One for the page. */
 import { ask, renew, toLogin } from './api.js';
 import { Conversation } from './conversation.js';
+import { moment } from './format.js';
 
 /** How long a connection may be silent before it is taken for dead; the server pings every 20 s, and so do we. */
 const SILENCE_MS = 45_000;
@@ -42,6 +43,8 @@ class Store extends EventTarget {
   #outbox = new Map();
   /** @type {string[]} */
   #watched = [];
+  /** The conversation's own name: a server whose history is another one has another. */
+  #id = '';
 
   /**
    * @param {string} type
@@ -123,9 +126,9 @@ class Store extends EventTarget {
   #know(session) {
     this.session = session;
     clearTimeout(this.#renewal);
-    const left = new Date(session.expires ?? '').getTime() - Date.now();
-    if (Number.isFinite(left)) {
-      this.#renewal = setTimeout(() => void this.#renew(), Math.max(left - RENEW_MS, 1000));
+    const end = moment(session.expires);
+    if (end) {
+      this.#renewal = setTimeout(() => void this.#renew(), Math.max(end.getTime() - Date.now() - RENEW_MS, 1000));
     }
     this.#tell('session');
   }
@@ -147,7 +150,10 @@ class Store extends EventTarget {
     const { last } = this.conversation;
     const address = new URL('ws', document.baseURI);
     address.protocol = address.protocol.replace('http', 'ws');
-    if (last) address.searchParams.set('after', String(last));
+    if (last) {
+      address.searchParams.set('after', String(last));
+      address.searchParams.set('conversation', this.#id);
+    }
     const socket = new WebSocket(address);
     this.#socket = socket;
     this.#greeted = false;
@@ -196,7 +202,9 @@ class Store extends EventTarget {
       case 'state':
         this.topics[event.topic ?? ''] = event.value;
         return this.#tell('topic', event.topic);
-      case 'window': return this.#open(event);
+      case 'window':
+        this.conversation.take(event);
+        return this.#open(event);
       default: {
         if (event.type === 'user') this.#outbox.delete(event.id ?? '');
         if (event.type === 'error') this.#outbox.delete(event.in_reply_to ?? '');
@@ -211,6 +219,7 @@ class Store extends EventTarget {
     this.#greeted = true;
     this.#wait = FIRST_WAIT_MS;
     this.version = hello.version ?? '';
+    this.#id = hello.conversation ?? '';
     this.#open(hello.window ?? { decision: 'none' });
     this.#set('open');
     if (this.#watched.length) this.send({ type: 'watch', topics: this.#watched });
@@ -226,7 +235,10 @@ class Store extends EventTarget {
   /** @param {Partial<ServerEvent>} told */
   #open(told) {
     const seconds = told.decision ? undefined : told.seconds_left;
-    this.window = seconds === undefined ? null : { until: Date.now() + seconds * 1000, ...(told.run && { run: told.run }) };
+    // One that comes again after a lost connection may be long over.
+    const since = told.timestamp ? Math.max(0, Date.now() - Date.parse(told.timestamp)) : 0;
+    const left = (seconds ?? 0) * 1000 - since;
+    this.window = left > 0 ? { until: Date.now() + left, ...(told.run && { run: told.run }) } : null;
     this.#tell('window', told.decision);
   }
 

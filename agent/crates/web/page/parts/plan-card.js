@@ -39,12 +39,13 @@ export class PlanCard extends Component {
   #draw() {
     if (!this.#item) return;
     const held = document.activeElement instanceof HTMLElement && this.contains(document.activeElement) ? document.activeElement.dataset.act : undefined;
-    const { title, tool, effect = 'write', changes = [], sentence, confirm_name } = this.#event;
+    const { title, tool, effect = 'write', changes = [], notes = [], sentence, confirm_name } = this.#event;
     fill(this, el('article', { class: `card plan ${effect}`, 'aria-label': `Plan: ${title ?? tool}` },
       el('header', {}, el('h2', {}, title ?? tool ?? 'Plan'), badge(effect), this.#item.event.plan && el('span', { class: 'id' }, this.#item.event.plan)),
       sentence && el('p', { class: 'sentence' }, '“', sentence, '”'),
       this.#arguments(),
       changesOf(changes, 'Changes'),
+      notes.map((note) => el('p', { class: 'hint' }, note)),
       confirm_name && !this.#decided && el('p', { class: 'hint' }, icon('warning'), ' This cannot be undone. Apply asks for the name ', el('strong', { class: 'mono' }, confirm_name), '.'),
       el('footer', {}, this.#footer())));
     if (held) /** @type {HTMLElement | null} */ (this.querySelector(`[data-act="${held}"]`))?.focus();

@@ -16,14 +16,12 @@ const REMEDIES = {
  * @param {(() => void) | undefined} [again]
  */
 export function problem(error, again) {
-  const { message, code, details } = /** @type {any} */ (error);
+  const { message, code, details, problems = details?.problems ?? [] } = /** @type {any} */ (error);
   const remedy = REMEDIES[code];
-  /** @type {Array<{path?: string, found?: unknown, accepted?: unknown, message?: string, hint?: string}>} */
-  const problems = details?.problems ?? [];
   return el('div', { class: 'problem', role: 'alert' }, icon('warning'),
     el('div', {},
       el('p', {}, String(message ?? error)),
-      problems.length > 0 && el('ul', {}, problems.map((each) => el('li', {},
+      problems.length > 0 && el('ul', {}, problems.map((/** @type {Record<string, string | undefined>} */ each) => el('li', {},
         each.path && el('code', {}, each.path), ` ${each.message ?? each.found ?? ''} ${each.accepted ? `(accepted: ${each.accepted})` : ''} ${each.hint ?? ''}`))),
       remedy && el('p', { class: 'hint' }, remedy),
       again && el('button', { type: 'button', onclick: again }, 'Try again')));

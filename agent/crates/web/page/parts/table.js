@@ -7,10 +7,10 @@ import { badge, tone } from './badge.js';
 const FIRST = 100;
 
 /**
- * @param {{columns: Column[], rows: Array<Record<string, unknown> | unknown[]>}} answer
+ * @param {{columns: Column[], rows: Array<Record<string, unknown> | unknown[]>, left_out?: number}} answer
  * @param {string} label
  */
-export function table({ columns, rows }, label) {
+export function table({ columns, rows, left_out = 0 }, label) {
   if (!rows.length) return el('p', { class: 'empty small' }, 'Nothing to show.');
   let shown = [...rows];
   let all = rows.length <= FIRST;
@@ -51,7 +51,7 @@ export function table({ columns, rows }, label) {
   return el('div', { class: 'answer-table' },
     el('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-labelledby': id },
       el('table', {}, el('caption', { id, class: 'unseen' }, label), el('thead', {}, el('tr', {}, heads)), body)),
-    more);
+    more, left_out > 0 && el('p', { class: 'hint' }, `${left_out} more were left out: ask for less, or use the terminal.`));
 }
 
 /** @param {unknown} value */

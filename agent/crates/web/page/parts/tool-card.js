@@ -1,10 +1,11 @@
 /** <op-tool>: one call of a tool, from its beginning to its end. */
 import { Component, el, fill } from '../dom.js';
-import { duration } from '../format.js';
+import { bytes, duration } from '../format.js';
 import { icon } from '../icons.js';
 import { store } from '../store.js';
 import { answerOf } from './answer.js';
 import { badge } from './badge.js';
+import { problem } from './problem.js';
 
 export class ToolCard extends Component {
   /** @type {Item | null} */
@@ -34,8 +35,9 @@ export class ToolCard extends Component {
         duration_ms !== undefined && el('span', { class: 'count' }, duration(duration_ms)), badge(status)),
       given.length > 0 && el('dl', { class: 'arguments' }, given.map(([key, value]) => el('div', {}, el('dt', {}, key), el('dd', {}, typeof value === 'string' ? value : JSON.stringify(value))))),
       running && el('div', { class: 'steps' }),
-      error && el('div', { class: 'problem' }, icon('warning'), el('p', {}, error.message ?? content)),
+      error && problem({ ...error, message: error.message ?? content }),
       answer && answerOf(answer, label),
+      rawOf(item.event),
       !answer && !error && !running && content && el('p', { class: 'single' }, content),
       entry !== undefined && entry !== null && el('footer', {}, el('a', { href: `#/ledger/${Number(entry)}` }, icon('ledger'), `Ledger entry ${Number(entry)}`))));
     if (running) this.#progress();
@@ -66,6 +68,16 @@ export class ToolCard extends Component {
     this.#stopping = store.send({ type: 'stop', call });
     this.#progress();
   }
+}
+
+/**
+ * The tool's answer as it came, for whoever wants to see all of it.
+ * @param {ServerEvent} event
+ */
+function rawOf({ raw, raw_bytes }) {
+  if (raw_bytes) return el('p', { class: 'hint' }, `The whole answer has ${bytes(raw_bytes)}: `, el('code', {}, 'op-dbus tool call'), ' shows it.');
+  if (raw === undefined || raw === null || typeof raw !== 'object') return null;
+  return el('details', { class: 'raw' }, el('summary', {}, 'As it came'), el('pre', { tabindex: '0' }, JSON.stringify(raw, null, 2)));
 }
 
 customElements.define('op-tool', ToolCard);

@@ -87,17 +87,19 @@ export class Topology extends Component {
   #box(node, places) {
     const { x, y } = places.get(node.id) ?? { x: 0, y: 0 };
     const kind = KINDS[node.kind] ?? node.kind;
-    return svg('g', {
-      class: `node ${node.kind} ${tone(node.state ?? '') ?? 'quiet'}${node.id === this.#chosen ? ' chosen' : ''}`, transform: `translate(${x} ${y})`,
-      role: 'button', tabindex: node.id === this.#current ? '0' : '-1', 'data-id': node.id,
-      'aria-label': `${kind} ${node.label}${node.state ? `, ${node.state}` : ''}`, 'aria-pressed': String(node.id === this.#chosen),
-      onclick: () => this.#choose(node.id),
-    },
-    svg('rect', { width: BOX.width, height: BOX.height, rx: 8 }),
-    svg('path', { class: 'dot', d: SIGNS[tone(node.state ?? '') ?? 'quiet'] }),
-    svg('text', { class: 'label', x: 28, y: 22 }, cut(node.label, 13)),
-    svg('text', { class: 'sub', x: 28, y: 40 }, cut(kind, 17)),
-    svg('title', {}, `${kind} ${node.label}${node.state ? `: ${node.state}` : ''}`));
+    const name = `${node.label} ${kind}${node.state ? `, ${node.state}` : ''}`;
+    const chosen = node.id === this.#chosen;
+    return svg('g', { class: `node ${node.kind} ${tone(node.state ?? '') ?? 'quiet'}${chosen ? ' chosen' : ''}`, transform: `translate(${x} ${y})` },
+      svg('rect', { class: 'box', width: BOX.width, height: BOX.height, rx: 8 }),
+      svg('path', { class: 'dot', d: SIGNS[tone(node.state ?? '') ?? 'quiet'] }),
+      // Words that may be cut; the whole name is the button's, which lies above.
+      svg('g', { 'aria-hidden': 'true' },
+        svg('text', { class: 'label', x: 28, y: 22 }, cut(node.label, 13)),
+        svg('text', { class: 'sub', x: 28, y: 40 }, cut(kind, 17))),
+      svg('rect', {
+        class: 'hit', width: BOX.width, height: BOX.height, rx: 8, role: 'button', tabindex: node.id === this.#current ? '0' : '-1',
+        'data-id': node.id, 'aria-label': name, 'aria-pressed': String(chosen), onclick: () => this.#choose(node.id),
+      }, svg('title', {}, name)));
   }
 
   #drawTables() {
@@ -149,7 +151,7 @@ export class Topology extends Component {
     const known = new Map(this.#graph.nodes.map(({ id }) => [id, places.get(id) ?? { x: 0, y: 0 }]));
     const next = nearest(known, this.#current, step[0] ?? 0, step[1] ?? 0);
     if (!next) return;
-    for (const node of this.#picture.querySelectorAll('.node')) node.setAttribute('tabindex', node.getAttribute('data-id') === next ? '0' : '-1');
+    for (const node of this.#picture.querySelectorAll('.hit')) node.setAttribute('tabindex', node.getAttribute('data-id') === next ? '0' : '-1');
     this.#current = next;
     this.#focus(next);
   }
