@@ -134,7 +134,7 @@ test('an example fills the form, and a read runs at once', async () => {
 test('drift is planned and applied', async () => {
   await shell.open('host');
   await page.getByText('lxc/container:cache-01').waitFor();
-  assert.match(await page.locator('svg.plot').first().getAttribute('aria-label') ?? '', /cpu: now .* %, between/);
+  assert.match(await page.locator('svg.plot').first().getAttribute('aria-label') ?? '', /Processors: now .* %, between/);
   await page.getByRole('button', { name: 'Plan…' }).click();
   const [request] = await Promise.all([page.waitForRequest(/api\/apply/), page.getByRole('dialog').getByRole('button', { name: 'Apply' }).click()]);
   assert.equal(request.postDataJSON().plan.length, 64);

@@ -50,14 +50,18 @@ export function layout(nodes, links, down) {
  * @param {TopologyLink[]} links
  */
 function layersOf(nodes, links) {
+  const kindOf = new Map(nodes.map(({ id, kind }) => [id, kind]));
   const outer = new Set(nodes.filter(({ kind }) => !(kind in INNER) && kind !== 'internet').map(({ id }) => id));
+  // Ports belong to their bridge: what hangs on one is as far as if it hung on the bridge.
+  const bridgeOf = new Map(links.flatMap(({ from, to }) => [[from, to], [to, from]]).filter(([bridge]) => kindOf.get(bridge ?? '') === 'bridge').map(([bridge = '', id = '']) => [id, bridge]));
+  const near = links.map(({ from, to }) => [from, to].map((id) => (kindOf.get(id) === 'port' ? bridgeOf.get(id) ?? id : id)));
   const bridges = nodes.filter(({ kind }) => kind === 'bridge').map(({ id }) => id);
   /** @type {Map<string, number>} */
   const layer = new Map(nodes.filter(({ kind }) => kind in INNER).map(({ id, kind }) => [id, INNER[kind] ?? 0]));
   let front = bridges.length ? bridges : [...outer].slice(0, 1);
   for (let at = BRIDGE; front.length; at += 1) {
     for (const id of front) layer.set(id, at);
-    const reached = links.flatMap(({ from, to }) => (front.includes(from) ? [to] : front.includes(to) ? [from] : []));
+    const reached = near.flatMap(([a = '', b = '']) => (front.includes(a) ? [b] : front.includes(b) ? [a] : []));
     front = [...new Set(reached)].filter((id) => outer.has(id) && !layer.has(id));
   }
   for (const id of outer) if (!layer.has(id)) layer.set(id, BRIDGE + 1);

@@ -46,6 +46,7 @@ export class Containers extends Component {
 
   /** @param {any} topic */
   #take(topic) {
+    if (topic.error) return fill(this.#list, problem(topic.error, () => void this.#ask()));
     this.#containers = (topic.containers ?? []).map(read);
     // One that is shown keeps its place; what is in it is asked for anew when it is opened.
     if (!this.#detail || !this.#list.querySelector('[data-detail]')) this.#draw();

@@ -1,13 +1,12 @@
 /** <op-host>: how the host stands: health, drift, and what it uses, over time. */
 import { ask } from '../api.js';
 import { Component, el, fill } from '../dom.js';
-import { dateTime, figure } from '../format.js';
+import { dateTime, duration, figure, inline } from '../format.js';
 import { icon } from '../icons.js';
 import { badge } from '../parts/badge.js';
 import { plot } from '../parts/plot.js';
 import { loading, problem } from '../parts/problem.js';
 import { applyDeclared } from '../parts/run.js';
-import { valueTree } from '../parts/tree.js';
 import { store } from '../store.js';
 
 export class Host extends Component {
@@ -15,6 +14,7 @@ export class Host extends Component {
   #health = el('section', { class: 'card health' });
   #now = el('dl', { class: 'tiles' });
   #plots = el('div', { class: 'plots' });
+  #machine = el('dl', { class: 'facts' });
 
   mount(/** @type {AbortSignal} */ signal) {
     fill(this, el('header', { class: 'view-head' }, el('h1', {}, 'Host')), this.#body);
@@ -34,12 +34,14 @@ export class Host extends Component {
 
   /** @param {any} topic */
   #take(topic) {
-    if (!this.#health.isConnected) fill(this.#body, this.#health, el('h2', {}, 'Resources'), this.#now, this.#plots);
+    if (topic.error) return fill(this.#body, problem(topic.error, () => void this.#ask()));
+    if (!this.#health.isConnected) fill(this.#body, this.#health, el('h2', {}, 'Resources'), this.#now, this.#plots, this.#machine);
     if (!this.#health.contains(document.activeElement)) this.#drawHealth(topic);
-    const now = topic.resources?.now ?? {};
-    fill(this.#now, Object.entries(now).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, amount(name, value)))));
+    fill(this.#now, tilesOf(topic.resources?.now ?? {}));
     const series = /** @type {Series[]} */ (topic.resources?.series ?? []);
     fill(this.#plots, series.map((line) => plot([line], line.name)));
+    const about = { ...topic.machine, ...(topic.daemon?.version && { 'op-dbus': topic.daemon.version }), ...(topic.daemon?.uptime_s !== undefined && { 'daemon since': duration(topic.daemon.uptime_s * 1000) }) };
+    fill(this.#machine, Object.entries(about).map(([name, value]) => el('div', {}, el('dt', {}, name.replaceAll('_', ' ')), el('dd', {}, inline(value)))));
   }
 
   /** @param {any} topic */
@@ -61,19 +63,32 @@ export class Host extends Component {
 }
 
 /**
- * @param {string} name
- * @param {any} value a figure, text, or `{used, total}` in bytes
+ * What is used now, as tiles.
+ * @param {any} now
  */
-function amount(name, value) {
-  if (value !== null && typeof value === 'object') {
-    if (Array.isArray(value) && value.every((each) => typeof each === 'number')) return value.map((each) => figure(each)).join(' · ');
-    if (typeof value.used === 'number' && typeof value.total === 'number') {
-      return [`${figure(value.used, value.unit ?? 'bytes')} `, el('span', { class: 'count' }, `of ${figure(value.total, value.unit ?? 'bytes')}`),
-        el('meter', { min: 0, max: value.total, high: value.total * 0.9, value: value.used, 'aria-label': `${name} used` })];
-    }
-    return valueTree(value, name);
-  }
-  return typeof value === 'number' ? figure(value, /cpu|percent/.test(name) ? '%' : '') : String(value ?? '–');
+function tilesOf({ load, cpu, memory, disk, uptime_seconds }) {
+  const used = memory && { used: memory.total_bytes - memory.available_bytes, total: memory.total_bytes };
+  return [
+    load && tile('Load', ['one_minute', 'five_minutes', 'fifteen_minutes'].map((span) => figure(load[span] ?? 0)).join(' · ')),
+    typeof cpu === 'number' && tile('Processors', figure(cpu, '%')),
+    used && part('Memory', used),
+    (disk ?? []).map((/** @type {any} */ each) => part(`Disk ${each.target}`, { used: each.used_bytes, total: each.total_bytes })),
+    typeof uptime_seconds === 'number' && tile('Up for', duration(uptime_seconds * 1000)),
+  ];
+}
+
+/**
+ * @param {string} name
+ * @param {{used: number, total: number}} bytes
+ */
+function part(name, { used, total }) {
+  return tile(name, [`${figure(used, 'B')} `, el('span', { class: 'count' }, `of ${figure(total, 'B')}`),
+    el('meter', { min: 0, max: total, high: total * 0.9, value: used, 'aria-label': `${name} used` })]);
+}
+
+/** @param {string} name @param {import('../dom.js').Child} value */
+function tile(name, value) {
+  return el('div', {}, el('dt', {}, name), el('dd', {}, value));
 }
 
 customElements.define('op-host', Host);

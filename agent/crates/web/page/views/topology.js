@@ -52,6 +52,7 @@ export class Topology extends Component {
 
   /** @param {any} topic */
   #take(topic) {
+    if (topic.error) return fill(this.#body, problem(topic.error, () => void this.#ask()));
     const nodes = topic.nodes ?? [];
     const known = new Set(nodes.map((/** @type {TopologyNode} */ { id }) => id));
     this.#graph = { nodes, links: (topic.links ?? []).filter((/** @type {TopologyLink} */ { from, to }) => known.has(from) && known.has(to)) };
