@@ -81,5 +81,7 @@ export function inline(value) {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return String(value);
   if (Array.isArray(value) && value.every((item) => typeof item !== 'object')) return value.map(inline).join(', ') || '–';
+  const entries = Object.entries(value);
+  if (!Array.isArray(value) && entries.every(([, item]) => item === null || typeof item !== 'object')) return entries.map(([key, item]) => `${key} ${inline(item)}`).join(', ') || '–';
   return JSON.stringify(value);
 }
