@@ -48,16 +48,20 @@ case ${1-} in
 '')
     node "$modules/typescript/bin/tsc" --project .
     echo "types: fine"
-    tests tests/
+    tests tests/*.test.mjs
     ;;
-test) shift && tests "${@:-tests/}" ;;
+test)
+    shift
+    (($#)) || set -- tests/*.test.mjs
+    tests "$@"
+    ;;
 screenshots)
     command -v cwebp >/dev/null || skipped "cwebp is missing: install it with scripts/packages.sh webp"
     node screenshots.mjs "${2:-$root/docs/images}"
     ;;
 serve) node fixture.mjs "${2:-8099}" ;;
 *)
-    echo "there is no “$1”: test, screenshots or serve" >&2
+    echo "there is no '$1': test, screenshots or serve" >&2
     exit 2
     ;;
 esac
