@@ -31,7 +31,10 @@ test('a container is stopped after its plan was seen, and the list follows', asy
   await dialog.getByRole('button', { name: 'Try again' }).click();
   await dialog.getByRole('button', { name: 'Apply' }).click();
   await dialog.getByRole('link', { name: /Ledger entry/ }).waitFor();
-  await dialog.getByText('Close', { exact: true }).click();
+  await dialog.getByRole('link', { name: /Ledger entry/ }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'container_stop web-01' }).waitFor();
+  await page.goBack();
   await page.getByRole('button', { name: 'Start web-01' }).waitFor();
 });
 

@@ -48,13 +48,16 @@ class App extends Component {
     const [name = '', ...path] = location.hash.replace(/^#\/?/, '').split('/').map(decoded);
     const chosen = VIEWS.find((view) => view.name === name) ?? VIEWS[0];
     if (!chosen) return;
-    document.title = `${chosen.title} · operation-dbus`;
+    document.title = [path[0], chosen.title, 'operation-dbus'].filter(Boolean).join(' · ');
+    for (const open of document.querySelectorAll('dialog')) open.close();
     fill(this.#nav, el('ul', {}, VIEWS.map((view) => el('li', {}, el('a', { href: `#/${view.name}`, 'aria-current': view === chosen && 'page' }, icon(view.name), el('span', {}, view.title))))));
     const view = await this.#view(chosen.name);
     // Another was chosen while this one was loaded.
     if (this.#nav.querySelector('[aria-current]')?.getAttribute('href') !== `#/${chosen.name}`) return;
     if (view.parentElement !== this.#main) fill(this.#main, view);
     view.show?.(path);
+    // What had the focus may be gone with what was shown before.
+    if (document.activeElement === document.body) this.#main.focus();
   }
 
   /**

@@ -65,7 +65,7 @@ export class Composer extends Component {
     clearTimeout(this.#pause);
     this.#asking?.abort();
     const text = this.#input.value;
-    if (text.trim().length < 2 || store.connection !== 'open') return this.#close();
+    if (text.trim().length < 2) return this.#close();
     this.#pause = setTimeout(() => void this.#complete(text), PAUSE_MS);
   }
 

@@ -38,7 +38,7 @@ export class PlanCard extends Component {
 
   #draw() {
     if (!this.#item) return;
-    const held = document.activeElement instanceof HTMLElement && this.contains(document.activeElement) ? document.activeElement.dataset.act : undefined;
+    const held = document.activeElement instanceof HTMLElement && this.contains(document.activeElement) ? document.activeElement.dataset.act ?? 'decision' : undefined;
     const { title, tool, effect = 'write', changes = [], notes = [], sentence, confirm_name } = this.#event;
     fill(this, el('article', { class: `card plan ${effect}`, 'aria-label': `Plan: ${title ?? tool}` },
       el('header', {}, el('h2', {}, title ?? tool ?? 'Plan'), badge(effect), this.#item.event.plan && el('span', { class: 'id' }, this.#item.event.plan)),
@@ -48,7 +48,8 @@ export class PlanCard extends Component {
       notes.map((note) => el('p', { class: 'hint' }, note)),
       confirm_name && !this.#decided && el('p', { class: 'hint' }, icon('warning'), ' This cannot be undone. Apply asks for the name ', el('strong', { class: 'mono' }, confirm_name), '.'),
       el('footer', {}, this.#footer())));
-    if (held) /** @type {HTMLElement | null} */ (this.querySelector(`[data-act="${held}"]`))?.focus();
+    // Whoever decided by keyboard goes on from here, though the button is gone.
+    if (held) /** @type {HTMLElement | null} */ (this.querySelector(`[data-act="${held}"]:enabled`) ?? this.querySelector('.decision'))?.focus();
     this.#watchExpiry();
   }
 
@@ -65,12 +66,13 @@ export class PlanCard extends Component {
   #footer() {
     const { approval } = /** @type {Item} */ (this.#item);
     if (approval) {
-      return el('p', { class: 'decision' }, badge(approval.decision ?? 'decided'), approval.by && ` by ${approval.by}, `, time(approval.timestamp));
+      return el('p', { class: 'decision', tabindex: '-1' }, badge(approval.decision ?? 'decided'), approval.by && ` by ${approval.by}, `, time(approval.timestamp));
     }
     if (this.#expired) return el('p', { class: 'decision' }, badge('expired'), ' Say it again for a new plan.');
     const { role } = store.session ?? {};
     if (role === 'viewer') return el('p', { class: 'hint' }, 'Viewers may look at plans; applying one takes an operator.');
-    const off = store.connection !== 'open' || this.#sent;
+    if (this.#sent) return el('p', { class: 'decision', tabindex: '-1' }, 'Sent…');
+    const off = store.connection !== 'open';
     const danger = this.#event.effect === 'destroy';
     return el('div', { class: 'actions' },
       el('button', { type: 'button', class: danger ? 'danger' : 'primary', 'data-act': 'apply', disabled: off, onclick: () => void this.#apply() }, icon('check'), danger ? 'Apply…' : 'Apply'),

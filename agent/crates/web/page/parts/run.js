@@ -100,7 +100,7 @@ function decide({ title, effect, typed, plan, apply }) {
  */
 export function resultOf(answer, label) {
   return el('div', { class: 'result' },
-    el('p', {}, badge('done'), answer.duration_ms !== undefined && ` in ${duration(answer.duration_ms)}`,
-      answer.entry !== undefined && answer.entry !== null && el('a', { href: `#/ledger/${Number(answer.entry)}` }, ` Ledger entry ${Number(answer.entry)}`)),
+    el('p', {}, badge('done'), answer.duration_ms !== undefined && ` in ${duration(answer.duration_ms)} `,
+      answer.entry !== undefined && answer.entry !== null && el('a', { href: `#/ledger/${Number(answer.entry)}` }, `Ledger entry ${Number(answer.entry)}`)),
     valueOf(answer.result ?? answer, label));
 }

@@ -132,7 +132,7 @@ export class LedgerView extends Component {
       fill(this.#verdict, el('div', { class: `card verdict ${result.valid ? 'good' : 'bad'}` },
         el('p', {}, badge(result.valid ? 'valid' : 'invalid'), ` ${result.holds ?? ''}`),
         result.wrong?.length ? el('ul', {}, result.wrong.map((/** @type {unknown} */ each) => el('li', {}, String(each)))) : null,
-        el('details', {}, el('summary', {}, 'All that was found'), valueTree(result, 'Verification'))));
+        el('details', { class: 'raw' }, el('summary', {}, 'All that was found'), valueTree(result, 'Verification'))));
     } catch (error) {
       fill(this.#verdict, problem(error, () => void this.#verify()));
     }

@@ -9,6 +9,8 @@ import { empty, loading, problem } from '../parts/problem.js';
 import { planAndApply, resultOf } from '../parts/run.js';
 import { store } from '../store.js';
 
+/** What people look for most comes first. */
+const FIRST = ['containers', 'state', 'systemd', 'journal', 'network', 'ovs', 'snapshots', 'ledger', 'host'];
 const RANK = { viewer: 1, operator: 2, admin: 3 };
 
 export class Tools extends Component {
@@ -57,7 +59,8 @@ export class Tools extends Component {
     });
     this.#count.textContent = words.length ? `${found.length} of ${this.#tools.length}` : String(this.#tools.length);
     if (!found.length) return fill(this.#list, empty('No tool has these words.', 'Use fewer or other words, or ask in the ', el('a', { href: '#/chat' }, 'chat'), '.'));
-    const domains = [...new Set(found.map(({ domain }) => domain))];
+    const place = (/** @type {string} */ domain) => (FIRST.indexOf(domain) + FIRST.length + 1) % (FIRST.length + 1);
+    const domains = [...new Set(found.map(({ domain }) => domain))].sort((a, b) => place(a) - place(b) || a.localeCompare(b));
     fill(this.#list, domains.map((domain) => el('section', {}, el('h2', {}, domain),
       el('ul', { class: 'plain' }, found.filter((tool) => tool.domain === domain).map((tool) => el('li', {},
         el('a', { class: 'tool-row', href: `#/tools/${encodeURIComponent(tool.name)}` },
