@@ -10,6 +10,20 @@ export function launch() {
 }
 
 /**
+ * Logs in at a real server; what it gives is the `storageState` of pages that share the session, since a link is good once.
+ * @param {import('playwright-core').Browser} browser
+ * @param {string} link
+ */
+export async function logIn(browser, link) {
+  const { page, context } = await open(browser, { allow: /./ });
+  await page.goto(link);
+  await page.waitForURL(/chat\.html/);
+  const state = await context.storageState();
+  await context.close();
+  return state;
+}
+
+/**
  * Opens a page of its own session.
  * @param {import('playwright-core').Browser} browser
  * @param {import('playwright-core').BrowserContextOptions & {allow?: RegExp}} [options] `allow`: messages of the console that are no fault

@@ -10,7 +10,7 @@ import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Fixture } from './fixture.mjs';
-import { SIZES, launch, open } from './rig.mjs';
+import { SIZES, launch, logIn, open } from './rig.mjs';
 import { Shell } from './pages.mjs';
 
 const MOST_BYTES = 120_000;
@@ -54,16 +54,8 @@ async function tour(size, colorScheme, suffix, views) {
   await close();
 }
 
-let state;
+const state = real ? await logIn(browser, real) : undefined;
 let said = false;
-if (real) {
-  // The login link works once: all pictures share its session.
-  const { page, context } = await open(browser);
-  await page.goto(real);
-  await page.waitForURL(/chat\.html/);
-  state = await context.storageState();
-  await context.close();
-}
 await tour('desk', 'light', 'light', ['containers', 'topology', 'ledger', 'tools', 'host']);
 await tour('desk', 'dark', 'dark', ['topology']);
 await tour('phone', 'light', 'phone', ['topology']);
