@@ -33,7 +33,7 @@ interface TreeNode {
 interface Series {
   name: string;
   unit: string;
-  /** Milliseconds since 1970, value. */
+  /** Seconds or milliseconds since 1970, value. */
   points: Array<[number, number]>;
 }
 

@@ -8,14 +8,16 @@ const LEFT = 64;
 const RIGHT = 8;
 const TOP = 10;
 const BOTTOM = 24;
+/** Times below this are in seconds since 1970: as milliseconds they would be of the year 1973. */
+const SECONDS = 1e11;
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 /**
- * @param {Series[]} series lines of one unit; points are [milliseconds since 1970, value]
+ * @param {Series[]} series lines of one unit; points are [seconds or milliseconds since 1970, value]
  * @param {string} label
  */
 export function plot(series, label) {
-  const lines = series.map((line) => ({ ...line, points: line.points.filter((point) => point.every(Number.isFinite)) }))
+  const lines = series.map((line) => ({ ...line, points: line.points.filter((point) => point.every(Number.isFinite)).map(([at, value]) => /** @type {[number, number]} */ ([at < SECONDS ? at * 1000 : at, value])) }))
     .filter((line) => line.points.length);
   if (!lines.length) return el('p', { class: 'empty small' }, `${label}: nothing measured yet.`);
   const unit = lines[0]?.unit ?? '';
