@@ -76,7 +76,7 @@ export function figure(value, unit = '') {
  * @returns {string}
  */
 export function inline(value) {
-  if (value === null || value === undefined) return '–';
+  if (value === null || value === undefined || value === '') return '–';
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return String(value);

@@ -1,5 +1,5 @@
 /** <op-message>: what somebody said, or an answer, also while it comes in. */
-import { Component, el, fill } from '../dom.js';
+import { Component, el, fill, prose } from '../dom.js';
 import { time } from '../format.js';
 import { store } from '../store.js';
 import { answerOf } from './answer.js';
@@ -15,10 +15,11 @@ export class Message extends Component {
     const error = kind === 'error';
     fill(this, el('article', { class: `message ${kind}${pending ? ' pending' : ''}`, 'aria-busy': kind === 'stream' && 'true' },
       el('header', {}, el('h2', { class: own ? 'who' : 'who unseen' }, who), own && (pending ? el('span', { class: 'count' }, 'sending…') : time(event.timestamp))),
-      !own && event.understood && el('p', { class: 'understood' }, event.understood),
+      !own && event.understood && el('p', { class: 'understood' }, prose(event.understood)),
       error ? problem({ message: event.content || event.message, code: event.code }) : this.#body(item),
       event.answer && answerOf(event.answer, 'Answer'),
-      event.alternatives?.length ? this.#alternatives(event.alternatives) : null));
+      // Where something was done, other meanings are no question any more.
+      event.alternatives?.length && !event.call ? this.#alternatives(event.alternatives) : null));
   }
 
   /** @param {Item} item */

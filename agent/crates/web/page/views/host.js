@@ -39,7 +39,9 @@ export class Host extends Component {
     if (!this.#health.contains(document.activeElement)) this.#drawHealth(topic);
     fill(this.#now, tilesOf(topic.resources?.now ?? {}));
     const series = /** @type {Series[]} */ (topic.resources?.series ?? []);
-    fill(this.#plots, series.map((line) => plot([line], line.name)));
+    // One point is no line yet.
+    const lines = series.filter(({ points }) => points.length > 1);
+    fill(this.#plots, lines.length || !series.length ? lines.map((line) => plot([line], line.name)) : el('p', { class: 'empty small' }, 'Measuring: the plots come in a moment.'));
     const about = { ...topic.machine, ...(topic.daemon?.version && { 'op-dbus': topic.daemon.version }), ...(topic.daemon?.uptime_s !== undefined && { 'daemon since': duration(topic.daemon.uptime_s * 1000) }) };
     fill(this.#machine, Object.entries(about).map(([name, value]) => el('div', {}, el('dt', {}, name.replaceAll('_', ' ')), el('dd', {}, inline(value)))));
   }
