@@ -1,12 +1,14 @@
-//! How a sentence may go on.
+//! What can be said: how a sentence may go on, and sentences by what they are about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Zoned;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::context::Context;
-use crate::meaning::{Completion, Meaning};
+use crate::meaning::{Alternative, Completion, Meaning};
+use crate::tool::Tool;
 use crate::world::{Kind, World};
 
 /// How many ways to go on are told.
@@ -15,7 +17,54 @@ const MOST: usize = 8;
 /// The longest beginning that is gone on with, in bytes.
 const LONGEST: usize = 300;
 
+/// What can be said about a part of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// The part of the host, in a word.
+    pub domain: String,
+    /// Sentences, each with the tool that it asks for.
+    pub sentences: Vec<Alternative>,
+}
+
 impl Catalog {
+    /// What can be said: a sentence or two of each tool, by what they are about.
+    ///
+    /// With a topic, all that tools say whose domain, name or words have it; without any such, as without a topic.
+    pub fn help(&self, topic: Option<&str>) -> Vec<Topic> {
+        let words: Vec<_> = search::stems(topic.unwrap_or_default())
+            .into_iter()
+            .filter(|word| word != "tool")
+            .collect();
+        let about = |text: &str| {
+            let stems = search::stems(text);
+            words.iter().filter(|word| stems.contains(word)).count()
+        };
+        let of = |tool: &Tool| about(&format!("{} {} {}", tool.domain, tool.name, tool.title));
+        let most = self.tools().iter().map(of).max().unwrap_or_default();
+        let mut all: BTreeMap<&str, Vec<Alternative>> = BTreeMap::new();
+        for tool in self
+            .tools()
+            .iter()
+            .filter(|tool| most == 0 || of(tool) == most)
+        {
+            let count = if most == 0 { 1 } else { usize::MAX };
+            let said = tool
+                .sentences
+                .iter()
+                .take(count)
+                .map(|sentence| Alternative {
+                    sentence: sentence.clone(),
+                    tool: tool.name.clone(),
+                });
+            all.entry(&tool.domain).or_default().extend(said);
+        }
+        let topics = all.into_iter().map(|(domain, sentences)| Topic {
+            domain: domain.to_owned(),
+            sentences,
+        });
+        topics.collect()
+    }
+
     /// Ways to go on with what was typed so far, best first; at most eight.
     ///
     /// The last word may be the beginning of a known name; the whole may be the beginning of a tool's sentence.

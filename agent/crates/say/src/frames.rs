@@ -241,7 +241,7 @@ pub(crate) static FRAMES: &[Frame] = &[
     bare(frame("state_plan", &[V::Plan], &[N::State], &[N::Run], &[])),
     frame("state_verify", &[V::Verify, V::Show, V::List], &[N::Drift], &[N::Host, N::State], &[]),
     bare(frame("state_verify", &[V::Verify], &[N::State], &[N::Host], &[])),
-    frame("state_apply", &[V::Apply], &[N::State], &[N::Plan, N::Drift, N::Host], &[]),
+    frame("state_apply", &[V::Apply], &[N::State, N::Drift], &[N::Plan, N::Host], &[]),
     bare(frame("state_confirm", &[V::Confirm], &[N::Run], &[N::State, N::Plan], &[])),
     bare(frame("state_rollback", &[V::Undo], &[N::Run], &[N::State], &[may("to", From::LastChange)])),
     frame("state_export", &[V::Export], &[N::Host], &[N::State], &[]),

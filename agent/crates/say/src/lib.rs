@@ -24,6 +24,7 @@ mod words;
 mod world;
 
 pub use catalog::Catalog;
+pub use complete::Topic;
 pub use context::Context;
 pub use meaning::{Alternative, Completion, Meaning, Slot, Understanding};
 pub use tool::{Effect, Tool};

@@ -19,6 +19,7 @@ mod receive;
 mod record;
 mod recover;
 mod replicate;
+mod say;
 mod search;
 mod snapshot;
 mod task;
@@ -73,6 +74,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Ledger(cli::Ledger::Recover) => recover::run(cli, screen),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Search(options) => search::run(&mut line()?, screen, options),
+        Command::Say(options) => say::run(&mut line()?, screen, options),
         Command::Snapshot(command) => snapshot::run(&mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),

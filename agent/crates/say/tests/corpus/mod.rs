@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The sentences that the grammar was made with, and those that it was not.
-pub const PARTS: [(&str, &str); 2] = [
+pub(crate) const PARTS: [(&str, &str); 2] = [
     (
         "development",
         include_str!("../../corpus/development.jsonl"),
@@ -19,11 +19,11 @@ pub const PARTS: [(&str, &str); 2] = [
 
 /// A sentence of the corpus.
 #[derive(Deserialize)]
-pub struct Case {
+pub(crate) struct Case {
     /// What kind of sentence it is.
-    pub kind: String,
+    pub(crate) kind: String,
     /// What is said.
-    pub say: String,
+    pub(crate) say: String,
     /// What was talked of before.
     #[serde(default)]
     context: Context,
@@ -64,7 +64,7 @@ impl OneOrMore {
 }
 
 /// The sentences of a part.
-pub fn cases(text: &str) -> Vec<Case> {
+pub(crate) fn cases(text: &str) -> Vec<Case> {
     let lines = text.lines().skip(1).filter(|line| !line.is_empty());
     lines
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
@@ -72,7 +72,7 @@ pub fn cases(text: &str) -> Vec<Case> {
 }
 
 /// The registered tools.
-pub fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let tools = tools::builtin::all();
     let described = tools
         .iter()
@@ -85,22 +85,22 @@ pub fn catalog() -> Catalog {
 }
 
 /// The names that the sentences are about.
-pub fn world() -> World {
+pub(crate) fn world() -> World {
     serde_json::from_str(include_str!("../../corpus/world.json")).unwrap()
 }
 
 /// When they are said.
-pub fn now() -> Zoned {
+pub(crate) fn now() -> Zoned {
     "2026-03-18T15:00:00+01:00[Europe/Berlin]".parse().unwrap()
 }
 
 /// What is understood of a sentence.
-pub fn understand(catalog: &Catalog, case: &Case) -> Vec<Understanding> {
+pub(crate) fn understand(catalog: &Catalog, case: &Case) -> Vec<Understanding> {
     catalog.understand(&world(), &case.context, &case.say, &now())
 }
 
 /// Whether it would change something, or asks for what is needed to.
-pub fn changes(catalog: &Catalog, understanding: &Understanding) -> bool {
+pub(crate) fn changes(catalog: &Catalog, understanding: &Understanding) -> bool {
     match &understanding.meaning {
         Meaning::Call { effect, .. } => *effect != Effect::Read,
         Meaning::Missing { tool, .. } => catalog
@@ -112,7 +112,7 @@ pub fn changes(catalog: &Catalog, understanding: &Understanding) -> bool {
 }
 
 /// Whether a sentence is understood as it should be.
-pub fn is_right(catalog: &Catalog, case: &Case, got: &[Understanding]) -> bool {
+pub(crate) fn is_right(catalog: &Catalog, case: &Case, got: &[Understanding]) -> bool {
     if case.none {
         let asked = |understanding: &Understanding| match &understanding.meaning {
             Meaning::Call { tool, .. } => Some(tool.clone()),
@@ -154,18 +154,18 @@ pub fn is_right(catalog: &Catalog, case: &Case, got: &[Understanding]) -> bool {
 
 /// How a part came out.
 #[derive(Default)]
-pub struct Score {
+pub(crate) struct Score {
     /// Right ones and all, by kind.
-    pub kinds: BTreeMap<String, (usize, usize)>,
+    pub(crate) kinds: BTreeMap<String, (usize, usize)>,
     /// Changes that came out of sentences that ask for none.
-    pub changes: usize,
+    pub(crate) changes: usize,
     /// What came out wrong.
-    pub wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 impl Score {
     /// The share of right ones, of kinds that ask for something or of those that do not.
-    pub fn share(&self, negative: bool) -> f64 {
+    pub(crate) fn share(&self, negative: bool) -> f64 {
         let kinds = self
             .kinds
             .iter()
@@ -177,7 +177,7 @@ impl Score {
     }
 
     /// A table of it.
-    pub fn table(&self, part: &str) -> String {
+    pub(crate) fn table(&self, part: &str) -> String {
         let mut text = format!("{part}\n");
         for (kind, (right, all)) in &self.kinds {
             let share = 100.0 * *right as f64 / *all as f64;
@@ -194,7 +194,7 @@ impl Score {
 }
 
 /// Measures a part.
-pub fn score(catalog: &Catalog, text: &str) -> Score {
+pub(crate) fn score(catalog: &Catalog, text: &str) -> Score {
     let mut score = Score::default();
     for case in cases(text) {
         let got = understand(catalog, &case);
