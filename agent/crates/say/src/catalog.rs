@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::clauses::clauses;
 use crate::context::Context;
+use crate::follow::follow;
 use crate::grammar::{self, Clause, Reading, told};
 use crate::items::{Names, items, join_particles};
 use crate::meaning::{Alternative, Meaning, Slot, Understanding};
@@ -136,7 +137,7 @@ impl Catalog {
         if let Some(reading) = talk::named_tool(self, clause).or_else(|| talk::exec(self, clause)) {
             return self.told(clause, reading);
         }
-        if let Some(reading) = grammar::follow(self, clause, world, context) {
+        if let Some(reading) = follow(self, clause, world, context) {
             return self.told(clause, reading);
         }
         let reading = grammar::read(self, clause, world, context);

@@ -225,7 +225,8 @@ pub(crate) static FRAMES: &[Frame] = &[
     frame("snapshot_pin", &[V::Unpin], &[N::Snapshot], &[], &[need("name", From::Known(Kind::Snapshot)), may("pinned", From::No)]),
     frame("snapshot_restore", &[V::Restore], &[N::Snapshot], &[N::File], &[need("name", From::Known(Kind::Snapshot))]),
     frame("snapshot_rotate", &[V::Rotate], &[N::Snapshot], &[], &[]),
-    bare(frame("replicate", &[V::Send], &[N::Snapshot], &[], &[need("target", From::Known(Kind::Target)), may("snapshot", From::Known(Kind::Snapshot))])),
+    frame("replicate", &[V::Send], &[N::Snapshot], &[], &[need("target", From::Known(Kind::Target)), may("snapshot", From::Known(Kind::Snapshot))]),
+    bare(frame("replicate", &[V::Replicate], &[N::Snapshot], &[], &[need("target", From::Known(Kind::Target)), may("snapshot", From::Known(Kind::Snapshot))])),
     // The ledger.
     frame("ledger_log", LOOK, &[N::Ledger], &[N::Entry], &[may("limit", From::Limit), may("since", From::SinceSeconds), may("until", From::UntilSeconds), may("actor", From::Known(Kind::User)), may("target", From::Known(Kind::Container))]),
     frame("ledger_show", LOOK, &[N::Entry], &[N::Ledger], ID),
@@ -242,6 +243,7 @@ pub(crate) static FRAMES: &[Frame] = &[
     frame("state_verify", &[V::Verify, V::Show, V::List], &[N::Drift], &[N::Host, N::State], &[]),
     bare(frame("state_verify", &[V::Verify], &[N::State], &[N::Host], &[])),
     frame("state_apply", &[V::Apply], &[N::State, N::Drift], &[N::Plan, N::Host], &[]),
+    frame("state_confirm", &[V::Confirm, V::Keep], &[N::Run], &[N::State, N::Plan], &[]),
     bare(frame("state_confirm", &[V::Confirm], &[N::Run], &[N::State, N::Plan], &[])),
     bare(frame("state_rollback", &[V::Undo], &[N::Run], &[N::State], &[may("to", From::LastChange)])),
     frame("state_export", &[V::Export], &[N::Host], &[N::State], &[]),

@@ -12,7 +12,7 @@ pub(crate) enum Verb {
     Show, List, Read, Search, Start, Stop, Restart, Reload, Enable, Disable, Mask, Unmask, Create, Delete,
     Install, Uninstall, Update, Refresh, Verify, Validate, Prove, Plan, Apply, Confirm, Undo, Restore, Export,
     Import, Replace, Run, Build, Pin, Unpin, Diff, Rotate, Send, Set, Clear, Clean, Cancel, Write, Inspect,
-    Learn, Forget, Generate, Index, Submit, Snapshot, Count, Query,
+    Learn, Forget, Generate, Index, Submit, Snapshot, Count, Query, Keep, Replicate,
 }
 
 /// What it is to be done with.
@@ -85,7 +85,8 @@ static PHRASES: &[(&str, Sense)] = &[
     ("prove|proof of|proof for|proof that|give me a proof of|give me a proof for|show the proof of|show the proof for", Sense::Verb(Verb::Prove)),
     ("plan|dry run|preview|what would", Sense::Verb(Verb::Plan)),
     ("apply|converge|bring|enforce", Sense::Verb(Verb::Apply)),
-    ("confirm|keep", Sense::Verb(Verb::Confirm)),
+    ("confirm", Sense::Verb(Verb::Confirm)),
+    ("keep", Sense::Verb(Verb::Keep)),
     ("undo|roll back|rollback|revert|take back|go back to|roll back to|rollback to", Sense::Verb(Verb::Undo)),
     ("restore|bring back|put back|recover", Sense::Verb(Verb::Restore)),
     ("export|back up|dump", Sense::Verb(Verb::Export)),
@@ -97,7 +98,8 @@ static PHRASES: &[(&str, Sense)] = &[
     ("unpin|unprotect", Sense::Verb(Verb::Unpin)),
     ("diff|compare|difference between|differences between|what changed|what changed since|what changed between|changes since|changes between|what is different|what has changed since|what's different|show changes", Sense::Verb(Verb::Diff)),
     ("rotate|prune", Sense::Verb(Verb::Rotate)),
-    ("replicate|send|ship|copy|push", Sense::Verb(Verb::Send)),
+    ("send|ship|copy|push", Sense::Verb(Verb::Send)),
+    ("replicate", Sense::Verb(Verb::Replicate)),
     ("set|change|rename|name|call|configure", Sense::Verb(Verb::Set)),
     ("clear|empty|flush|drop|wipe", Sense::Verb(Verb::Clear)),
     ("clean|clean up|tidy|tidy up", Sense::Verb(Verb::Clean)),

@@ -6,11 +6,13 @@
 //! What changes the host comes from the grammar alone, and only where it has a place for every word of the sentence.
 //! Whatever the ranker finds is offered, or asked if it only reads.
 
+mod ask;
 mod catalog;
 mod clauses;
 mod complete;
 mod context;
 mod fill;
+mod follow;
 mod frames;
 mod grammar;
 mod items;

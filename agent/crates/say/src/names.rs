@@ -129,8 +129,14 @@ fn unknown(
             named || after.is_some_and(one)
         };
         let target = kind == Kind::Target;
-        (0..items.len())
-            .find(|at| !filled.used[*at] && free(&items[*at]) && (target || beside(*at)))
+        (0..items.len()).find(|at| {
+            !filled.used[*at]
+                && free(&items[*at])
+                && match target {
+                    true => at.checked_sub(1).is_some_and(|to| items[to].is(Mark::To)),
+                    false => beside(*at),
+                }
+        })
     })?;
     if kind == Kind::Interface || (kind == Kind::Unit && !argument.needed && !suffixed(&items[at]))
     {
@@ -139,7 +145,7 @@ fn unknown(
     filled.used[at] = true;
     mark_before(items, &mut filled.used, at, Mark::Named);
     mark_before(items, &mut filled.used, at, Mark::To);
-    filled.sure = true;
+    filled.sure = kind != Kind::Target;
     let name = items[at].text.trim_end_matches("'s").to_owned();
     match kind == Kind::Unit && !name.contains('.') {
         true => Some(format!("{name}.service")),
@@ -303,6 +309,22 @@ pub(crate) fn template(ground: &Ground<'_>, filled: &mut Filled) -> Option<Value
         filled.used[at] = true;
         mark_before(items, &mut filled.used, at, Mark::From);
         return Some(json!(items[at].text));
+    }
+    // A word that should name a template, and names none: which one is meant is asked.
+    let before = (0..items.len().saturating_sub(1)).find(|at| {
+        let leads = items[at + 1].lower == "container";
+        leads
+            && items[*at].is_free()
+            && items[*at].is_name()
+            && !items[*at].is_odd()
+            && !filled.used[*at]
+    });
+    if let Some(at) = before {
+        filled.used[at] = true;
+        filled
+            .notes
+            .push(format!("no template is called `{}`", items[at].text));
+        return None;
     }
     let templates = &ground.world.templates;
     let mut bases = templates

@@ -1,6 +1,6 @@
 //! Tools that come near a sentence: by words, weighed by how much they tell (as in BM25), and by likeness.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use search::{Embedding, embed, stems};
 
@@ -9,18 +9,27 @@ use crate::tool::Tool;
 /// How much words count beside likeness.
 const WORDS: f64 = 0.6;
 
+/// How many sentences are compared by likeness: those that share most words, or all where none does.
+const DEPTH: usize = 40;
+
 /// A sentence of a tool, ready to be compared.
 struct Said {
     tool: usize,
     text: String,
-    stems: BTreeSet<String>,
+    /// Its words, by number.
+    words: HashSet<usize>,
+    /// What they tell together.
+    weight: f64,
     embedding: Embedding,
 }
 
 /// The sentences of all tools.
 pub(crate) struct Ranker {
     said: Vec<Said>,
-    telling: HashMap<String, f64>,
+    /// Each word's number.
+    words: HashMap<String, usize>,
+    /// What each word tells: much if few tools have it.
+    telling: Vec<f64>,
 }
 
 impl std::fmt::Debug for Ranker {
@@ -44,37 +53,45 @@ pub(crate) struct Near {
 impl Ranker {
     pub(crate) fn new(tools: &[Tool]) -> Self {
         let mut said = Vec::new();
-        let mut counts: HashMap<String, f64> = HashMap::new();
+        let mut words: HashMap<String, usize> = HashMap::new();
+        let mut counts: Vec<f64> = Vec::new();
         for (tool, about) in tools.iter().enumerate() {
             let name = about.name.replace('_', " ");
-            let first = about
-                .description
-                .split_inclusive('.')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let first = about.description.split_inclusive('.').next();
+            let first = first.unwrap_or_default().to_owned();
             let own = about.sentences.iter().cloned();
-            let all: Vec<String> = own.chain([about.title.clone(), name, first]).collect();
-            let words: BTreeSet<String> = all.iter().flat_map(|text| stems(text)).collect();
-            for word in words {
-                *counts.entry(word).or_default() += 1.0;
-            }
-            for text in all {
-                let stems = stems(&text).into_iter().collect();
+            let mut of_tool = HashSet::new();
+            for text in own.chain([about.title.clone(), name, first]) {
+                let numbered = stems(&text).into_iter().map(|word| {
+                    let next = words.len();
+                    *words.entry(word).or_insert(next)
+                });
+                let numbers: HashSet<usize> = numbered.collect();
+                of_tool.extend(&numbers);
                 said.push(Said {
                     tool,
-                    stems,
+                    words: numbers,
+                    weight: 0.0,
                     embedding: embed(&text),
                     text,
                 });
             }
+            counts.resize(words.len(), 0.0);
+            of_tool.iter().for_each(|word| counts[*word] += 1.0);
         }
         let number = tools.len() as f64;
-        let telling = counts
-            .into_iter()
-            .map(|(word, count)| (word, (1.0 + number / count).ln()))
+        let telling: Vec<f64> = counts
+            .iter()
+            .map(|count| (1.0 + number / count).ln())
             .collect();
-        Self { said, telling }
+        for said in &mut said {
+            said.weight = said.words.iter().map(|word| telling[*word]).sum();
+        }
+        Self {
+            said,
+            words,
+            telling,
+        }
     }
 
     /// The tools that come nearest, best first.
@@ -83,16 +100,30 @@ impl Ranker {
         if words.is_empty() {
             return Vec::new();
         }
-        let embedding = embed(text);
         // A word that no tool has tells as much as one that a single tool has.
         let unknown = (1.0 + tools.len() as f64).ln();
-        let weight = |word: &String| self.telling.get(word).copied().unwrap_or(unknown);
-        let sum = |words: &BTreeSet<String>| words.iter().map(weight).sum::<f64>();
-        let whole = sum(&words);
+        let known: Vec<usize> = words
+            .iter()
+            .filter_map(|word| self.words.get(word).copied())
+            .collect();
+        let whole = known.iter().map(|word| self.telling[*word]).sum::<f64>()
+            + unknown * (words.len() - known.len()) as f64;
+        let overlap = |said: &Said| {
+            let shared = known.iter().filter(|word| said.words.contains(word));
+            let shared: f64 = shared.map(|word| self.telling[*word]).sum();
+            2.0 * shared / (whole + said.weight).max(f64::MIN_POSITIVE)
+        };
+        let mut found: Vec<(f64, usize)> = self.said.iter().map(overlap).zip(0..).collect();
+        if found.iter().any(|(overlap, _)| *overlap > 0.0) {
+            found.sort_by(|(one, place), (other, after)| {
+                other.total_cmp(one).then(place.cmp(after))
+            });
+            found.truncate(DEPTH);
+        }
+        let embedding = embed(text);
         let mut best: HashMap<usize, (f64, usize)> = HashMap::new();
-        for (place, said) in self.said.iter().enumerate() {
-            let shared: f64 = words.intersection(&said.stems).map(weight).sum();
-            let overlap = 2.0 * shared / (whole + sum(&said.stems)).max(f64::MIN_POSITIVE);
+        for (overlap, place) in found {
+            let said = &self.said[place];
             let likeness = f64::from(embedding.likeness(&said.embedding)).max(0.0);
             let score = WORDS * overlap + (1.0 - WORDS) * likeness;
             let entry = best.entry(said.tool).or_insert((score, place));

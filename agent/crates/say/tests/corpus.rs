@@ -1,5 +1,7 @@
 //! How much of the corpus is understood, and that nothing is changed where nobody asks for it.
 
+#![allow(clippy::unwrap_used)]
+
 #[allow(clippy::unwrap_used, dead_code)]
 #[path = "corpus/mod.rs"]
 mod corpus;
@@ -51,4 +53,43 @@ fn each_tool_brings_sentences_that_lead_to_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_list_of_sentences_is_that_of_the_tools() {
+    let mut page = String::from(
+        "# What can be said\n\nMade from the sentences that the tools bring; a test compares the two. Each is understood as the tool beside \
+         it, and so is much that is said alike: [sentences](../chat-sentences.md) tells how.\n",
+    );
+    for topic in catalog().help(Some("")) {
+        page += &format!(
+            "\n## {}\n\n| sentence | tool | effect |\n|---|---|---|\n",
+            topic.domain
+        );
+        let catalog = catalog();
+        let tools = catalog
+            .tools()
+            .iter()
+            .filter(|tool| tool.domain == topic.domain);
+        for tool in tools {
+            for sentence in &tool.sentences {
+                let effect = tool.effect.word();
+                page += &format!(
+                    "| {} | `{}` | {effect} |\n",
+                    sentence.replace('|', "\\|").replace('*', "\\*"),
+                    tool.name
+                );
+            }
+        }
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../docs/reference/sentences.md");
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        expected == page,
+        "docs/reference/sentences.md is not what the tools say: run this test with WRITE_EXPECTED=1"
+    );
 }

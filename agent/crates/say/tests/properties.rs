@@ -136,9 +136,7 @@ const ORDERS: &[&str] = &[
     "hand",
     "schedule",
     "snapshot",
-    "a",
     "dump",
-    "i",
 ];
 
 fn changes(text: &str, context: &Context) -> bool {
