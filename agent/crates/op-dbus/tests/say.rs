@@ -5,6 +5,7 @@ mod rig;
 
 use std::path::Path;
 
+use ledger::Ledger;
 use rig::{Ended, op_dbus};
 use serde_json::{Value, json};
 
@@ -95,6 +96,7 @@ fn a_change_needs_a_yes() {
     let base = tempfile::tempdir().unwrap();
     std::fs::create_dir(base.path().join("@timing")).unwrap();
     std::fs::create_dir(base.path().join("@vectors")).unwrap();
+    drop(Ledger::open(base.path().join("@timing/blockchain.db")).unwrap());
     let refused = say(base.path(), &[], &["--run", "clear the cache"]).expect(3);
     assert!(refused.err.contains("--yes"), "{refused:?}");
     say(base.path(), &["--yes"], &["--run", "clear the cache"]).expect(0);

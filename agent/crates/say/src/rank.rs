@@ -60,7 +60,7 @@ impl Ranker {
             let first = about.description.split_inclusive('.').next();
             let first = first.unwrap_or_default().to_owned();
             let own = about.sentences.iter().cloned();
-            let mut of_tool = HashSet::new();
+            let mut of_tool: HashSet<usize> = HashSet::new();
             for text in own.chain([about.title.clone(), name, first]) {
                 let numbered = stems(&text).into_iter().map(|word| {
                     let next = words.len();
