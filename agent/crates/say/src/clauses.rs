@@ -23,11 +23,9 @@ pub(crate) fn clauses(
             .is_some_and(|part| part.iter().any(|item| !item.is_fill()));
         if begun && (joins || after_comma) {
             let from = at + usize::from(joins);
-            let next = items[from.min(items.len())..].iter().position(|item| {
-                !(item.is_fill() && item.verbs().next().is_none())
-                    && !item.is(Mark::And)
-                    && item.lower != "then"
-            });
+            let next = items[from.min(items.len())..]
+                .iter()
+                .position(|item| !leads_on(item));
             let order = next.map(|next| &items[from + next]).is_some_and(begins);
             if order {
                 parts.push(Vec::new());
@@ -72,4 +70,10 @@ fn begins(item: &Item) -> bool {
             .senses
             .iter()
             .all(|sense| !matches!(sense, Sense::Mark(_)))
+}
+
+/// A word between two orders.
+fn leads_on(item: &Item) -> bool {
+    let empty = item.is_fill() && item.verbs().next().is_none();
+    empty || item.is(Mark::And) || item.lower == "then"
 }
