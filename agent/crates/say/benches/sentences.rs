@@ -22,9 +22,14 @@ fn main() {
     let mut times = Vec::new();
     for (_, text) in corpus::PARTS {
         for case in corpus::cases(text) {
-            let begun = Instant::now();
-            std::hint::black_box(catalog.understand(&world, &Context::default(), &case.say, &now));
-            times.push(begun.elapsed());
+            // The fastest of five: others use the machine as well.
+            let one = || {
+                let begun = Instant::now();
+                let understood = catalog.understand(&world, &Context::default(), &case.say, &now);
+                std::hint::black_box(understood);
+                begun.elapsed()
+            };
+            times.extend((0..5).map(|_| one()).min());
         }
     }
     times.sort_unstable();
