@@ -4,6 +4,7 @@ mod comeback;
 mod look;
 mod mcp;
 mod proof;
+mod say;
 mod snapshot;
 mod witness;
 
@@ -19,6 +20,7 @@ pub(crate) use comeback::{Restore, Rollback};
 pub(crate) use look::{Bus, Cache, Embed, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
+pub(crate) use say::Say;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use witness::{Witness, WitnessCommand};
 
@@ -147,6 +149,8 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Find what was done, by a question in words, such as “containers created last week”
     Search(Search),
+    /// Say what a sentence means to the agent, and do it with `--run`
+    Say(Say),
     /// Make, compare, bring back and remove snapshots of subvolumes
     #[command(subcommand)]
     Snapshot(Snapshot),

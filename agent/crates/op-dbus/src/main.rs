@@ -9,6 +9,7 @@ mod failure;
 mod line;
 mod screen;
 mod web;
+mod world;
 
 use std::io::Write;
 use std::process::ExitCode;

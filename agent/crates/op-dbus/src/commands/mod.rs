@@ -19,6 +19,7 @@ mod receive;
 mod record;
 mod recover;
 mod replicate;
+mod say;
 mod search;
 mod snapshot;
 mod task;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
         Command::Ledger(cli::Ledger::Recover { key }) => recover::run(cli, screen, key.as_deref()),
         Command::Ledger(command) => record::run(cli, &mut line()?, screen, command),
         Command::Search(options) => search::run(&mut line()?, screen, options),
+        Command::Say(options) => say::run(&mut line()?, screen, options),
         Command::Snapshot(command) => snapshot::run(&mut line()?, screen, command),
         Command::Tool(command) => tool::run(&mut line()?, screen, command),
         Command::Bridge(options) => bridge::run(options),
