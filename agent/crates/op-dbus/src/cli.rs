@@ -1,6 +1,7 @@
 //! The command line, as clap sees it; the man page and the completions are made from it.
 
 mod comeback;
+mod deploy;
 mod look;
 mod mcp;
 mod proof;
@@ -16,6 +17,7 @@ use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
 
 pub(crate) use comeback::{Restore, Rollback};
+pub(crate) use deploy::{Deploy, Standing};
 pub(crate) use look::{Bus, Cache, Embed, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use declaration::{Profile, Scope, TokenName};
 
-use super::duration;
+use super::{Deploy, Standing, duration};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -18,6 +18,9 @@ pub(crate) struct Web {
     /// The daemon's socket
     #[arg(long, value_name = "PATH", default_value = api::SOCKET)]
     pub(crate) socket: PathBuf,
+    /// Read the declaration as the server does, say where it would listen, and end
+    #[arg(long)]
+    pub(crate) check: bool,
     #[command(subcommand)]
     pub(crate) command: Option<WebCommand>,
 }
@@ -35,6 +38,15 @@ pub(crate) enum WebCommand {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
         scopes: Vec<Scope>,
     },
+    /// Install a version beside those there are, switch to it, and go back by itself if it does not serve
+    Deploy(Deploy),
+    /// Return to the version that was deployed before
+    Rollback(Standing),
+    /// List the versions
+    Deployments(Standing),
+    /// Make the version that serves reachable again, as after a restart of the machine
+    #[command(hide = true)]
+    Mount(Standing),
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ pub(crate) mod bridge;
 mod cache;
 mod comeback;
 mod container;
+mod deploy;
 mod doctor;
 mod document;
 mod embed;

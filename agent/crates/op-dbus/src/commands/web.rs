@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use declaration::{AnySections, Declaration, Scope, TokenName};
 use serde_json::json;
 
+use super::deploy;
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::screen::Screen;
@@ -21,11 +22,29 @@ const PREFIX: &str = "opdbus_";
 
 pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
     match &options.command {
+        None if options.check => check(&cli.file, screen, options),
         None => web::run(&|| declared(&cli.file), options),
         Some(cli::WebCommand::Token { name, file, scopes }) => {
             token(screen, name, file.as_deref(), scopes)
         }
+        Some(cli::WebCommand::Deploy(options)) => deploy::deploy(cli, screen, options),
+        Some(cli::WebCommand::Rollback(options)) => deploy::rollback(cli, screen, options),
+        Some(cli::WebCommand::Deployments(options)) => deploy::list(screen, options),
+        Some(cli::WebCommand::Mount(options)) => deploy::mount(screen, options),
     }
+}
+
+/// Whether the server could begin with this declaration.
+fn check(file: &Path, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
+    let web = declared(file)?.web.unwrap_or_default();
+    let address = options.listen.unwrap_or(web.listen);
+    screen.result(&json!({ "listen": address }), || {
+        format!(
+            "{} is good: the server would listen at {address}\n",
+            file.display()
+        )
+    });
+    Ok(0)
 }
 
 /// The declaration; mappings of plugins, which this user may not be able to read, are no matter here.
