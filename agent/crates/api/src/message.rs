@@ -41,6 +41,9 @@ pub struct Tool {
     /// Arguments that make sense.
     #[serde(default)]
     pub examples: Vec<Value>,
+    /// What people say who want it.
+    #[serde(default)]
+    pub sentences: Vec<String>,
 }
 
 /// Something that happens while a call goes on.

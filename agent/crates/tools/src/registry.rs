@@ -52,6 +52,8 @@ pub struct Description {
     pub output_schema: Value,
     /// Arguments that make sense.
     pub examples: Vec<Value>,
+    /// What people say who want it.
+    pub sentences: &'static [&'static str],
 }
 
 impl Description {
@@ -67,6 +69,7 @@ impl Description {
             input_schema: tool.input(),
             output_schema: tool.output(),
             examples: tool.examples.clone(),
+            sentences: tool.sentences,
         }
     }
 }
