@@ -21,6 +21,9 @@ pub(crate) struct Web {
     /// Read the declaration as the server does, say where it would listen, and end
     #[arg(long)]
     pub(crate) check: bool,
+    /// Where what has to outlive the web server is kept, instead of systemd's state directory
+    #[arg(long, value_name = "DIRECTORY", env = "STATE_DIRECTORY")]
+    pub(crate) state: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<WebCommand>,
 }
