@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::Error;
+
 /// What a tool does to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +43,9 @@ pub struct Tool {
     /// Arguments that make sense.
     #[serde(default)]
     pub examples: Vec<Value>,
+    /// What people say who want it.
+    #[serde(default)]
+    pub sentences: Vec<String>,
 }
 
 /// Something that happens while a call goes on.
@@ -55,6 +60,25 @@ pub struct Event {
     pub done: usize,
     /// Steps in all, 0 where nobody knows.
     pub total: usize,
+}
+
+/// How a call came out.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the tool gave, or why it did not.
+    pub result: Result<Value, Error>,
+    /// The ledger's entry of it; none for what leaves no trace, and where nobody knows.
+    pub entry: Option<i64>,
+}
+
+impl Answer {
+    /// No answer, for this reason.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self {
+            result: Err(error),
+            entry: None,
+        }
+    }
 }
 
 /// What `tools.call` takes.

@@ -52,6 +52,8 @@ pub struct Description {
     pub output_schema: Value,
     /// Arguments that make sense.
     pub examples: Vec<Value>,
+    /// What people say who want it.
+    pub sentences: &'static [&'static str],
 }
 
 impl Description {
@@ -67,6 +69,7 @@ impl Description {
             input_schema: tool.input(),
             output_schema: tool.output(),
             examples: tool.examples.clone(),
+            sentences: tool.sentences,
         }
     }
 }
@@ -124,12 +127,16 @@ impl Registry {
 
     /// Writes an entry for what a door carries out by itself.
     pub fn record(&self, entry: NewEntry) -> Result<(), ToolError> {
-        self.site.record(entry)
+        self.site.record(entry).map(drop)
     }
 
     /// Writes an entry for what was refused, unless the caller has too many of them: then the next one that is
-    /// written says how many were left out.
-    pub fn record_refused(&self, caller: &Caller, mut entry: NewEntry) -> Result<(), ToolError> {
+    /// written says how many were left out. Gives the entry's id.
+    pub fn record_refused(
+        &self,
+        caller: &Caller,
+        mut entry: NewEntry,
+    ) -> Result<Option<i64>, ToolError> {
         match self
             .refusals
             .admit(caller.uid, &caller.name, Instant::now())
@@ -140,7 +147,7 @@ impl Registry {
                     caller.name,
                     entry.operation
                 );
-                Ok(())
+                Ok(None)
             }
             Some(left_out) => {
                 if left_out > 0 {
@@ -265,8 +272,9 @@ impl Registry {
                 true => self.record_refused(caller, entry),
                 false => self.site.record(entry),
             };
-            if let Err(error) = recorded {
-                match &result {
+            match recorded {
+                Ok(entry) => cancel.recorded(entry),
+                Err(error) => match &result {
                     Ok(_) => {
                         return Err(ToolError::Failed(format!(
                             "it was done, but not recorded: {error}"
@@ -281,7 +289,7 @@ impl Registry {
                     Err(_) => {
                         log::warn!("{name} was not begun, and that is not in the ledger: {error}")
                     }
-                }
+                },
             }
             // The daemon looks by itself after what it did.
             if !refused && caller.door != Door::Daemon {

@@ -128,6 +128,8 @@ pub struct Tool {
     pub role: Role,
     /// Arguments that make sense.
     pub examples: Vec<Value>,
+    /// What people say who want it.
+    pub sentences: &'static [&'static str],
     pub(crate) body: Body,
     input: fn() -> Value,
     output: fn() -> Value,
@@ -201,6 +203,7 @@ impl Tool {
             effect,
             role: effect.role(),
             examples: Vec::new(),
+            sentences: &[],
             body,
             input: schema::of_input::<I>,
             output: schema::of::<O>,
@@ -219,6 +222,13 @@ impl Tool {
     #[must_use]
     pub fn example(mut self, arguments: Value) -> Self {
         self.examples.push(arguments);
+        self
+    }
+
+    /// Says what people say who want it: two to six sentences that lead to it.
+    #[must_use]
+    pub fn says(mut self, sentences: &'static [&'static str]) -> Self {
+        self.sentences = sentences;
         self
     }
 

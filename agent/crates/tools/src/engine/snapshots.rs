@@ -137,6 +137,7 @@ pub(crate) fn told(site: &Site, recovered: &Recovered) -> Result<(), ToolError> 
             "before": restore.before,
         }),
     })
+    .map(drop)
 }
 
 /// Makes the snapshot before a run, where that is declared. Without it there is no run: what was asked for is that

@@ -16,7 +16,7 @@ use tools::{Cancel, Description, Door, Effect, Event, Options, Registry, ToolErr
 use super::hung_up::hung_up;
 use super::message::{
     CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
-    read,
+    read, recorded,
 };
 use super::out::{Out, write};
 use super::speaker::{Known, Speaker};
@@ -233,13 +233,19 @@ impl Connection {
             Err((id, fault)) => Some(answer(&id, Err(fault))),
             Ok(request) => {
                 let id = request.id.clone();
-                let result = self.carry_out(request).await;
-                id.map(|id| answer(&id, result))
+                let mut entry = None;
+                let result = self.carry_out(request, &mut entry).await;
+                id.map(|id| recorded(answer(&id, result), entry))
             }
         }
     }
 
-    async fn carry_out(&self, mut request: Request) -> Result<Value, Fault> {
+    /// `entry` becomes the ledger's entry of what was done.
+    async fn carry_out(
+        &self,
+        mut request: Request,
+        entry: &mut Option<i64>,
+    ) -> Result<Value, Fault> {
         match request.method.as_str() {
             "tools.list" => {
                 self.known(&mut request.params).await?;
@@ -253,7 +259,7 @@ impl Connection {
             }
             "tools.call" => {
                 let speaker = Speaker::take(&mut request.params)?;
-                self.call(request.id, speaker, params(request.params)?)
+                self.call(request.id, speaker, params(request.params)?, entry)
                     .await
             }
             "access.whoami" => {
@@ -270,7 +276,7 @@ impl Connection {
                 Ok(json!({ "found": call.is_some() }))
             }
             "daemon.status" => {
-                let caller = self.hall.caller(self.uid, Door::Jsonrpc);
+                let caller = self.known(&mut request.params).await?.caller;
                 let mut status = self.hall.status();
                 if caller.role.is_none() {
                     // Which resources there are is for those who may look.
@@ -312,6 +318,7 @@ impl Connection {
         id: Option<Value>,
         speaker: Speaker,
         call: CallParams,
+        entry: &mut Option<i64>,
     ) -> Result<Value, Fault> {
         if self.gone.load(Ordering::SeqCst) {
             return Err(ToolError::Cancelled.into());
@@ -331,7 +338,8 @@ impl Connection {
                 cancel.cancel();
             }
         }
-        let result = self.called(id, speaker, call, cancel).await;
+        let result = self.called(id, speaker, call, cancel.clone()).await;
+        *entry = cancel.entry();
         if let Some(key) = &key {
             self.calls().remove(key);
         }
