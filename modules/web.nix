@@ -43,7 +43,7 @@ in
       description = "Web server of operation-dbus";
     };
 
-    networking.firewall.allowedTCPPorts = lib.mkIf cfg.mcp.openFirewall [ cfg.mcp.port ];
+    networking.firewall = lib.mkIf cfg.mcp.openFirewall { allowedTCPPorts = [ cfg.mcp.port ]; };
 
     systemd.services.op-dbus-web = {
       description = "Serve the chat and the tools of this host over HTTP";

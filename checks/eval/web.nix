@@ -6,18 +6,19 @@
   ...
 }:
 let
+  host =
+    operation-dbus:
+    (hosts.workstation.extendModules {
+      modules = [ { services = { inherit operation-dbus; }; } ];
+    }).config;
   changed =
     mcp:
-    (hosts.workstation.extendModules {
-      modules = [
-        {
-          services.operation-dbus.mcp = {
-            enable = true;
-          }
-          // mcp;
-        }
-      ];
-    }).config;
+    host {
+      mcp = {
+        enable = true;
+      }
+      // mcp;
+    };
   web =
     mcp:
     (evaluate.declaration {
@@ -130,7 +131,7 @@ in
         model:
         let
           inherit
-            (evaluate.config {
+            (host {
               mcp.enable = true;
               chat = { inherit model; };
             })
