@@ -165,7 +165,9 @@ impl Asking {
 
     fn is_well(&self, url: &str) -> anyhow::Result<()> {
         let answer = self.runtime.block_on(async {
-            let answer = self.client.get(url).send().await?;
+            // A name that every server goes by, wherever it listens.
+            let request = self.client.get(url).header(reqwest::header::HOST, "localhost");
+            let answer = request.send().await?;
             Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
         });
         let (status, text) = answer
