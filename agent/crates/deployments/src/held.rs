@@ -251,9 +251,12 @@ impl Held {
 
     /// Removes what no entry of the manifest speaks of.
     fn sweep(&self) -> Result<()> {
+        // Somebody may have moved the manifest away.
+        let serving = self.place.serving()?;
         let known = |path: &Path| {
-            self.name_of(path)
-                .is_some_and(|name| self.manifest.version(&name).is_some())
+            self.name_of(path).is_some_and(|name| {
+                self.manifest.version(&name).is_some() || serving.as_ref() == Some(&name)
+            })
         };
         for path in entries(&self.place.mounts())? {
             if !known(&path) && path.file_name().is_none_or(|name| name != ".nothing") {

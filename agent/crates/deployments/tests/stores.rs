@@ -235,6 +235,24 @@ fn too_many_go_and_a_changed_one_is_not_served() {
 }
 
 #[test]
+fn what_serves_stays_where_the_manifest_is_lost() {
+    let Some((machine, places)) = both() else {
+        return;
+    };
+    for place in &places {
+        deploy(&machine, place, "one");
+        fs::remove_file(place.manifest_file()).unwrap();
+        let mut held = place.hold("test").unwrap();
+        assert_eq!(held.settle().unwrap(), None);
+        assert_eq!(serves(place), "one");
+        drop(held);
+        deploy(&machine, place, "one");
+        assert_eq!(serves(place), "one");
+        assert_eq!(place.manifest().unwrap().versions.len(), 1);
+    }
+}
+
+#[test]
 fn after_a_restart_of_the_machine_it_is_mounted_again() {
     let Some((machine, places)) = both() else {
         return;

@@ -84,10 +84,8 @@ fn a_version_is_deployed_and_another_and_the_first_comes_back() {
 
         // What serves runs, and brings the schema that it reads.
         let current = directory.join("current");
-        let said = lab::run(
-            current.join("bin/mcp-chat").to_str().unwrap(),
-            &["--version"],
-        );
+        let program = current.join("bin/op-dbus");
+        let said = lab::run(program.to_str().unwrap(), &["--version"]);
         assert!(said.contains("op-dbus"), "{said}");
         let schema = fs::read(current.join("config/declaration.schema.json")).unwrap();
         assert!(serde_json::from_slice::<Value>(&schema).unwrap()["$defs"].is_object());

@@ -6,6 +6,7 @@ mod rig;
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -38,16 +39,27 @@ impl Proxy {
         );
         let file = directory.join("nginx.conf");
         fs::write(&file, text).unwrap();
-        Self::start(Command::new("nginx").arg("-p").arg(directory).arg("-c").arg(file))
+        Self::start(
+            Command::new("nginx")
+                .arg("-p")
+                .arg(directory)
+                .arg("-c")
+                .arg(file),
+        )
     }
 
     fn caddy(directory: &Path) -> Self {
         // Its own administration and its certificates are no matter here.
-        let text = format!("{{\nadmin off\nauto_https disable_certs\n}}\n{}", block("caddy", directory));
+        let text = format!(
+            "{{\nadmin off\nauto_https disable_certs\n}}\n{}",
+            block("caddy", directory)
+        );
         let file = directory.join("Caddyfile");
         fs::write(&file, text).unwrap();
         let mut command = Command::new("caddy");
-        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+        command
+            .args(["run", "--adapter", "caddyfile", "--config"])
+            .arg(file);
         Self::start(command.env("HOME", directory))
     }
 
@@ -75,7 +87,13 @@ impl Browser {
     fn command(&self, path: &str) -> Command {
         let mut command = Command::new("curl");
         command
-            .args(["--silent", "--insecure", "--http1.1", "--include", "--no-buffer"])
+            .args([
+                "--silent",
+                "--insecure",
+                "--http1.1",
+                "--include",
+                "--no-buffer",
+            ])
             .args(["--resolve", "chat.example.org:443:127.0.0.1"])
             .args(["--resolve", "chat.example.org:80:127.0.0.1"])
             .args(["--cookie", self.jar.to_str().unwrap()])
@@ -97,7 +115,12 @@ impl Browser {
         let mut child = self
             .command("/ws")
             .args(["--max-time", "30", "--header", &format!("Origin: {origin}")])
-            .args(["--header", "Connection: Upgrade", "--header", "Upgrade: websocket"])
+            .args([
+                "--header",
+                "Connection: Upgrade",
+                "--header",
+                "Upgrade: websocket",
+            ])
             .args(["--header", "Sec-WebSocket-Version: 13"])
             .args(["--header", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="])
             .stdout(Stdio::piped())
@@ -130,16 +153,31 @@ fn host() -> Option<(Rig, Daemon, Web)> {
     );
     rig.apply();
     let daemon = Daemon::start(&rig);
+    // As members of the group that gets there.
+    fs::set_permissions(&daemon.jsonrpc, fs::Permissions::from_mode(0o666)).unwrap();
     let web = Web::start(&rig, &daemon);
     let directory = rig.machine.dir();
     let (certificate, key) = (directory.join("fullchain.pem"), directory.join("key.pem"));
     lab::run(
         "openssl",
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-days", "2", "-subj", "/CN=chat.example.org",
-            "-addext", "subjectAltName=DNS:chat.example.org",
-            "-out", certificate.to_str().unwrap(), "-keyout", key.to_str().unwrap(),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=chat.example.org",
+            "-addext",
+            "subjectAltName=DNS:chat.example.org",
+            "-out",
+            certificate.to_str().unwrap(),
+            "-keyout",
+            key.to_str().unwrap(),
         ],
     );
     Some((rig, daemon, web))
@@ -154,9 +192,18 @@ fn works(rig: &Rig, name: &str) {
         browser.ask("/healthz", &[]).contains(" 200 ").then_some(())
     });
     let page = browser.ask("/chat.html", &[]);
-    assert!(page.to_lowercase().contains("strict-transport-security: max-age=31536000"), "{page}");
-    let plain = browser.ask("http://chat.example.org/chat.html", &[]).to_lowercase();
-    assert!(plain.contains(&format!("location: {SITE}/chat.html")), "{plain}");
+    assert!(
+        page.to_lowercase()
+            .contains("strict-transport-security: max-age=31536000"),
+        "{page}"
+    );
+    let plain = browser
+        .ask("http://chat.example.org/chat.html", &[])
+        .to_lowercase();
+    assert!(
+        plain.contains(&format!("location: {SITE}/chat.html")),
+        "{plain}"
+    );
     assert!(browser.ask("/api/session", &[]).contains(" 401 "));
 
     let link = rig.json(&["web", "login", "--at", SITE]).expect(0).json();
@@ -166,20 +213,29 @@ fn works(rig: &Rig, name: &str) {
     let login = |origin: &str| {
         let origin = format!("Origin: {origin}");
         let kind = "Content-Type: application/json";
-        browser.ask("/api/login", &["--header", &origin, "--header", kind, "--data", &body])
+        browser.ask(
+            "/api/login",
+            &["--header", &origin, "--header", kind, "--data", &body],
+        )
     };
     let refused = login("https://elsewhere.example.org");
     assert!(refused.contains(" 403 "), "{refused}");
     let done = login(SITE);
     assert!(done.contains(" 200 "), "{done}");
     let cookies = done.to_lowercase();
-    let set: Vec<_> = cookies.lines().filter(|line| line.starts_with("set-cookie")).collect();
+    let set: Vec<_> = cookies
+        .lines()
+        .filter(|line| line.starts_with("set-cookie"))
+        .collect();
     assert_eq!(set.len(), 2, "{done}");
     assert!(set.iter().all(|cookie| cookie.contains("secure")), "{done}");
     assert!(browser.ask("/api/session", &[]).contains(" 200 "));
 
     let opened = browser.upgrade(SITE);
-    assert!(opened.contains(" 101 ") && opened.contains("\"hello\""), "{opened}");
+    assert!(
+        opened.contains(" 101 ") && opened.contains("\"hello\""),
+        "{opened}"
+    );
     let refused = browser.upgrade("https://elsewhere.example.org");
     assert!(refused.contains(" 403 "), "{refused}");
 }

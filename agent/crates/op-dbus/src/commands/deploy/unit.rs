@@ -126,12 +126,17 @@ impl Unit {
 
     fn text(&self, place: &Place) -> String {
         let (program, rest) = split(&self.command);
-        let current = place.program();
+        // By its other name it is the web server without being told.
+        let (name, web) = match Path::new(program).ends_with("mcp-chat") {
+            true => ("mcp-chat", ""),
+            false => ("op-dbus", " web"),
+        };
+        let current = place.program().with_file_name(name);
         format!(
             "# Written by `op-dbus web deploy`; `op-dbus web deployments` lists the versions.\n\
              [Service]\n\
              # An overlay is gone after a restart of the machine.\n\
-             ExecStartPre=+{program} web mount --directory {directory}\n\
+             ExecStartPre=+{program}{web} mount --directory {directory}\n\
              ExecStart=\n\
              ExecStart={current}{rest}\n",
             directory = place.base().display(),
@@ -166,7 +171,10 @@ impl Asking {
     fn is_well(&self, url: &str) -> anyhow::Result<()> {
         let answer = self.runtime.block_on(async {
             // A name that every server goes by, wherever it listens.
-            let request = self.client.get(url).header(reqwest::header::HOST, "localhost");
+            let request = self
+                .client
+                .get(url)
+                .header(reqwest::header::HOST, "localhost");
             let answer = request.send().await?;
             Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
         });
@@ -266,19 +274,30 @@ mod tests {
                      ExecStart=/usr/local/bin/op-dbus --file /etc/a.yaml web\n\n\
                      # /etc/systemd/system/op-dbus-web.service.d/zz-op-dbus-deployment.conf\n\
                      ExecStart=\nExecStart=/opt/current/bin/op-dbus web\n";
-        let unit = Unit {
+        let mut unit = Unit {
             name: "op-dbus-web.service".to_owned(),
             drop_in: PathBuf::from("/nowhere"),
             command: starts(files).unwrap(),
             active: true,
         };
-        let text = unit.text(&Place::new("/opt/chat").unwrap());
+        let place = Place::new("/opt/chat").unwrap();
+        let text = unit.text(&place);
         assert!(
             text.contains("ExecStart=/opt/chat/current/bin/op-dbus --file /etc/a.yaml web\n"),
             "{text}"
         );
         assert!(
             text.contains("ExecStartPre=+/usr/local/bin/op-dbus web mount --directory /opt/chat\n"),
+            "{text}"
+        );
+        unit.command = "/usr/local/bin/mcp-chat --listen [::1]:80".to_owned();
+        let text = unit.text(&place);
+        assert!(
+            text.contains("ExecStart=/opt/chat/current/bin/mcp-chat --listen [::1]:80\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("=+/usr/local/bin/mcp-chat mount --"),
             "{text}"
         );
     }
