@@ -1,6 +1,7 @@
 //! A browser as far as cookies and origins go.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use serde_json::{Value, json};
 
@@ -73,11 +74,6 @@ impl<'a> Browser<'a> {
         self.keep(reply)
     }
 
-    /// Opens `/ws`; the status.
-    pub fn socket(&self, headers: &str) -> u16 {
-        socket(self.web, &format!("{}{headers}", self.cookie()))
-    }
-
     fn keep(&mut self, reply: Reply) -> Reply {
         for line in reply.raw_head.lines() {
             let Some((name, value)) = line.split_once(": ") else {
@@ -99,7 +95,11 @@ impl<'a> Browser<'a> {
 
 /// The status of an attempt at `/ws`; a connection that is taken is left at once.
 pub fn socket(web: &Web, headers: &str) -> u16 {
-    use std::io::Read;
+    upgrade(web, headers).0
+}
+
+/// The same with the connection.
+pub fn upgrade(web: &Web, headers: &str) -> (u16, TcpStream) {
     let mut stream = web.connect();
     let host = web.address;
     let request = format!(
@@ -110,7 +110,8 @@ pub fn socket(web: &Web, headers: &str) -> u16 {
     let mut head = [0; 12];
     stream.read_exact(&mut head).unwrap();
     let text = String::from_utf8_lossy(&head).into_owned();
-    text.split(' ').nth(1).unwrap().parse().unwrap()
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, stream)
 }
 
 /// The code of a new link for root.
