@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use api::Client;
 use serde_json::{Value, json};
 
+use crate::answer::beginning;
 use crate::conversation::Conversation;
 use crate::knowledge::Knowledge;
 use crate::live::{self, Live, Topic};
@@ -112,7 +113,7 @@ impl Chat {
             .context
             .try_lock()
             .map(|context| context.clone());
-        let text = &text[..text.floor_char_boundary(1_000)];
+        let text = beginning(text, 1_000);
         let found = known
             .catalog
             .complete(&known.world, &context.unwrap_or_default(), text);

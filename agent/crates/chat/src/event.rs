@@ -45,23 +45,7 @@ pub enum Status {
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Body {
     /// The first of a connection.
-    Hello {
-        /// Another one has other numbers.
-        conversation: String,
-        /// Who the daemon takes the client for.
-        user: String,
-        /// What they may.
-        role: String,
-        /// Of this program.
-        version: &'static str,
-        /// The number that the next event gets.
-        next_seq: u64,
-        /// Everything after what the client has seen follows.
-        resumed: bool,
-        /// A run that waits to be confirmed.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        window: Option<Value>,
-    },
+    Hello(Box<Hello>),
     /// Somebody said something.
     User {
         /// The client's own.
@@ -131,6 +115,26 @@ pub enum Body {
     },
     /// The sign of life.
     Pong,
+}
+
+/// Who is spoken to, and where the conversation stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hello {
+    /// Another one has other numbers.
+    pub conversation: String,
+    /// Who the daemon takes the client for.
+    pub user: String,
+    /// What they may.
+    pub role: String,
+    /// Of this program.
+    pub version: &'static str,
+    /// The number that the next event gets.
+    pub next_seq: u64,
+    /// Everything after what the client has seen follows.
+    pub resumed: bool,
+    /// A run that waits to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Value>,
 }
 
 /// An answer. Its text is the event's `content`.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::chat::Chat;
 use crate::conversation::Conversation;
-use crate::event::Body;
+use crate::event::{Body, Hello};
 use crate::live::Watched;
 use crate::request::Request;
 use crate::speaker::Speaker;
@@ -34,7 +34,7 @@ impl Seat {
         known: Option<&str>,
     ) -> Self {
         let entered = conversation.enter(after, known);
-        let hello = Body::Hello {
+        let hello = Body::Hello(Box::new(Hello {
             conversation: entered.conversation,
             user: speaker.name.to_string(),
             role: speaker.right().role,
@@ -42,7 +42,7 @@ impl Seat {
             next_seq: entered.next_seq,
             resumed: entered.missed.is_some(),
             window: entered.window,
-        };
+        }));
         let mut first = VecDeque::from([hello.aside("")]);
         first.extend(entered.missed.unwrap_or_default());
         Self {
