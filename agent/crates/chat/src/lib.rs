@@ -5,3 +5,5 @@
 //! crate decides nothing about rights.
 
 pub mod answer;
+pub mod model;
+pub mod thinker;
