@@ -11,7 +11,9 @@ use tokio::sync::Mutex;
 
 use crate::error::Error;
 use crate::link::Link;
-use crate::message::{Answer, Call, Event, Identity, Intended, Question, Stamped, Tool};
+use crate::message::{
+    Answer, Call, Event, Identity, Intended, Login, Question, Stamped, Tokens, Tool,
+};
 
 /// How many connections there are for calls at most; one more is for who calls. The daemon makes 4 answers of a connection at once: slow ones must not
 /// hold up all others.
@@ -101,6 +103,49 @@ impl Client {
         self.ask("access.whoami", Question { call }, token).await
     }
 
+    /// A way in for the user of this process, with the role that is asked for or the highest they have.
+    pub async fn login(&self, role: Option<&str>) -> Result<Login, Error> {
+        self.once("access.login", json!({ "role": role })).await
+    }
+
+    /// Begins a session with a code, which is used up by that.
+    pub async fn exchange_code(&self, code: &str) -> Result<Tokens, Error> {
+        self.once("access.exchange", json!({ "code": code })).await
+    }
+
+    /// Begins a session with a declared token.
+    pub async fn exchange_token(&self, token: &str) -> Result<Tokens, Error> {
+        let params = self.stamped(json!({}), Some(token));
+        self.once("access.exchange", params).await
+    }
+
+    /// Renews a session: its refresh token is used up.
+    pub async fn renew(&self, refresh: &str) -> Result<Tokens, Error> {
+        self.once("access.renew", json!({ "refresh": refresh }))
+            .await
+    }
+
+    /// Ends the session of an access token, or of a refresh token.
+    pub async fn logout(&self, token: &str) -> Result<(), Error> {
+        let _: Value = self
+            .once("access.logout", json!({ "session": token }))
+            .await?;
+        Ok(())
+    }
+
+    /// Asks what must not be asked twice.
+    async fn once<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: impl Serialize,
+    ) -> Result<T, Error> {
+        let limit = Some(PATIENCE);
+        let answer = self.request(method, &params, limit, &mut |_| {}).await;
+        let result = answer.result?;
+        serde_json::from_value(result)
+            .map_err(|error| Error::Protocol(format!("its answer to {method} is odd: {error}")))
+    }
+
     /// Calls a tool, and tells of what happens meanwhile. To drop the future is to take the call back.
     pub async fn call(&self, call: &Call, listener: impl FnMut(Event)) -> Result<Value, Error> {
         self.carry_out(call, listener).await.result
@@ -154,7 +199,8 @@ impl Client {
     ) -> Answer {
         let waiting = async {
             let link = match method {
-                "access.whoami" | "daemon.status" => self.aside().await?,
+                "access.whoami" | "access.exchange" | "access.renew" | "access.logout"
+                | "daemon.status" => self.aside().await?,
                 _ => self.link().await?,
             };
             let mut pending = link.send(method, params).await?;

@@ -75,4 +75,4 @@ pub use storage::{Base, Btrfs, Compression, CompressionError, Subvolume};
 pub use systemd::{Systemd, Unit};
 pub use template::{Bootstrap, Recipe, Template};
 pub use url_prefix::UrlPrefix;
-pub use web::{Profile, Scope, Token, Web};
+pub use web::{Profile, Scope, Tls, Token, Web};

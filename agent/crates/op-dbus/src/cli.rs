@@ -318,6 +318,9 @@ pub(crate) struct Daemon {
     /// Look at the whole host at least this often, such as 5m
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub(crate) every: Duration,
+    /// How long an access token of a web session lives, in seconds: for tests
+    #[arg(long, hide = true, default_value_t = crate::doors::sessions::ACCESS)]
+    pub(crate) access_seconds: u64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::Client;
-use declaration::{Declaration, Mcp, Profile};
+use declaration::{Declaration, Mcp, Profile, Web};
 use mcp::Backend;
 use mcp::aggregate::Aggregate;
 use mcp::host::{Host, INSTRUCTIONS};
@@ -15,7 +15,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use web::{Answers, Doors, Endpoints, Limits, Names};
+use web::{Answers, Doors, Endpoints, Limits, Setting};
 
 use crate::cli;
 use crate::failure::Failure;
@@ -45,7 +45,16 @@ pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
     let address = options.listen.unwrap_or(web.listen);
     runtime.block_on(async {
         let endpoints = endpoints(&client, &declaration.mcp, web.profile)?;
-        let doors = |end| Doors::new(Names::of(&web), client.clone(), endpoints, end);
+        let doors = |end| {
+            Doors::new(Setting {
+                declared: web.clone(),
+                mcp: client.clone(),
+                web: Client::via(&options.socket, "web"),
+                endpoints,
+                state: options.state.clone(),
+                end,
+            })
+        };
         let again = || {
             let declaration = read()?;
             let web = declaration.web.unwrap_or_default();
@@ -53,10 +62,10 @@ pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
                 log::warn!("it goes on at {address}: another address takes a restart");
             }
             let endpoints = self::endpoints(&client, &declaration.mcp, web.profile)?;
-            Ok((Names::of(&web), endpoints))
+            Ok((web, endpoints))
         };
         let reload = |doors: &Doors, status: &str| reload(doors, &again, status);
-        serve(address, "/mcp", Limits::default(), doors, reload).await
+        serve(address, "/chat.html", Limits::default(), doors, reload).await
     })?;
     Ok(0)
 }
@@ -115,13 +124,13 @@ pub(crate) async fn serve<A: Answers>(
 }
 
 /// Leads to what is declared now. A bad declaration changes nothing.
-fn reload(doors: &Doors, again: &dyn Fn() -> Result<(Names, Endpoints), Failure>, status: &str) {
+fn reload(doors: &Doors, again: &dyn Fn() -> Result<(Web, Endpoints), Failure>, status: &str) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
     let status = match again() {
-        Ok((names, endpoints)) => {
-            doors.lead_to(names, endpoints);
+        Ok((declared, endpoints)) => {
+            doors.lead_to(declared, endpoints);
             log::info!("the declaration was read again");
             status.to_owned()
         }

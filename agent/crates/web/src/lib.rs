@@ -4,15 +4,20 @@
 //! request goes to it with whatever is asked.
 
 mod bearer;
+mod body;
 mod budget;
+mod cookies;
 mod doors;
 mod guard;
+mod page;
 mod plain;
+mod rest;
 mod serve;
 mod session;
+mod speakers;
 mod witness;
+mod ws;
 
-pub use doors::{Doors, Endpoints};
-pub use guard::Names;
+pub use doors::{Doors, Endpoints, Setting};
 pub use serve::{Answers, Limits, serve};
 pub use witness::WitnessDoor;

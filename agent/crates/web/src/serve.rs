@@ -1,6 +1,7 @@
 //! Connections: how many, how long, and how they end.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,14 @@ pub trait Answers: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Body>,
     ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Who is at the other end of a connection; it is among the extensions of each request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// Whether TLS is between.
+    pub(crate) secure: bool,
 }
 
 /// What connections may take.
@@ -65,10 +74,20 @@ pub async fn serve<A: Answers>(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &room) => accepted,
         };
-        if let Some((stream, place)) = accepted {
+        if let Some((stream, address, place)) = accepted {
             let (doors, end) = (Arc::clone(&doors), end.clone());
             connections.spawn(async move {
-                connection(stream, doors, limits, end).await;
+                connection(
+                    stream,
+                    Peer {
+                        address,
+                        secure: false,
+                    },
+                    doors,
+                    limits,
+                    end,
+                )
+                .await;
                 drop(place);
             });
         }
@@ -83,10 +102,10 @@ pub async fn serve<A: Answers>(
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             log::warn!("cannot take a connection: {error}");
             // Out of files, it would fail again at once.
@@ -98,6 +117,7 @@ async fn accept(
 
 async fn connection<A: Answers>(
     stream: TcpStream,
+    peer: Peer,
     doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
@@ -106,14 +126,20 @@ async fn connection<A: Answers>(
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let doors = Arc::clone(&doors);
-        async move { Ok::<_, Infallible>(doors.answer(request.map(Body::new)).await) }
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            Ok::<_, Infallible>(doors.answer(request).await)
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes);
-    let serving = http.serve_connection(TokioIo::new(stream), answer);
+    let serving = http
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = &mut serving => ended,

@@ -18,6 +18,9 @@ pub(crate) struct Web {
     /// The daemon's socket
     #[arg(long, value_name = "PATH", default_value = api::SOCKET)]
     pub(crate) socket: PathBuf,
+    /// Where what has to outlive the web server is kept, instead of systemd's state directory
+    #[arg(long, value_name = "DIRECTORY", env = "STATE_DIRECTORY")]
+    pub(crate) state: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<WebCommand>,
 }

@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tools::{Cancel, Description, Door, Effect, Event, Options, Registry, ToolError};
 
+use super::access;
 use super::hung_up::hung_up;
 use super::message::{
     CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
@@ -195,7 +196,8 @@ impl Connection {
                 tool.effect == Effect::Read
             }
             // These say little, and who asks them waits to begin.
-            Some("tools.cancel" | "access.whoami" | "daemon.status") => false,
+            Some("tools.cancel" | "daemon.status") => false,
+            Some(method) if method.starts_with("access.") => false,
             _ => true,
         };
         match reads {
@@ -286,13 +288,10 @@ impl Connection {
                 status["caller"] = json!({ "name": caller.name, "role": caller.role });
                 Ok(status)
             }
-            other => Err(Fault::new(
-                METHOD_NOT_FOUND,
-                format!(
-                    "there is no method `{other}`; there are tools.list, tools.show, tools.call, \
-                     tools.cancel, access.whoami and daemon.status"
-                ),
-            )),
+            other => {
+                let asked = access::carry_out(&self.hall, self.uid, other, request.params).await;
+                asked.unwrap_or_else(|| Err(no_method(other)))
+            }
         }
     }
 
@@ -379,6 +378,16 @@ impl Connection {
         };
         Ok(self.hall.call(request, listener).await?)
     }
+}
+
+fn no_method(name: &str) -> Fault {
+    Fault::new(
+        METHOD_NOT_FOUND,
+        format!(
+            "there is no method `{name}`; there are tools.list, tools.show, tools.call, tools.cancel, access.whoami, \
+             access.login, access.exchange, access.renew, access.logout and daemon.status"
+        ),
+    )
 }
 
 /// OVSDB speaks JSON-RPC 1.0, which does not say so.
