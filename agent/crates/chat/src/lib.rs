@@ -13,6 +13,7 @@ mod history;
 mod knowledge;
 mod live;
 pub mod markdown;
+pub mod model;
 mod plan;
 mod plans;
 mod request;
