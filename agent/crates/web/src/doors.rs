@@ -1,7 +1,7 @@
 //! The doors: which path leads where, and what is checked on the way.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bearer;
 use crate::body;
+use crate::bucket::Buckets;
 use crate::budget::Room;
 use crate::guard::{self, Names};
+use crate::metrics::Metrics;
 use crate::page;
-use crate::plain::{Refusal, busy, not_this_way};
+use crate::plain::{Refusal, busy, not_this_way, too_often};
 use crate::rest::Rest;
 use crate::serve::{Answers, Peer};
 use crate::speakers::{Places, Speakers, holding};
@@ -28,6 +30,10 @@ use crate::ws::{self, Chat};
 
 /// How long what was begun before the doors led elsewhere may take.
 const GRACE: Duration = Duration::from_secs(30);
+/// How many requests an address may send at once, and how many a second after that. Everybody behind one proxy has
+/// one address.
+const ADDRESS_AT_ONCE: f64 = 600.0;
+const ADDRESS_A_SECOND: f64 = 200.0;
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// MCP servers by the profile in their path; the empty name is that of `/mcp` itself.
@@ -56,6 +62,7 @@ pub struct Doors {
     places: Places,
     rest: Arc<Rest>,
     chat: Arc<Chat>,
+    addresses: Buckets<IpAddr>,
     end: CancellationToken,
 }
 
@@ -93,8 +100,10 @@ impl Doors {
     /// Doors as they are set up here.
     pub fn new(setting: Setting) -> Self {
         let names = Names::of(&setting.declared);
+        let metrics = Arc::new(Metrics::default());
         let chat = Arc::new(Chat::new(ws::Setting {
             client: setting.web.clone(),
+            metrics: Arc::clone(&metrics),
             declared: setting.declared,
             state: setting.state,
             end: setting.end.clone(),
@@ -107,8 +116,9 @@ impl Doors {
                 setting.end.child_token(),
             )),
             places: Places::default(),
-            rest: Arc::new(Rest::new(setting.web, Arc::clone(&chat))),
+            rest: Arc::new(Rest::new(setting.web, Arc::clone(&chat), metrics)),
             chat,
+            addresses: Buckets::new(ADDRESS_AT_ONCE, ADDRESS_A_SECOND),
             end: setting.end,
         }
     }
@@ -134,6 +144,11 @@ impl Doors {
 
     async fn route(&self, plan: &Plan, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
+        let peer = peer(&request);
+        if let Err(seconds) = self.addresses.draw(peer.address.ip()) {
+            self.rest.metrics.too_many();
+            return Err(too_often(seconds));
+        }
         guard::no_secret_in_query(request.uri())?;
         if path == "/mcp" || path.starts_with("/mcp/") {
             let server = plan.endpoint(&path)?;
@@ -146,7 +161,6 @@ impl Doors {
                 _ => Err(not_this_way("GET, POST, DELETE")),
             };
         }
-        let peer = peer(&request);
         if path == "/ws" {
             return self.web_socket(&plan.names, peer, request).await;
         }

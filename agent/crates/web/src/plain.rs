@@ -52,6 +52,15 @@ impl Refusal {
         self
     }
 
+    /// The same with something more about the error, unless that is null.
+    #[must_use]
+    pub(crate) fn told(mut self, key: &str, value: Value) -> Self {
+        if !value.is_null() {
+            self.body["error"][key] = value;
+        }
+        self
+    }
+
     /// The same with one more cookie set.
     #[must_use]
     pub(crate) fn setting(mut self, cookie: HeaderValue) -> Self {
@@ -59,7 +68,6 @@ impl Refusal {
         self
     }
 
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -107,4 +115,13 @@ pub(crate) fn not_this_way(allowed: &str) -> Refusal {
 
 pub(crate) fn busy(text: &str) -> Refusal {
     Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with(RETRY_AFTER, "1")
+}
+
+/// Somebody asks too often, and may again after so many seconds.
+pub(crate) fn too_often(seconds: u64) -> Refusal {
+    Refusal::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many requests came lately: wait a while",
+    )
+    .with(RETRY_AFTER, &seconds.to_string())
 }

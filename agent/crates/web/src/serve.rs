@@ -10,10 +10,13 @@ use axum::http::{Request, Response};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::tls::Tls;
 
 /// What answers requests.
 pub trait Answers: Send + Sync + 'static {
@@ -59,9 +62,10 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `end`, and then finishes what is on its way.
+/// Serves, with TLS where there is some, until `end`, and then finishes what is on its way.
 pub async fn serve<A: Answers>(
     listener: TcpListener,
+    tls: Option<Tls>,
     doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
@@ -76,18 +80,25 @@ pub async fn serve<A: Answers>(
         };
         if let Some((stream, address, place)) = accepted {
             let (doors, end) = (Arc::clone(&doors), end.clone());
+            let acceptor = tls.as_ref().map(Tls::acceptor);
             connections.spawn(async move {
-                connection(
-                    stream,
-                    Peer {
-                        address,
-                        secure: false,
-                    },
-                    doors,
-                    limits,
-                    end,
-                )
-                .await;
+                // Answers are small, and streams are written event by event.
+                let _ = stream.set_nodelay(true);
+                let peer = Peer {
+                    address,
+                    secure: acceptor.is_some(),
+                };
+                match acceptor {
+                    None => connection(stream, peer, doors, limits, end).await,
+                    Some(acceptor) => {
+                        let shaken = tokio::time::timeout(limits.head, acceptor.accept(stream));
+                        match shaken.await {
+                            Ok(Ok(stream)) => connection(stream, peer, doors, limits, end).await,
+                            Ok(Err(error)) => log::debug!("{address}: no TLS: {error}"),
+                            Err(_) => log::debug!("{address}: TLS took too long"),
+                        }
+                    }
+                }
                 drop(place);
             });
         }
@@ -116,14 +127,12 @@ async fn accept(
 }
 
 async fn connection<A: Answers>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
 ) {
-    // Answers are small, and streams are written event by event.
-    let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let doors = Arc::clone(&doors);
         async move {

@@ -8,42 +8,42 @@ use tokio::sync::watch;
 
 /// What a session lets its owner do now. It changes while a connection lives on, when the session is renewed or ends.
 #[derive(Clone)]
-pub struct Access {
+pub(crate) struct Access {
     /// The token that goes to the daemon with each call ([`api::Call::token`]).
-    pub token: Arc<str>,
+    pub(crate) token: Arc<str>,
     /// `viewer`, `operator` or `admin`.
-    pub role: String,
+    pub(crate) role: String,
     /// When the token ends; never for a declared one.
-    pub expires: Option<SystemTime>,
+    pub(crate) expires: Option<SystemTime>,
     /// The session was ended: nothing more is to be done or told.
-    pub ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// One speaker, whom the daemon knows.
 #[derive(Clone)]
-pub struct Session {
+pub(crate) struct Session {
     /// The login name, or `token:NAME`.
-    pub name: String,
+    pub(crate) name: String,
     /// The session's own name, for logs and limits; none for a token that came without a session.
-    pub id: Option<Arc<str>>,
+    pub(crate) id: Option<Arc<str>>,
     access: watch::Receiver<Access>,
 }
 
 impl Session {
     /// What its owner may now.
-    pub fn access(&self) -> Access {
+    pub(crate) fn access(&self) -> Access {
         self.access.borrow().clone()
     }
 
     /// Waits until the session is renewed or ends; for ever where neither can happen.
-    pub async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         if self.access.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Waits until there is no right any more to go on: the session ended, or its token did and was not renewed.
-    pub async fn over(&mut self) {
+    pub(crate) async fn over(&mut self) {
         loop {
             let Access { expires, ended, .. } = self.access();
             if ended {
@@ -80,7 +80,7 @@ impl Sessions {
             return Session { name, id, access };
         };
         let mut known = self.known();
-        known.retain(|_, sender| sender.receiver_count() > 0);
+        known.retain(|_, sender| sender.receiver_count() > 0 || is_good(sender));
         let sender = known
             .entry(Arc::clone(&id))
             .or_insert_with(|| watch::channel(access.clone()).0);
@@ -99,10 +99,21 @@ impl Sessions {
         }
     }
 
+    /// How many sessions have an access token that is still good.
+    pub(crate) fn count(&self) -> usize {
+        let known = self.known();
+        known.values().filter(|sender| is_good(sender)).count()
+    }
+
     /// Ends a session for all its connections.
     pub(crate) fn end(&self, id: &str) {
         if let Some(sender) = self.known().remove(id) {
             sender.send_modify(|access| access.ended = true);
         }
     }
+}
+
+fn is_good(sender: &watch::Sender<Access>) -> bool {
+    let expires = sender.borrow().expires;
+    expires.is_none_or(|end| end > SystemTime::now())
 }

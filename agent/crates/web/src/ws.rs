@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::plain::Refusal;
 use crate::session::Session;
 
@@ -22,6 +23,8 @@ pub(crate) struct Setting {
     pub(crate) client: Client,
     /// The section of the declaration.
     pub(crate) declared: Web,
+    /// Counts connections ([`Metrics::socket`]) and calls ([`Metrics::called`]).
+    pub(crate) metrics: Arc<Metrics>,
     /// Where the chat keeps what has to outlive this process; nothing is kept without one.
     pub(crate) state: Option<PathBuf>,
     /// The end of this process.
@@ -30,12 +33,12 @@ pub(crate) struct Setting {
 
 /// What all of the chat's connections share.
 pub(crate) struct Chat {
-    _setting: Setting,
+    setting: Setting,
 }
 
 impl Chat {
     pub(crate) fn new(setting: Setting) -> Self {
-        Self { _setting: setting }
+        Self { setting }
     }
 
     /// The present value of a live topic: `topology`, `host`, `containers` or `ledger`.
@@ -84,7 +87,8 @@ pub(crate) async fn serve(
     }
 }
 
-async fn talk(_chat: Arc<Chat>, mut session: Session, mut socket: WebSocket) {
+async fn talk(chat: Arc<Chat>, mut session: Session, mut socket: WebSocket) {
+    let _counted = chat.setting.metrics.socket();
     tokio::select! {
         () = session.over() => {}
         // Until the chat is here, what comes in is read and left unanswered.

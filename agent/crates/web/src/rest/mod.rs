@@ -1,27 +1,46 @@
 //! REST under `/api/`: one table of routes, which drives the router and its description.
 
+mod fault;
 mod login;
 mod look;
+mod openapi;
 mod route;
+mod tools;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use api::Client;
 use axum::body::Body;
+use axum::extract::Query;
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
 use crate::bearer;
 use crate::body;
+use crate::bucket::Buckets;
 use crate::budget::Budget;
 use crate::cookies::Cookie;
 use crate::guard::{FETCH_SITE, Names};
-use crate::plain::{Refusal, not_this_way};
+use crate::metrics::Metrics;
+use crate::plain::{Refusal, not_this_way, too_often};
 use crate::serve::Peer;
 use crate::session::{Session, Sessions};
 use crate::ws::Chat;
-pub(crate) use route::{ROUTES, Route, Who};
+pub(crate) use fault::of_daemon;
+use route::{ROUTES, Route, Takes, Who};
+use tools::Tools;
+
+/// How long the list of tools is taken for what it is.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// How many requests a session, or a token without one, may send at once, and how many a second after that.
+const SESSION_AT_ONCE: f64 = 240.0;
+const SESSION_A_SECOND: f64 = 40.0;
+/// The same of attempts to log in, by address.
+const LOGINS_AT_ONCE: f64 = 10.0;
+const LOGINS_A_SECOND: f64 = 0.5;
 
 /// What the routes work with.
 pub(crate) struct Rest {
@@ -30,12 +49,18 @@ pub(crate) struct Rest {
     pub(crate) sessions: Sessions,
     pub(crate) chat: Arc<Chat>,
     pub(crate) budget: Budget,
+    pub(crate) metrics: Arc<Metrics>,
+    often: Buckets<String>,
+    logins: Buckets<String>,
+    /// What the daemon's tools are, and since when that is known.
+    known: Mutex<Option<(Instant, Tools)>>,
     paths: matchit::Router<Vec<&'static Route>>,
 }
 
 /// One request, with all that a route may want to know.
 pub(crate) struct Ask {
     pub(crate) rest: Arc<Rest>,
+    pub(crate) route: &'static Route,
     /// Who asks; only routes for anybody have none.
     pub(crate) session: Option<Session>,
     pub(crate) uri: axum::http::Uri,
@@ -56,10 +81,24 @@ impl Ask {
         let missing = || bearer::unauthorized("", text);
         self.session.as_ref().ok_or_else(missing)
     }
+
+    /// What stands in the path under this name.
+    pub(crate) fn named(&self, name: &str) -> &str {
+        let found = self.path.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The words of the query.
+    pub(crate) fn query(&self) -> Result<Vec<(String, String)>, Refusal> {
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&self.uri);
+        query
+            .map(|Query(words)| words)
+            .map_err(|error| tools::invalid(&error.to_string()))
+    }
 }
 
 impl Rest {
-    pub(crate) fn new(client: Client, chat: Arc<Chat>) -> Self {
+    pub(crate) fn new(client: Client, chat: Arc<Chat>, metrics: Arc<Metrics>) -> Self {
         let mut rows: Vec<(&'static str, Vec<&'static Route>)> = Vec::new();
         for route in ROUTES.iter() {
             match rows.iter_mut().find(|(path, _)| *path == route.path) {
@@ -79,6 +118,10 @@ impl Rest {
             sessions: Sessions::default(),
             chat,
             budget: Budget::default(),
+            metrics,
+            often: Buckets::new(SESSION_AT_ONCE, SESSION_A_SECOND),
+            logins: Buckets::new(LOGINS_AT_ONCE, LOGINS_A_SECOND),
+            known: Mutex::default(),
             paths,
         }
     }
@@ -95,8 +138,28 @@ impl Rest {
         peer: Peer,
         request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
+        let (route, path) = self.find(request.method(), request.uri().path())?;
+        let begun = Instant::now();
+        let method = request.method().clone();
+        let answer = self.carry_out(names, peer, route, path, request).await;
+        let status = match &answer {
+            Ok(answer) => answer.status(),
+            Err(refusal) => refusal.status(),
+        };
+        self.metrics
+            .answered(route.path, &method, status, begun.elapsed());
+        answer
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        names: &Names,
+        peer: Peer,
+        route: &'static Route,
+        path: Vec<(String, String)>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Refusal> {
         let (head, content) = request.into_parts();
-        let (route, path) = self.find(&head.method, head.uri.path())?;
         let get = matches!(head.method, Method::GET | Method::HEAD);
         if !get && by_browser(&head.headers) {
             names.same_origin(&head.headers, peer.secure)?;
@@ -109,15 +172,29 @@ impl Rest {
             Some(session) => session.name.clone(),
             None => peer.address.ip().to_string(),
         };
+        let often = match route.path {
+            "/api/login" => &self.logins,
+            _ => &self.often,
+        };
+        // A session by its own name: one that is out of hand leaves its owner's others alone.
+        let who = session.as_ref().and_then(|session| session.id.as_deref());
+        let who = who.unwrap_or(&name).to_owned();
+        if route.path != "/healthz"
+            && let Err(seconds) = often.draw(who)
+        {
+            self.metrics.too_many();
+            return Err(too_often(seconds));
+        }
         let mut room = self.budget.of(&name);
-        let body = match route.takes_body {
-            true => body::json(&head.headers, content, &mut room).await?,
-            false => Value::Null,
+        let body = match route.takes {
+            Takes::Body(_) => body::json(&head.headers, content, &mut room).await?,
+            Takes::Nothing | Takes::Query(_) => Value::Null,
         };
         let origin = head.headers.get(ORIGIN);
         let https = origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
         let ask = Ask {
             rest: Arc::clone(self),
+            route,
             session,
             uri: head.uri,
             path,
@@ -133,6 +210,20 @@ impl Rest {
             *answer.body_mut() = Body::empty();
         }
         answer
+    }
+
+    /// The daemon's tools, asked again after a minute: it may be another version by then.
+    pub(crate) async fn tools(&self, token: &str) -> Result<Tools, Refusal> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, tools)) = &*known()
+            && since.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(tools));
+        }
+        let listed = self.client.list(Some(token)).await;
+        let tools: Tools = Arc::new(listed.map_err(|error| of_daemon(&error))?);
+        *known() = Some((Instant::now(), Arc::clone(&tools)));
+        Ok(tools)
     }
 
     fn find(

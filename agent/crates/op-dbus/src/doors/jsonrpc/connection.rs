@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
-use tools::{Cancel, Description, Door, Effect, Event, Options, Registry, ToolError};
+use tools::{Cancel, Description, Effect, Event, Options, Registry, ToolError};
 
 use super::access;
 use super::hung_up::hung_up;
