@@ -226,13 +226,9 @@ impl Conversation {
         }
     }
 
-    /// The plans that wait: ids, and the names that they ask for.
-    pub(crate) fn waiting_plans(&self) -> Vec<(String, Option<String>)> {
-        let state = self.state();
-        let plans = state.plans.open();
-        plans
-            .map(|plan| (plan.id.clone(), plan.confirm_name.clone()))
-            .collect()
+    /// The plans that wait.
+    pub(crate) fn waiting_plans(&self) -> Vec<Pending> {
+        self.state().plans.open().cloned().collect()
     }
 
     /// Something goes on that can be stopped, by its id.

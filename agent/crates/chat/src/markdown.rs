@@ -5,14 +5,23 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 /// The longest text that is rendered, in bytes; a longer one is shown as it is.
 const LONGEST: usize = 256 << 10;
 
-/// A text in Markdown, such as of a language model.
+/// A text in Markdown.
 pub fn render(text: &str) -> String {
+    rendered(text, true)
+}
+
+/// A text in Markdown whose links lead nowhere: a language model may have been told by others where to lead people.
+pub fn render_without_links(text: &str) -> String {
+    rendered(text, false)
+}
+
+fn rendered(text: &str, links: bool) -> String {
     if text.len() > LONGEST {
         return plain(text);
     }
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut open = Vec::new();
-    let events = Parser::new_ext(text, options).map(|event| tame(event, &mut open));
+    let events = Parser::new_ext(text, options).map(|event| tame(event, links, &mut open));
     let mut rendered = String::new();
     html::push_html(&mut rendered, events);
     rendered
@@ -40,13 +49,13 @@ pub fn escape(text: &str) -> String {
 }
 
 /// Takes out what a text may not do. `open` says of each link that is open whether it leads anywhere.
-fn tame<'a>(event: Event<'a>, open: &mut Vec<bool>) -> Event<'a> {
+fn tame<'a>(event: Event<'a>, links: bool, open: &mut Vec<bool>) -> Event<'a> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
         Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
         Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
         Event::Start(Tag::Link { dest_url, .. }) => {
-            let leads = is_web(&dest_url);
+            let leads = links && is_web(&dest_url);
             open.push(leads);
             match leads {
                 true => Event::InlineHtml(CowStr::from(format!(
@@ -165,6 +174,8 @@ mod tests {
         assert!(html.contains("<strong>b</strong> <code>c</code>"));
         assert!(html.contains("href=\"https://a.example/?x=1&amp;y=2\" rel=\"noopener"));
         assert!(html.contains("<td>1</td>"));
+        let html = render_without_links("[l](https://a.example/) <https://b.example>");
+        assert_eq!(html, "<p>l https://b.example</p>\n");
     }
 
     proptest! {

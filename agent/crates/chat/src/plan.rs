@@ -13,7 +13,7 @@ use crate::chat::Chat;
 use crate::conversation::Conversation;
 use crate::event::{Body, Card, Said};
 use crate::knowledge::property;
-use crate::plans::{LIFE, Pending, Refusal};
+use crate::plans::{LIFE, Pending, Refusal, Wish};
 use crate::speaker::Speaker;
 use crate::turn::Message;
 use crate::{markdown, window};
@@ -51,7 +51,7 @@ pub(crate) async fn propose(
     message: &Message,
     tool: &api::Tool,
     mut arguments: Value,
-    sentence: &str,
+    wish: Wish,
 ) -> Proposed {
     let dry = api::Call {
         dry_run: true,
@@ -95,7 +95,7 @@ pub(crate) async fn propose(
             .then(|| confirm_name(tool, &arguments, changes)),
         arguments: arguments.clone(),
         until,
-        sentence: sentence.to_owned(),
+        wish: wish.clone(),
         in_reply_to: message.in_reply_to.clone(),
     };
     let mut id = String::new();
@@ -113,7 +113,7 @@ pub(crate) async fn propose(
             notes,
             confirm_name: pending.confirm_name.clone(),
             expires: expires(),
-            sentence: sentence.to_owned(),
+            sentence: wish.sentence.clone(),
             in_reply_to: message.in_reply_to.clone(),
         };
         let content = format!("{}: {}", tool.title, text);
@@ -176,7 +176,7 @@ pub(crate) async fn carry_out(
         matches!(&ended.result, Err(error) if error.code() == Some(api::Code::PlanChanged));
     if changed && let (Some(known), Some(tool)) = (&known, tool) {
         let message = Message::again(chat, conversation, speaker, known, plan.in_reply_to);
-        let _ = propose(&message, tool, plan.arguments, &plan.sentence).await;
+        let _ = propose(&message, tool, plan.arguments, plan.wish).await;
     }
 }
 

@@ -25,8 +25,18 @@ pub(crate) struct Pending {
     /// What has to be typed.
     pub(crate) confirm_name: Option<String>,
     pub(crate) until: Instant,
-    pub(crate) sentence: String,
+    pub(crate) wish: Wish,
     pub(crate) in_reply_to: Option<String>,
+}
+
+/// What led to a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// What the person said.
+    pub(crate) sentence: String,
+    /// A language model made a call of it. A yes may then be an answer to what the model asked: such a plan is agreed
+    /// to on its card alone.
+    pub(crate) by_model: bool,
 }
 
 /// Why a plan cannot be agreed to.
@@ -162,7 +172,10 @@ mod tests {
             hash: "h".to_owned(),
             confirm_name: name.map(str::to_owned),
             until: Instant::now() + LIFE,
-            sentence: String::new(),
+            wish: Wish {
+                sentence: String::new(),
+                by_model: false,
+            },
             in_reply_to: None,
         }
     }

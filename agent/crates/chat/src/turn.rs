@@ -14,6 +14,7 @@ use crate::event::{Body, Said, tool_fault};
 use crate::knowledge::Known;
 use crate::markdown;
 use crate::plan::{self, Proposed};
+use crate::plans::Wish;
 use crate::speaker::Speaker;
 use crate::talk;
 use crate::thinker::{Outcome, Past, Soon, Thought, Turn, When};
@@ -116,7 +117,9 @@ async fn answer(
         .catalog
         .understand(&known.world, context, &message.text, &Zoned::now());
     let lost = understood.iter().any(|one| one.meaning == Meaning::Unknown);
-    if message.think(lost).await {
+    // To agree or to take back is between the person and the host.
+    let decides = |one: &Understanding| matches!(one.meaning, Meaning::Apply | Meaning::Cancel);
+    if !understood.iter().all(decides) && message.think(lost).await {
         return;
     }
     for understanding in understood.into_iter().take(SENTENCES) {
@@ -167,7 +170,7 @@ impl Message {
                 self.chat.thinker_is_back();
                 let said = Said {
                     id: Some(id),
-                    html: markdown::render(&text),
+                    html: markdown::render_without_links(&text),
                     in_reply_to: self.in_reply_to.clone(),
                     ..Said::default()
                 };
@@ -271,7 +274,11 @@ impl Message {
 
     /// Shows the plan of a tool that changes something.
     async fn write(&self, tool: &api::Tool, arguments: Value, sentence: &str, said: Said) {
-        match plan::propose(self, tool, arguments, sentence).await {
+        let wish = Wish {
+            sentence: sentence.to_owned(),
+            by_model: false,
+        };
+        match plan::propose(self, tool, arguments, wish).await {
             Proposed::Waiting { .. } => {}
             Proposed::Unchanged { notes } => {
                 let mut text = "There is nothing to change: it is so already.".to_owned();
@@ -302,7 +309,7 @@ impl Message {
         let waiting = self.conversation.waiting_plans();
         let dropped = waiting
             .iter()
-            .filter(|(plan, _)| self.conversation.cancel(plan).is_ok())
+            .filter(|plan| self.conversation.cancel(&plan.id).is_ok())
             .count();
         match dropped {
             0 => match self.conversation.stop_all() {
@@ -321,17 +328,27 @@ impl Message {
                 return window::confirm(&self.chat, &self.conversation, &self.speaker);
             }
             [] => "No plan waits. Say what you want, and you are shown the plan of it.".to_owned(),
-            [(plan, None)] => {
-                match approve(&self.chat, &self.conversation, &self.speaker, plan, None) {
+            [plan] => match &plan.confirm_name {
+                Some(name) => format!(
+                    "This may lose data for good: agree to it on its card, by typing the name {name}."
+                ),
+                None if plan.wish.by_model => format!(
+                    "The language model proposed the plan {}: agree to it on its card.",
+                    plan.id
+                ),
+                None => match approve(
+                    &self.chat,
+                    &self.conversation,
+                    &self.speaker,
+                    &plan.id,
+                    None,
+                ) {
                     Ok(()) => return,
                     Err(_) => "The plan is no longer there: say again what you want.".to_owned(),
-                }
-            }
-            [(_, Some(name))] => format!(
-                "This may lose data for good: agree to it on its card, by typing the name {name}."
-            ),
+                },
+            },
             several => {
-                let plans: Vec<_> = several.iter().map(|(plan, _)| plan.as_str()).collect();
+                let plans: Vec<_> = several.iter().map(|plan| plan.id.as_str()).collect();
                 format!(
                     "Several plans wait ({}): agree to each on its card.",
                     plans.join(", ")
@@ -423,7 +440,11 @@ impl Turn for Message {
                     Err(error) => Outcome::Failed(error.to_string()),
                 };
             }
-            match plan::propose(self, tool, arguments, &self.text).await {
+            let wish = Wish {
+                sentence: self.text.clone(),
+                by_model: true,
+            };
+            match plan::propose(self, tool, arguments, wish).await {
                 Proposed::Waiting { plan, text } => Outcome::Waiting { plan, text },
                 Proposed::Unchanged { .. } => {
                     Outcome::Failed("there is nothing to change: it is so already".to_owned())
