@@ -6,7 +6,7 @@ mod fake;
 use std::time::Duration;
 
 use fake::{Answer, Fake, calls, chunk, says};
-use llm::{Client, Error, Message, Piece, Reply, Request, Settings, ToolDefinition};
+use llm::{Client, Error, Message, Piece, Probe, Reply, Request, Settings, ToolDefinition};
 use serde_json::json;
 
 fn settings(fake: &Fake) -> Settings {
@@ -360,4 +360,29 @@ async fn a_server_lists_its_models() {
     assert!(matches!(client.models().await, Err(Error::Garbled { .. })));
     assert!(Client::new(Settings::new("ftp://a/", "m")).is_err());
     assert!(Client::new(Settings::new("nonsense", "m")).is_err());
+}
+
+#[tokio::test]
+async fn a_probe_says_what_works() {
+    let list = br#"{"data":[{"id":"m:latest"}]}"#.to_vec();
+    let fake = Fake::answering(vec![
+        Answer::Http(200, "", list),
+        calls(&[("ping", json!({ "word": "hello" }))]),
+        Answer::Http(404, "", Vec::new()),
+        says("hello"),
+        Answer::Nothing,
+    ])
+    .await;
+    let client = Client::new(settings(&fake)).unwrap();
+    let probe = Probe::of(&client).await;
+    assert_eq!(
+        (probe.has("m"), probe.has("other")),
+        (Some(true), Some(false))
+    );
+    let answered = probe.answer.unwrap();
+    assert!(answered.calls_tools && answered.first <= answered.whole);
+    let probe = Probe::of(&client).await;
+    assert_eq!(probe.has("m"), None);
+    assert!(!probe.answer.unwrap().calls_tools);
+    assert!(Probe::of(&client).await.answer.is_err());
 }

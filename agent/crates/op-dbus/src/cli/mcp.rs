@@ -73,6 +73,8 @@ pub(crate) enum WebCommand {
     /// Make the version that serves reachable again, as after a restart of the machine
     #[command(hide = true)]
     Mount(Standing),
+    /// Ask the declared language model something, and say what it can do and how long it takes
+    Model,
 }
 
 #[derive(Debug, Args)]
