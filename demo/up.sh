@@ -160,7 +160,7 @@ if [[ -n ${DEMO_PROGRAM-} ]]; then
 else
     say "Installing what the demo needs"
     "$here/../scripts/packages.sh" gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
-        iproute2 procps jq
+        iproute2 procps jq util-linux
     echo "all there"
 
     say "Building op-dbus"
