@@ -73,7 +73,7 @@ pub(super) fn all() -> Vec<Tool> {
             DEPLOY,
             "Deploy a version of the web server",
             "Installs a version beside those there are, switches to it, and goes back if it does not serve.",
-            |_, input: Deploy| Ok(Target::of_deploy(&input)?.plan(&input.name, Some(&input))?),
+            |_, input: Deploy| Target::of_deploy(&input)?.plan(&input.name, Some(&input)),
             deploy,
         )
         .for_role(Role::Admin),
@@ -82,7 +82,7 @@ pub(super) fn all() -> Vec<Tool> {
             ROLLBACK,
             "Return to the version before",
             "Switches to a version that was deployed before, and goes back if it does not serve.",
-            |_, input: Rollback| Ok(Target::of_rollback(&input)?.plan(&input.name, None)?),
+            |_, input: Rollback| Target::of_rollback(&input)?.plan(&input.name, None),
             rollback,
         )
         .for_role(Role::Admin),
