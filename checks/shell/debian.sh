@@ -172,8 +172,10 @@ fi
 fakes=$work/fakes
 mkdir "$fakes"
 for name in systemctl systemd-sysusers ufw; do
+    # shellcheck disable=SC2016 # it is expanded by the shell that runs it
     printf '#!/bin/sh\necho "%s $*" >>"$ASKED"\n[ "$1" != status ] || echo "Status: active"\n' "$name" >"$fakes/$name"
 done
+# shellcheck disable=SC2016
 printf '#!/bin/sh\n[ "$*" != "--json web --check" ] || echo "{ \\"listen\\": \\"$LISTEN\\" }"\n' >"$work/target/release/op-dbus"
 chmod +x "$fakes"/*
 mount -t tmpfs -o mode=0755 policies /etc/dbus-1/system.d
