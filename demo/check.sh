@@ -15,11 +15,30 @@ inventory() {
     echo "processes: $(pgrep --full "$DEMO_BASE" | grep --invert-match "^$$\$" || true)"
 }
 
+# logs_in FILE: the link that was printed logs in, once, and shows the three containers.
+logs_in() {
+    local link site names jar=$DEMO_BASE/cookies
+    link=$(grep --only-matching 'http://[^ ]*/login.html#[A-Za-z0-9_-]*' "$1" | tail -n 1)
+    site=${link%%/login.html*}
+    post() {
+        # Its body comes by standard input, as a secret should.
+        curl --silent --output /dev/null --write-out '%{http_code}' --cookie-jar "$jar" --header "Origin: $site" \
+            --header 'Content-Type: application/json' --data @- "$site/api/login" <<<"{\"code\": \"${link##*#}\"}"
+    }
+    [[ $(post) == 200 ]] || { echo "$link does not log in" >&2 && return 1; }
+    names=$(curl --silent --fail --cookie "$jar" "$site/api/containers" |
+        jq --raw-output '[.containers[].name] | sort | join(" ")')
+    [[ $names == "db-01 web-01 web-02" ]] || { echo "the page would show: $names" >&2 && return 1; }
+    [[ $(post) == 401 ]] || { echo "$link logs in twice" >&2 && return 1; }
+    curl --silent --fail "$site/chat.html" | grep --quiet --ignore-case '<html'
+}
+
 ip link set lo up
 before=$(inventory)
 trap '"$here/down.sh" || true' EXIT
 "$here/up.sh"
-"$here/up.sh" >/dev/null
+"$here/up.sh" | tee "$DEMO_BASE/said" >/dev/null
+logs_in "$DEMO_BASE/said"
 "$here/down.sh"
 trap - EXIT
 "$here/down.sh"

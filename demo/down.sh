@@ -95,17 +95,18 @@ unmount_base() {
     done < <(losetup --noheadings --output NAME --associated "$sandbox/base.img" 2>/dev/null)
 }
 
-# First, since it would start again what is stopped.
-stop_agent() {
+# stop_program NAME
+stop_program() {
     local pid
-    pid=$(cat "$run_dir/op-dbusd.pid" 2>/dev/null) || return 0
-    # A program that was built anew meanwhile has " (deleted)" behind its name.
-    [[ $(readlink "/proc/$pid/exe") == */op-dbus* ]] || return 0
+    pid=$(runs "$1") || return 0
     kill "$pid"
     gone 10 test -d "/proc/$pid" || kill -KILL "$pid"
+    gone 5 test -d "/proc/$pid"
 }
 
-stop_agent
+stop_program op-dbus-web
+# Before the containers, since it would start again what is stopped.
+stop_program op-dbusd
 stop_containers
 remove_units
 mapfile -t links < <(ports)

@@ -7,6 +7,17 @@ sandbox=$(realpath --canonicalize-missing "${DEMO_BASE:-/var/lib/op-dbus-demo}")
 marker=$sandbox/.op-dbus-demo
 base=$sandbox/base
 run_dir=$sandbox/ovs
+# Versions of the web server, which runs as a user without a name.
+chat=$base/chat
+web_uid=60010
+
+# runs NAME: the process id that stands in NAME.pid, if that process is still ours.
+runs() {
+    local pid
+    pid=$(cat "$run_dir/$1.pid" 2>/dev/null) || return 1
+    # A program that was built anew meanwhile has " (deleted)" behind its name.
+    [[ $(readlink "/proc/$pid/exe") == */op-dbus* ]] && echo "$pid"
+}
 
 if ((EUID != 0)); then
     echo "the demo makes file systems, bridges and containers: run it as root" >&2

@@ -45,7 +45,25 @@ prepare_sandbox() {
     fi
     install -d --mode=0755 "$sandbox" "$run_dir"
     touch "$marker"
-    sed "s|/var/lib/op-dbus-demo|$sandbox|g" "$here/demo.yaml" >"$sandbox/demo.yaml"
+    port=$(web_port)
+    sed "s|/var/lib/op-dbus-demo|$sandbox|g; s|:8080 .*|:$port|" "$here/demo.yaml" >"$sandbox/demo.yaml"
+}
+
+# Where the web server listens, or else the first port from 8080 on at which nobody answers.
+web_port() {
+    local port=8080
+    if runs op-dbus-web >/dev/null; then
+        cat "$run_dir/op-dbus-web.port"
+        return
+    fi
+    while answers_at "$port"; do
+        port=$((port + 1))
+    done
+    echo "$port" | tee "$run_dir/op-dbus-web.port"
+}
+
+answers_at() {
+    (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
 answers() {
@@ -95,7 +113,7 @@ received() {
 # Without a name on the bus, which may have a daemon already.
 start_daemon() {
     local tries=100
-    if ! kill -0 "$(cat "$run_dir/op-dbusd.pid" 2>/dev/null)" 2>/dev/null; then
+    if ! runs op-dbusd >/dev/null; then
         "$program" --file "$sandbox/demo.yaml" daemon --no-bus --jsonrpc "$run_dir/jsonrpc.sock" \
             </dev/null >"$run_dir/op-dbusd.log" 2>&1 &
         echo $! >"$run_dir/op-dbusd.pid"
@@ -105,6 +123,25 @@ start_daemon() {
         ((tries-- > 0)) || return 1
         sleep 0.1
     done
+}
+
+# As a user without rights, who gets to the daemon's socket and to nothing else.
+start_web() {
+    local tries=100
+    if ! runs op-dbus-web >/dev/null; then
+        install -d --mode=0700 --owner="$web_uid" --group="$web_uid" "$sandbox/web"
+        chgrp "$web_uid" "$run_dir/jsonrpc.sock"
+        setpriv --reuid="$web_uid" --regid="$web_uid" --clear-groups --no-new-privs \
+            "$chat/current/bin/mcp-chat" --file "$sandbox/demo.yaml" --socket "$run_dir/jsonrpc.sock" \
+            --state "$sandbox/web" </dev/null >"$run_dir/op-dbus-web.log" 2>&1 &
+        echo $! >"$run_dir/op-dbus-web.pid"
+        disown
+    fi
+    until answers_at "$port"; do
+        ((tries-- > 0)) || return 1
+        sleep 0.1
+    done
+    tail -n 1 "$run_dir/op-dbus-web.log"
 }
 
 runs_again() {
@@ -123,7 +160,7 @@ if [[ -n ${DEMO_PROGRAM-} ]]; then
 else
     say "Installing what the demo needs"
     "$here/../scripts/packages.sh" gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
-        iproute2 procps jq
+        iproute2 procps jq util-linux
     echo "all there"
 
     say "Building op-dbus"
@@ -175,9 +212,19 @@ say "Reading the ledger, and verifying its chain"
 op ledger log -n 12
 op ledger verify
 
+say "Deploying the web server, beside which later versions will lie"
+# No unit serves it here; one of the machine's own is left alone.
+op web deploy --directory "$chat" --unit op-dbus-demo.service
+start_web
+
 cat <<END
 
 It works. Look around with
     $program --file $sandbox/demo.yaml query
-and take it away with \`make demo-down\`.
+or in a browser on this machine, as root; the link is good once, within five minutes:
+
+    ${bold}$(agent --json web login | jq --raw-output .url)${plain}
+
+Another link: $program --file $sandbox/demo.yaml web login
+Take it all away with \`make demo-down\`.
 END

@@ -128,6 +128,9 @@ let
   mount = lib.last (lib.sort (one: other: lib.stringLength one < lib.stringLength other) mounts);
   fileSystem = if mounts == [ ] then "btrfs" else config.fileSystems.${mount}.fsType;
 
+  inside = lib.hasPrefix "127." cfg.mcp.address || cfg.mcp.address == "::1";
+  encrypted = cfg.mcp.tls.selfSigned || cfg.mcp.tls.certificateFile != null;
+
   general =
     optional
       (
@@ -187,8 +190,23 @@ let
       optional (cfg.numa.strategy == null && (cfg.numa.policy != "default" || cfg.numa.nodes != [ ]))
         "${prefix}.numa.policy and nodes are for threads that a strategy places: set ${prefix}.numa.strategy, or take them out."
     ++
-      optional (cfg.mcp.enable && !(lib.hasPrefix "127." cfg.mcp.address || cfg.mcp.address == "::1"))
-        "set ${prefix}.mcp.address to a loopback address, since the web server has no TLS yet: others could listen in."
+      optional (cfg.mcp.enable && !inside && !encrypted)
+        "${prefix}.mcp.address is ${cfg.mcp.address}, and others could listen in: set ${prefix}.mcp.tls.certificateFile and keyFile, or ${prefix}.mcp.tls.selfSigned, or take a loopback address."
+    ++
+      optional (cfg.mcp.openFirewall && inside)
+        "${prefix}.mcp.openFirewall opens a port at which nobody else is answered: set ${prefix}.mcp.address to an address that others reach, or take it out."
+    ++
+      optional ((cfg.mcp.tls.certificateFile == null) != (cfg.mcp.tls.keyFile == null))
+        "${prefix}.mcp.tls.certificateFile and keyFile belong together: set both, or ${prefix}.mcp.tls.selfSigned."
+    ++
+      optional (cfg.mcp.tls.selfSigned && cfg.mcp.tls.certificateFile != null)
+        "${prefix}.mcp.tls has a certificate and makes one: take selfSigned or certificateFile and keyFile out."
+    ++
+      optional (cfg.mcp.enable && cfg.mcp.port < 1024)
+        "${prefix}.mcp.port is ${toString cfg.mcp.port}, which takes a right that the web server does not have: choose 1024 or more, and put a reverse proxy before it."
+    ++
+      optional (cfg.chat.model != null && !cfg.mcp.enable)
+        "${prefix}.chat.model is for the chat of the web server: set ${prefix}.mcp.enable, or take it out."
     ++
       map
         (

@@ -8,6 +8,7 @@
 let
   inherit (lib) optionalAttrs;
   cfg = config.services.operation-dbus;
+  inherit (cfg.mcp) tls;
   schema = import ./schema.nix { inherit lib; };
 
   compressed =
@@ -85,7 +86,18 @@ let
         profile
         tokens
         ;
+    }
+    // optionalAttrs tls.selfSigned { tls.self_signed = true; }
+    // optionalAttrs (tls.certificateFile != null) {
+      # Where systemd puts the unit's credentials (systemd.exec(5)).
+      tls = {
+        certificate = "/run/credentials/op-dbus-web.service/certificate";
+        key = "/run/credentials/op-dbus-web.service/key";
+      };
     };
+  }
+  // optionalAttrs (cfg.daemon.enable && cfg.mcp.enable && cfg.chat.model != null) {
+    chat.model = lib.filterAttrs (_: value: value != null) cfg.chat.model;
   }
   // optionalAttrs (ledger != { }) { inherit ledger; }
   // optionalAttrs (cfg.replication.targets != { }) {

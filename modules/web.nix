@@ -1,4 +1,4 @@
-# The web server: a process without rights, which reaches the daemon by its socket.
+# The web server with the chat: a process without rights, which reaches the daemon by its socket.
 {
   config,
   lib,
@@ -17,7 +17,22 @@ let
   withSecrets = lib.any (
     one: one ? token_file || lib.any lib.isAttrs (lib.attrValues (one.environment or { }))
   ) upstreams;
-  secrets = lib.optionals withSecrets cfg.secrets.after;
+
+  inherit (cfg.mcp) tls;
+  inherit (cfg.chat) model;
+  inside = import ./loopback.nix "http://${cfg.declaration.web.listen}";
+  asksAway = model != null && !import ./loopback.nix model.url && !isHere model.url;
+  # RFC 6761, section 6.3.
+  isHere = url: builtins.match "https?://localhost([:/].*)?" url != null;
+
+  # Root's files, which its own user could not read.
+  credentials =
+    lib.optionals (tls.certificateFile != null) [
+      "certificate:${tls.certificateFile}"
+      "key:${tls.keyFile}"
+    ]
+    ++ lib.optional (model != null && model.keyFile or null != null) "model-key:${model.keyFile}";
+  secrets = lib.optionals (withSecrets || credentials != [ ]) cfg.secrets.after;
 in
 {
   config = lib.mkIf (cfg.enable && cfg.mcp.enable && cfg.daemon.enable) {
@@ -28,16 +43,21 @@ in
       description = "Web server of operation-dbus";
     };
 
+    networking.firewall = lib.mkIf cfg.mcp.openFirewall { allowedTCPPorts = [ cfg.mcp.port ]; };
+
     systemd.services.op-dbus-web = {
-      description = "Serve the tools of this host over HTTP";
+      description = "Serve the chat and the tools of this host over HTTP";
+      aliases = [ "mcp-chat.service" ];
       documentation = [ "man:op-dbus(1)" ];
       wantedBy = [ "multi-user.target" ];
       # Without the daemon it says that this is away, and goes on when it is back.
-      wants = [ "op-dbusd.socket" ] ++ secrets;
+      # An address that others reach has to be there first.
+      wants = [ "op-dbusd.socket" ] ++ lib.optional (!inside) "network-online.target" ++ secrets;
       after = [
         "network.target"
         "op-dbusd.socket"
       ]
+      ++ lib.optional (!inside) "network-online.target"
       ++ secrets;
       # Names, origins and the address are read at its start.
       restartTriggers = [ cfg.declarationFile ];
@@ -64,6 +84,10 @@ in
           # Who reaches the daemon's socket. It is no role: the token of each request is.
           SupplementaryGroups = [ "opdbus" ];
 
+          # What was said, and a certificate of its own making.
+          StateDirectory = "op-dbus-web";
+          StateDirectoryMode = "0700";
+
           LimitNOFILE = 4096;
           MemoryMax = if starts then "1G" else "256M";
           TasksMax = if starts then 512 else 64;
@@ -72,7 +96,8 @@ in
           MemoryDenyWriteExecute = !starts;
           ProcSubset = "pid";
         }
-        // lib.optionalAttrs (!reachesOut) {
+        // lib.optionalAttrs (credentials != [ ]) { LoadCredential = credentials; }
+        // lib.optionalAttrs (inside && !reachesOut && !asksAway) {
           IPAddressAllow = "localhost";
           IPAddressDeny = "any";
         }

@@ -16,7 +16,7 @@ packages() {
     ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
         mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck nix-bin \
         curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3 python3-openvswitch python3-venv npm \
-        golang-go golang-golang-x-mod-dev openssh-client openssh-server libcap2-bin sqlite3 btrbk diffutils attr \
+        golang-go golang-golang-x-mod-dev openssh-client openssh-server libcap2-bin sqlite3 btrbk diffutils attr nginx-light caddy \
         dbus libglib2.0-bin packagekit polkitd python3-dbus python3-dbusmock python3-gi systemd tzdata \
         chromium fonts-dejavu-core
 }

@@ -6,18 +6,19 @@
   ...
 }:
 let
+  host =
+    operation-dbus:
+    (hosts.workstation.extendModules {
+      modules = [ { services = { inherit operation-dbus; }; } ];
+    }).config;
   changed =
     mcp:
-    (hosts.workstation.extendModules {
-      modules = [
-        {
-          services.operation-dbus.mcp = {
-            enable = true;
-          }
-          // mcp;
-        }
-      ];
-    }).config;
+    host {
+      mcp = {
+        enable = true;
+      }
+      // mcp;
+    };
   web =
     mcp:
     (evaluate.declaration {
@@ -58,6 +59,129 @@ in
   testTheFirewallStaysAsItIs = {
     expr = on.networking.firewall.allowedTCPPorts;
     expected = hosts.workstation.config.networking.firewall.allowedTCPPorts;
+  };
+
+  testOthersTakeTlsAndAnOpenPort =
+    let
+      both = changed {
+        address = "0.0.0.0";
+        port = 8443;
+        openFirewall = true;
+        tls = {
+          certificateFile = "/var/lib/acme/host.example.org/fullchain.pem";
+          keyFile = "/var/lib/acme/host.example.org/key.pem";
+        };
+      };
+      outer = both.systemd.services.op-dbus-web;
+    in
+    {
+      expr = {
+        declared = removeAttrs both.services.operation-dbus.declaration.web [
+          "hosts"
+          "origins"
+          "profile"
+          "tokens"
+        ];
+        opened = lib.elem 8443 both.networking.firewall.allowedTCPPorts;
+        credentials = outer.serviceConfig.LoadCredential;
+        denied = outer.serviceConfig ? IPAddressDeny;
+        waits = lib.elem "network-online.target" outer.after;
+      };
+      expected = {
+        declared = {
+          listen = "0.0.0.0:8443";
+          # What systemd hands over, since the files may be root's alone.
+          tls = {
+            certificate = "/run/credentials/op-dbus-web.service/certificate";
+            key = "/run/credentials/op-dbus-web.service/key";
+          };
+        };
+        opened = true;
+        credentials = [
+          "certificate:/var/lib/acme/host.example.org/fullchain.pem"
+          "key:/var/lib/acme/host.example.org/key.pem"
+        ];
+        denied = false;
+        waits = true;
+      };
+    };
+
+  testACertificateOfItsOwnTakesNoFiles = {
+    expr =
+      let
+        own = changed {
+          address = "::";
+          tls.selfSigned = true;
+        };
+      in
+      {
+        inherit (own.services.operation-dbus.declaration.web) listen tls;
+        handed = own.systemd.services.op-dbus-web.serviceConfig ? LoadCredential;
+      };
+    expected = {
+      listen = "[::]:8080";
+      tls.self_signed = true;
+      handed = false;
+    };
+  };
+
+  testAModelHereIsReachedWithoutANetwork =
+    let
+      asks =
+        model:
+        let
+          inherit
+            (host {
+              mcp.enable = true;
+              chat = { inherit model; };
+            })
+            services
+            systemd
+            ;
+          inherit (systemd.services.op-dbus-web) serviceConfig;
+        in
+        {
+          declared = services.operation-dbus.declaration.chat.model.url;
+          denied = serviceConfig.IPAddressDeny or null;
+          handed = serviceConfig.LoadCredential or [ ];
+        };
+    in
+    {
+      expr = [
+        (asks {
+          url = "http://localhost:11434/v1";
+          name = "qwen3:8b";
+        })
+        (asks {
+          url = "https://models.example.net/v1";
+          name = "large";
+          keyFile = "/run/secrets/model-key";
+        })
+      ];
+      expected = [
+        {
+          declared = "http://localhost:11434/v1";
+          denied = "any";
+          handed = [ ];
+        }
+        {
+          declared = "https://models.example.net/v1";
+          denied = null;
+          handed = [ "model-key:/run/secrets/model-key" ];
+        }
+      ];
+    };
+
+  testItHasItsOtherNameAndAPlaceForWhatWasSaid = {
+    expr = {
+      inherit (unit) aliases;
+      inherit (unit.serviceConfig) StateDirectory StateDirectoryMode;
+    };
+    expected = {
+      aliases = [ "mcp-chat.service" ];
+      StateDirectory = "op-dbus-web";
+      StateDirectoryMode = "0700";
+    };
   };
 
   testTokensAreFilesAndScopes = {

@@ -1,5 +1,5 @@
 {
-  message = "set services.operation-dbus.mcp.address to a loopback address, since the web server has no TLS yet";
+  message = "services.operation-dbus.mcp.address is 10.0.0.1, and others could listen in";
   config.mcp = {
     enable = true;
     address = "10.0.0.1";

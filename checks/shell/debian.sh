@@ -74,14 +74,17 @@ holds "the daemon's unit is no more exposed than it has to be" \
     systemd-analyze security --offline=true --no-pager --threshold=67 "$work/units/op-dbusd.service"
 holds "nor is that of the web server" \
     systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-web.service"
+holds "the chat's other name leads to it" grep --quiet '^Alias=mcp-chat.service$' "$work/units/op-dbus-web.service"
 holds "nor is that of the witness" \
     systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-witness.service"
-# As an administrator would for a web server that starts other programs.
-install -D --mode=0644 "$root/usr/local/share/op-dbus/op-dbus-web-upstreams.conf" \
-    "$work/units/op-dbus-web.service.d/upstreams.conf"
-holds "systemd accepts what loosens it for programs that it starts" accepted
-holds "and it is exposed no more than that" \
-    systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-web.service"
+# As an administrator would for a web server that starts other programs, listens for others, or asks a model elsewhere.
+for loosened in upstreams tls model; do
+    install -D --mode=0644 "$root/usr/local/share/op-dbus/op-dbus-web-$loosened.conf" \
+        "$work/units/op-dbus-web.service.d/loosened.conf"
+    holds "systemd accepts what loosens it for $loosened" accepted
+    holds "and it is exposed no more than that" \
+        systemd-analyze security --offline=true --no-pager --threshold=15 "$work/units/op-dbus-web.service"
+done
 holds "the group of the socket is made" systemd-sysusers --root="$root" op-dbus.conf
 holds "and has its name" grep --quiet '^opdbus:' "$root/etc/group"
 
@@ -162,6 +165,43 @@ if [[ -x /usr/lib/polkit-1/polkitd ]]; then
 else
     echo "polkit is not installed, so nobody was asked"
 fi
+
+## What is enabled
+
+# Programs that write down what they are asked, and a server that listens at $LISTEN.
+fakes=$work/fakes
+mkdir "$fakes"
+for name in systemctl systemd-sysusers ufw; do
+    # shellcheck disable=SC2016 # it is expanded by the shell that runs it
+    printf '#!/bin/sh\necho "%s $*" >>"$ASKED"\n[ "$1" != status ] || echo "Status: active"\n' "$name" >"$fakes/$name"
+done
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n[ "$*" != "--json web --check" ] || echo "{ \\"listen\\": \\"$LISTEN\\" }"\n' >"$work/target/release/op-dbus"
+chmod +x "$fakes"/*
+mount -t tmpfs -o mode=0755 policies /etc/dbus-1/system.d
+mount -t tmpfs -o mode=0755 policies /usr/share/polkit-1/actions
+# enables LISTEN OPTION: what was asked, and what was said.
+enables() {
+    rm -f "$work/asked"
+    env ASKED="$work/asked" LISTEN="$1" PATH="$fakes:$PATH" CARGO_TARGET_DIR="$work/target" PREFIX="$work/prefix" \
+        "$here/../../scripts/install.sh" "$2" >"$work/said" &&
+        grep --quiet --line-regexp 'systemctl enable --now op-dbusd.service op-dbus-web.service' "$work/asked"
+}
+opens() {
+    grep --quiet "^ufw allow 8443/tcp" "$work/asked"
+}
+says() {
+    grep --quiet "^  ufw allow 8443/tcp" "$work/said"
+}
+holds "the daemon and the web server are enabled" enables 127.0.0.1:8080 --enable
+holds "and no firewall is spoken of, since nobody else gets there" test -z "$(grep ufw "$work/asked" "$work/said")"
+holds "they are enabled where others get there" enables 0.0.0.0:8443 --enable
+holds "and what the firewall needs is said" says
+holds "and not done" test -z "$(grep '^ufw allow' "$work/asked")"
+holds "unless it is asked for" enables 0.0.0.0:8443 --open-firewall
+holds "and then it is" opens
+holds "a loopback address opens nothing" enables '[::1]:8443' --open-firewall
+holds "as it should" test -z "$(grep '^ufw allow' "$work/asked")"
 
 ## What is taken away
 

@@ -3,6 +3,7 @@
   imports = [
     ./agent.nix
     ./cache.nix
+    ./chat.nix
     ./containers.nix
     ./daemon.nix
     ./declaration.nix

@@ -11,7 +11,9 @@ use tokio::sync::Mutex;
 
 use crate::error::Error;
 use crate::link::Link;
-use crate::message::{Call, Event, Identity, Intended, Question, Stamped, Tool};
+use crate::message::{
+    Answer, Call, Event, Identity, Intended, Login, Question, Stamped, Tokens, Tool,
+};
 
 /// How many connections there are for calls at most; one more is for who calls. The daemon makes 4 answers of a connection at once: slow ones must not
 /// hold up all others.
@@ -77,7 +79,12 @@ impl Client {
 
     /// How the daemon stands.
     pub async fn status(&self) -> Result<Value, Error> {
-        self.ask("daemon.status", json!({}), None).await
+        self.status_for(None).await
+    }
+
+    /// The same, with all that the owner of a token may see.
+    pub async fn status_for(&self, token: Option<&str>) -> Result<Value, Error> {
+        self.ask("daemon.status", json!({}), token).await
     }
 
     /// Who the daemon takes the caller for.
@@ -96,8 +103,60 @@ impl Client {
         self.ask("access.whoami", Question { call }, token).await
     }
 
+    /// A way in for the user of this process, with the role that is asked for or the highest they have.
+    pub async fn login(&self, role: Option<&str>) -> Result<Login, Error> {
+        self.once("access.login", json!({ "role": role })).await
+    }
+
+    /// Begins a session with a code, which is used up by that.
+    pub async fn exchange_code(&self, code: &str) -> Result<Tokens, Error> {
+        self.once("access.exchange", json!({ "code": code })).await
+    }
+
+    /// Begins a session with a declared token.
+    pub async fn exchange_token(&self, token: &str) -> Result<Tokens, Error> {
+        let params = self.stamped(json!({}), Some(token));
+        self.once("access.exchange", params).await
+    }
+
+    /// Renews a session: its refresh token is used up.
+    pub async fn renew(&self, refresh: &str) -> Result<Tokens, Error> {
+        self.once("access.renew", json!({ "refresh": refresh }))
+            .await
+    }
+
+    /// Ends the session of an access token, or of a refresh token; gives its name.
+    pub async fn logout(&self, token: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Ended {
+            session: String,
+        }
+        let ended: Ended = self
+            .once("access.logout", json!({ "session": token }))
+            .await?;
+        Ok(ended.session)
+    }
+
+    /// Asks what must not be asked twice.
+    async fn once<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: impl Serialize,
+    ) -> Result<T, Error> {
+        let limit = Some(PATIENCE);
+        let answer = self.request(method, &params, limit, &mut |_| {}).await;
+        let result = answer.result?;
+        serde_json::from_value(result)
+            .map_err(|error| Error::Protocol(format!("its answer to {method} is odd: {error}")))
+    }
+
     /// Calls a tool, and tells of what happens meanwhile. To drop the future is to take the call back.
-    pub async fn call(&self, call: &Call, mut listener: impl FnMut(Event)) -> Result<Value, Error> {
+    pub async fn call(&self, call: &Call, listener: impl FnMut(Event)) -> Result<Value, Error> {
+        self.carry_out(call, listener).await.result
+    }
+
+    /// The same, with the ledger's entry of the call.
+    pub async fn carry_out(&self, call: &Call, mut listener: impl FnMut(Event)) -> Answer {
         let params = self.stamped(call.params(), call.token.as_deref());
         let limit = call.timeout.map(|timeout| timeout + GRACE);
         self.request("tools.call", &params, limit, &mut listener)
@@ -114,8 +173,12 @@ impl Client {
         let params = self.stamped(params, token);
         let limit = Some(PATIENCE);
         let first = self.request(method, &params, limit, &mut |_| {}).await;
-        let result = match first {
-            Err(Error::Gone) => self.request(method, &params, limit, &mut |_| {}).await?,
+        let result = match first.result {
+            Err(Error::Gone) => {
+                self.request(method, &params, limit, &mut |_| {})
+                    .await
+                    .result?
+            }
             other => other?,
         };
         serde_json::from_value(result)
@@ -137,24 +200,25 @@ impl Client {
         params: &impl Serialize,
         limit: Option<Duration>,
         listener: &mut impl FnMut(Event),
-    ) -> Result<Value, Error> {
+    ) -> Answer {
         let waiting = async {
             let link = match method {
-                "access.whoami" | "daemon.status" => self.aside().await?,
+                "access.whoami" | "access.exchange" | "access.renew" | "access.logout"
+                | "daemon.status" => self.aside().await?,
                 _ => self.link().await?,
             };
             let mut pending = link.send(method, params).await?;
-            loop {
+            Ok(loop {
                 tokio::select! {
                     // Events come before the answer that they belong to.
                     biased;
                     Some(event) = pending.events.recv() => listener(event),
                     answer = &mut pending.answer => {
                         pending.over();
-                        return answer.unwrap_or(Err(Error::Gone));
+                        break answer.unwrap_or_else(|_| Answer::failed(Error::Gone));
                     }
                 }
-            }
+            })
         };
         match limit {
             Some(limit) => tokio::time::timeout(limit, waiting)
@@ -162,6 +226,7 @@ impl Client {
                 .unwrap_or(Err(Error::TimedOut)),
             None => waiting.await,
         }
+        .unwrap_or_else(Answer::failed)
     }
 
     /// The connection for what holds nobody up.

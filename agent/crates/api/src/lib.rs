@@ -18,7 +18,9 @@ mod message;
 pub use bounds::{Bounds, DEEPEST, Excess, LARGEST, VALUES};
 pub use client::Client;
 pub use error::{Code, Error};
-pub use message::{Call, Effect, Event, Identity, Tool, Verdict};
+pub use message::{
+    Answer, Call, Effect, Event, Identity, Login, SessionInfo, Tokens, Tool, Verdict,
+};
 
 /// Where the daemon listens unless it is told otherwise.
 pub const SOCKET: &str = "/run/op-dbus/jsonrpc.sock";

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::bounds::Bounds;
 use crate::error::Error;
-use crate::message::Event;
+use crate::message::{Answer, Event};
 
 /// How long a connection may take to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ struct Shared {
 
 /// Whom an answer is for.
 struct Waiting {
-    answer: oneshot::Sender<Result<Value, Error>>,
+    answer: oneshot::Sender<Answer>,
     events: mpsc::Sender<Event>,
     /// Held until the daemon has answered, also to what was taken back.
     _room: tokio::sync::OwnedSemaphorePermit,
@@ -63,7 +63,7 @@ struct Line<'a, P> {
 pub(crate) struct Pending<'a> {
     link: &'a Link,
     id: u64,
-    pub(crate) answer: oneshot::Receiver<Result<Value, Error>>,
+    pub(crate) answer: oneshot::Receiver<Answer>,
     pub(crate) events: mpsc::Receiver<Event>,
     over: bool,
 }
@@ -205,8 +205,9 @@ impl Shared {
                 Some(error) => Err(Error::of_answer(error)),
                 None => Ok(message["result"].take()),
             };
+            let entry = message["entry"].as_i64();
             // Nobody listens any more to what was taken back.
-            let _ = waiting.answer.send(result);
+            let _ = waiting.answer.send(Answer { result, entry });
         }
         Ok(())
     }
@@ -221,7 +222,7 @@ impl Shared {
         };
         self.room.close();
         for waiting in left.into_values() {
-            let _ = waiting.answer.send(Err(match why {
+            let _ = waiting.answer.send(Answer::failed(match why {
                 Error::TooLarge(size) => Error::TooLarge(*size),
                 Error::Protocol(text) => Error::Protocol(text.clone()),
                 _ => Error::Gone,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::Error;
+
 /// What a tool does to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +60,25 @@ pub struct Event {
     pub done: usize,
     /// Steps in all, 0 where nobody knows.
     pub total: usize,
+}
+
+/// How a call came out.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the tool gave, or why it did not.
+    pub result: Result<Value, Error>,
+    /// The ledger's entry of it; none for what leaves no trace, and where nobody knows.
+    pub entry: Option<i64>,
+}
+
+impl Answer {
+    /// No answer, for this reason.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self {
+            result: Err(error),
+            entry: None,
+        }
+    }
 }
 
 /// What `tools.call` takes.
@@ -166,6 +187,48 @@ pub struct Identity {
     /// What the daemon says to the call that was asked about.
     #[serde(default)]
     pub call: Option<Verdict>,
+    /// The session that the token belongs to, if it is one's.
+    #[serde(default)]
+    pub session: Option<SessionInfo>,
+}
+
+/// A session of the web server, which somebody logged in to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SessionInfo {
+    /// Its name, which is no secret.
+    pub id: String,
+    /// When this access token ends, in seconds since 1970.
+    pub expires: u64,
+    /// When the session ends unless it is renewed before, in seconds since 1970.
+    pub until: u64,
+}
+
+/// What a login, or a session that is renewed, gives. It has no `Debug`, so that no token is written anywhere.
+#[derive(Clone, Deserialize)]
+pub struct Tokens {
+    /// The login name, or `token:NAME`.
+    pub name: String,
+    /// `viewer`, `operator` or `admin`.
+    pub role: String,
+    /// The session.
+    pub session: SessionInfo,
+    /// Goes with each call.
+    pub access: String,
+    /// Renews the session, once.
+    pub refresh: String,
+}
+
+/// A way in for one person, once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Login {
+    /// The one-time code.
+    pub code: String,
+    /// Whose it is.
+    pub name: String,
+    /// What the session may do.
+    pub role: String,
+    /// How long it is valid, in seconds.
+    pub seconds: u64,
 }
 
 /// Whether a caller may call a tool.

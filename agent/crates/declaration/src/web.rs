@@ -54,8 +54,10 @@ impl Profile {
 record! {
     /// The HTTP doors, and who may speak at them. `op-dbus web` serves them.
     pub struct Web: Default {
-        /// Where the web server listens: a loopback address with a port.
-        listen: SocketAddr as Loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        /// Where the web server listens. Other addresses than those of this host alone take `tls`.
+        listen: SocketAddr as Listening = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        /// What makes it TLS 1.3; without it there is plain HTTP.
+        tls: Option<Tls> = None,
         /// Pages of these origins may ask, beside those of this host.
         origins: Vec<String> as Vec<Origin> = Vec::new(),
         /// Names that clients may know this host by, beside `localhost` and its addresses.
@@ -77,25 +79,32 @@ record! {
     }
 }
 
-/// An address of this host alone, with a port.
-pub(crate) struct Loopback;
+record! {
+    /// A certificate, in files or made at the first start.
+    pub struct Tls: Default {
+        /// The file with the certificate and those that it was signed with, as PEM.
+        certificate: Option<PathBuf> as Option<AbsolutePath> = None,
+        /// The file with its key, as PEM.
+        key: Option<PathBuf> as Option<AbsolutePath> = None,
+        /// Makes a certificate that nobody signed; browsers ask before they take it.
+        self_signed: bool = false,
+    }
+}
 
-impl Text<SocketAddr> for Loopback {
+/// An address with a port.
+pub(crate) struct Listening;
+
+impl Text<SocketAddr> for Listening {
     const ACCEPTED: &'static str =
-        "a loopback address with a port, such as 127.0.0.1:8080 or [::1]:8080";
+        "an address with a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8443";
     const PATTERN: &'static str =
-        r"^(127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$";
+        r"^([0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$";
 
     fn read(text: &str) -> Result<SocketAddr, Rejected> {
         let address: SocketAddr = text.parse().map_err(|_| match text.parse::<u16>() {
             Ok(port) => Rejected::hint(format!("did you mean 127.0.0.1:{port}?")),
             Err(_) => Rejected::default(),
         })?;
-        if !address.ip().is_loopback() {
-            return Err(Rejected::because(
-                "others than this host could listen in, since there is no TLS yet",
-            ));
-        }
         match address.port() {
             0 => Err(Rejected::because("there is no port 0")),
             _ => Ok(address),
@@ -195,21 +204,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_listened_on() {
-        let read = |text| <Loopback as Text<SocketAddr>>::read(text).is_ok();
-        for good in ["127.0.0.1:8080", "127.0.0.53:1", "[::1]:65535"] {
+    fn addresses_have_a_port() {
+        let read = |text| <Listening as Text<SocketAddr>>::read(text).is_ok();
+        for good in ["127.0.0.1:8080", "0.0.0.0:1", "[::1]:65535", "[::]:443"] {
             assert!(read(good), "{good}");
         }
         for bad in [
-            "0.0.0.0:80",
-            "[::]:80",
-            "10.0.0.1:80",
             "127.0.0.1:0",
             "127.0.0.1",
             "localhost:80",
             "8080",
             "127.0.0.1:65536",
-            "[::ffff:127.0.0.1]:80",
+            "[fe80::1%eth0]:80",
         ] {
             assert!(!read(bad), "{bad}");
         }

@@ -1,6 +1,7 @@
 //! The command line, as clap sees it; the man page and the completions are made from it.
 
 mod comeback;
+mod deploy;
 mod look;
 mod mcp;
 mod proof;
@@ -17,6 +18,7 @@ use declaration::{BridgeName, ContainerName, Size, TemplateName};
 use ipnet::IpNet;
 
 pub(crate) use comeback::{Restore, Rollback};
+pub(crate) use deploy::{Deploy, Standing};
 pub(crate) use look::{Bus, Cache, Embed, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
 pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
@@ -332,6 +334,9 @@ pub(crate) struct Daemon {
     /// Look at the whole host at least this often, such as 5m
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub(crate) every: Duration,
+    /// How long an access token of a web session lives, in seconds: for tests
+    #[arg(long, hide = true, default_value_t = crate::doors::sessions::ACCESS)]
+    pub(crate) access_seconds: u64,
 }
 
 #[derive(Debug, Subcommand)]

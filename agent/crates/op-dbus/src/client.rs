@@ -74,6 +74,11 @@ impl Client {
         self.request("daemon.status", json!({}), &|_| {})
     }
 
+    /// A way in at the web server, once.
+    pub(crate) fn login(&mut self, role: Option<&str>) -> Result<Value, Failure> {
+        self.request("access.login", json!({ "role": role }), &|_| {})
+    }
+
     /// Calls a tool.
     pub(crate) fn call(
         &mut self,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tools::engine::{Site, Source};
-use tools::{Accounts, Caller, Cancel, Door, Options, Registry};
+use tools::{Accounts, Caller, Cancel, Door, Options, Registry, Tool};
 
 use crate::cli::Cli;
 use crate::client::Client;
@@ -61,15 +61,20 @@ impl<'a> Line<'a> {
                 end: End::Daemon(client),
             });
         }
-        Ok(Self::in_process(site, screen))
+        Ok(Self::in_process(site, screen, Vec::new()))
     }
 
     /// Opens a line that ends in this process, whoever else serves this host.
     pub(crate) fn here(cli: &Cli, screen: &'a Screen) -> Result<Self, Failure> {
-        Ok(Self::in_process(site(cli)?, screen))
+        Ok(Self::in_process(site(cli)?, screen, Vec::new()))
     }
 
-    fn in_process(site: Site, screen: &'a Screen) -> Self {
+    /// The same with tools that this command alone has: no door serves them.
+    pub(crate) fn with(cli: &Cli, screen: &'a Screen, own: Vec<Tool>) -> Result<Self, Failure> {
+        Ok(Self::in_process(site(cli)?, screen, own))
+    }
+
+    fn in_process(site: Site, screen: &'a Screen, own: Vec<Tool>) -> Self {
         let uid = rustix::process::getuid().as_raw();
         let mut caller = Caller::of_uid(uid, Door::Cli, &site.access(), &Accounts::read());
         // In this process the kernel decides what may be read and changed.
@@ -78,7 +83,9 @@ impl<'a> Line<'a> {
         caller.on_behalf_of = ["SUDO_USER", "DOAS_USER"]
             .iter()
             .find_map(|name| std::env::var(name).ok());
-        let registry = Box::new(Registry::built_in(site));
+        let mut all = tools::builtin::all();
+        all.extend(own);
+        let registry = Box::new(Registry::new(site, all));
         let caller = Box::new(caller);
         Self {
             screen,

@@ -25,7 +25,15 @@ fn main() -> ExitCode {
     if called("dbus-mcp-bridge") {
         return bridge();
     }
-    let cli = Cli::parse();
+    let cli = match called("mcp-chat") {
+        // The same as `op-dbus web`.
+        true => {
+            let mut words = std::env::args_os();
+            let name = words.next();
+            Cli::parse_from(name.into_iter().chain(["web".into()]).chain(words))
+        }
+        false => Cli::parse(),
+    };
     // The daemon's log is what is read later.
     let daemon = matches!(cli.command, cli::Command::Daemon(_));
     start_log(cli.verbose.max(u8::from(daemon)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::Client;
-use declaration::{Declaration, Mcp, Profile};
+use declaration::{Declaration, Mcp, Profile, Web};
 use mcp::Backend;
 use mcp::aggregate::Aggregate;
 use mcp::host::{Host, INSTRUCTIONS};
@@ -15,7 +15,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use web::{Answers, Doors, Endpoints, Limits, Names};
+use web::{Answers, Doors, Endpoints, Limits, Setting, Source, Tls};
 
 use crate::cli;
 use crate::failure::Failure;
@@ -42,21 +42,44 @@ pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
         .build()
         .context("start the server's threads")?;
     let web = declaration.web.unwrap_or_default();
-    let address = options.listen.unwrap_or(web.listen);
+    let address = options.address(&web);
+    let source = source(&web, address, options)?;
+    let tls = source.as_ref().map(Tls::new).transpose();
+    let tls = tls.context("set up TLS")?;
     runtime.block_on(async {
         let endpoints = endpoints(&client, &declaration.mcp, web.profile)?;
-        let doors = |end| Doors::new(Names::of(&web), client.clone(), endpoints, end);
+        let doors = |end| {
+            Doors::new(Setting {
+                declared: web.clone(),
+                mcp: client.clone(),
+                web: Client::via(&options.socket, "web"),
+                endpoints,
+                state: options.state.clone(),
+                end,
+            })
+        };
         let again = || {
             let declaration = read()?;
             let web = declaration.web.unwrap_or_default();
-            if options.listen.is_none() && web.listen != address {
+            if options.address(&web) != address {
                 log::warn!("it goes on at {address}: another address takes a restart");
             }
+            let now = self::source(&web, address, options)?;
+            match (&tls, &now) {
+                (Some(tls), Some(source)) => tls.reload(source).context("read the certificate")?,
+                (None, None) => {}
+                _ => log::warn!("it goes on as it is: to begin or to end TLS takes a restart"),
+            }
             let endpoints = self::endpoints(&client, &declaration.mcp, web.profile)?;
-            Ok((Names::of(&web), endpoints))
+            Ok((web, endpoints))
         };
         let reload = |doors: &Doors, status: &str| reload(doors, &again, status);
-        serve(address, "/mcp", Limits::default(), doors, reload).await
+        let place = Place {
+            address,
+            tls: tls.clone(),
+            path: "/chat.html",
+        };
+        serve(place, Limits::default(), doors, reload).await
     })?;
     Ok(0)
 }
@@ -76,14 +99,40 @@ fn endpoints(client: &Client, upstreams: &Mcp, usual: Profile) -> Result<Endpoin
     Ok(endpoints)
 }
 
-/// Serves at an address until SIGTERM or SIGINT; `path` is what to look at there, and SIGHUP has it reload.
+/// What makes the connections TLS. Nobody else listens in on this host's own addresses; elsewhere they would.
+fn source(web: &Web, address: SocketAddr, options: &cli::Web) -> Result<Option<Source>, Failure> {
+    if web.tls.is_none() && !address.ip().is_loopback() {
+        return Err(Failure::Usage(format!(
+            "others than this host could listen in on {address}: declare `web.tls`, or take 127.0.0.1 or [::1]"
+        )));
+    }
+    let listening = Web {
+        listen: address,
+        ..web.clone()
+    };
+    let source = Source::of(&listening, options.state.as_deref());
+    source.map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Where a server serves.
+pub(crate) struct Place {
+    /// The address with the port.
+    pub(crate) address: SocketAddr,
+    /// What makes it TLS.
+    pub(crate) tls: Option<Tls>,
+    /// What to look at there.
+    pub(crate) path: &'static str,
+}
+
+/// Serves at an address until SIGTERM or SIGINT; SIGHUP has it reload.
 pub(crate) async fn serve<A: Answers>(
-    address: SocketAddr,
-    path: &str,
+    place: Place,
     limits: Limits,
     answers: impl FnOnce(CancellationToken) -> A,
     reload: impl Fn(&A, &str),
 ) -> Result<(), Failure> {
+    let Place { address, tls, path } = place;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -94,11 +143,12 @@ pub(crate) async fn serve<A: Answers>(
     let answers = Arc::new(answers(end.clone()));
     let serving = tokio::spawn(web::serve(
         listener,
+        tls,
         Arc::clone(&answers),
         limits,
         end.clone(),
     ));
-    let status = format!("serving http://{bound}{path}");
+    let status = format!("serving {scheme}://{bound}{path}");
     anstream::eprintln!("op-dbus: {status}");
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
     loop {
@@ -115,13 +165,13 @@ pub(crate) async fn serve<A: Answers>(
 }
 
 /// Leads to what is declared now. A bad declaration changes nothing.
-fn reload(doors: &Doors, again: &dyn Fn() -> Result<(Names, Endpoints), Failure>, status: &str) {
+fn reload(doors: &Doors, again: &dyn Fn() -> Result<(Web, Endpoints), Failure>, status: &str) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
     let status = match again() {
-        Ok((names, endpoints)) => {
-            doors.lead_to(names, endpoints);
+        Ok((declared, endpoints)) => {
+            doors.lead_to(declared, endpoints);
             log::info!("the declaration was read again");
             status.to_owned()
         }

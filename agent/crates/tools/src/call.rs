@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub struct Cancel(Arc<Flags>);
 struct Flags {
     cancelled: AtomicBool,
     begun: AtomicBool,
+    /// 0 where there is none: the first has 1.
+    entry: AtomicI64,
 }
 
 impl Cancel {
@@ -50,6 +52,16 @@ impl Cancel {
     /// The tool that changes something has begun: from here on it may have done part of it.
     pub(crate) fn begin(&self) {
         self.0.begun.store(true, Ordering::Release);
+    }
+
+    /// The ledger tells of the call in this entry.
+    pub(crate) fn recorded(&self, entry: Option<i64>) {
+        self.0.entry.store(entry.unwrap_or(0), Ordering::Release);
+    }
+
+    /// The ledger's entry of the call, once it has one.
+    pub fn entry(&self) -> Option<i64> {
+        Some(self.0.entry.load(Ordering::Acquire)).filter(|entry| *entry > 0)
     }
 
     /// Whether a tool that changes something has begun; if not, nothing was done.

@@ -76,6 +76,8 @@ pub enum Door {
     Ovsdb,
     /// The Model Context Protocol, over standard input or HTTP.
     Mcp,
+    /// The web server: the chat, and programs that use REST.
+    Web,
     /// The daemon itself, when it mends drift.
     Daemon,
     /// A task that an agent carries out.

@@ -127,12 +127,16 @@ impl Registry {
 
     /// Writes an entry for what a door carries out by itself.
     pub fn record(&self, entry: NewEntry) -> Result<(), ToolError> {
-        self.site.record(entry)
+        self.site.record(entry).map(drop)
     }
 
     /// Writes an entry for what was refused, unless the caller has too many of them: then the next one that is
-    /// written says how many were left out.
-    pub fn record_refused(&self, caller: &Caller, mut entry: NewEntry) -> Result<(), ToolError> {
+    /// written says how many were left out. Gives the entry's id.
+    pub fn record_refused(
+        &self,
+        caller: &Caller,
+        mut entry: NewEntry,
+    ) -> Result<Option<i64>, ToolError> {
         match self
             .refusals
             .admit(caller.uid, &caller.name, Instant::now())
@@ -143,7 +147,7 @@ impl Registry {
                     caller.name,
                     entry.operation
                 );
-                Ok(())
+                Ok(None)
             }
             Some(left_out) => {
                 if left_out > 0 {
@@ -268,8 +272,9 @@ impl Registry {
                 true => self.record_refused(caller, entry),
                 false => self.site.record(entry),
             };
-            if let Err(error) = recorded {
-                match &result {
+            match recorded {
+                Ok(entry) => cancel.recorded(entry),
+                Err(error) => match &result {
                     Ok(_) => {
                         return Err(ToolError::Failed(format!(
                             "it was done, but not recorded: {error}"
@@ -284,7 +289,7 @@ impl Registry {
                     Err(_) => {
                         log::warn!("{name} was not begun, and that is not in the ledger: {error}")
                     }
-                }
+                },
             }
             // The daemon looks by itself after what it did.
             if !refused && caller.door != Door::Daemon {

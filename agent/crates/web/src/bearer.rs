@@ -1,6 +1,7 @@
 //! Who speaks: the token of a request, and what the daemon says to it (RFC 6750).
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use api::{Client, Code, Error, Identity};
 use axum::http::StatusCode;
@@ -8,17 +9,12 @@ use axum::http::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE
 use serde_json::Value;
 
 use crate::plain::Refusal;
+use crate::session::{Access, Session, Sessions};
 
 /// The longest token that is looked at.
 const LONGEST: usize = 4096;
 /// The scope that whoever speaks at this door needs at least.
 const LEAST: &str = "mcp:read";
-
-/// A speaker that the daemon knows.
-pub(crate) struct Bearer {
-    pub(crate) token: Arc<str>,
-    pub(crate) name: String,
-}
 
 /// A challenge (RFC 6750 §3). It names no metadata (RFC 9728): there is no authorization server to find by it, since the
 /// operator hands tokens out.
@@ -26,7 +22,7 @@ fn challenge(more: &str) -> String {
     format!("Bearer realm=\"op-dbus\"{more}")
 }
 
-fn unauthorized(error: &str, text: &str) -> Refusal {
+pub(crate) fn unauthorized(error: &str, text: &str) -> Refusal {
     let error = match error {
         "" => String::new(),
         error => format!(", error=\"{error}\""),
@@ -40,23 +36,47 @@ fn insufficient(scope: &str, text: &str) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, text).with(WWW_AUTHENTICATE, &challenge(&more))
 }
 
-/// Finds out who speaks.
-pub(crate) async fn authenticate(client: &Client, headers: &HeaderMap) -> Result<Bearer, Refusal> {
-    let token: Arc<str> = token(headers)?.into();
+/// Finds out who speaks by a token in the head.
+pub(crate) async fn authenticate(
+    client: &Client,
+    sessions: &Sessions,
+    headers: &HeaderMap,
+) -> Result<Session, Refusal> {
+    let token = token(headers)?;
+    identify(client, sessions, token).await
+}
+
+/// Finds out whose a token is. The daemon is asked each time, so that what ended there has ended here.
+pub(crate) async fn identify(
+    client: &Client,
+    sessions: &Sessions,
+    token: &str,
+) -> Result<Session, Refusal> {
+    let token: Arc<str> = token.into();
     let who = client.whoami(Some(&token)).await;
-    let Identity { name, role, .. } = who.map_err(|error| refusal(&error))?;
-    match role {
-        Some(_) => Ok(Bearer { token, name }),
-        None => Err(insufficient(LEAST, "the token has no scope")),
-    }
+    let who = who.map_err(|error| refusal(&error))?;
+    let Identity {
+        name,
+        role,
+        session,
+        ..
+    } = who;
+    let Some(role) = role else {
+        return Err(insufficient(LEAST, "the token has no scope"));
+    };
+    let access = Access {
+        token,
+        role,
+        expires: session
+            .as_ref()
+            .map(|session| UNIX_EPOCH + Duration::from_secs(session.expires)),
+        ended: false,
+    };
+    Ok(sessions.enter(name, session.map(|session| session.id.into()), access))
 }
 
 /// Refuses a call that the token's scopes do not allow, before the answer begins. The daemon records it.
-pub(crate) async fn permit(
-    client: &Client,
-    bearer: &Bearer,
-    message: &Value,
-) -> Result<(), Refusal> {
+pub(crate) async fn permit(client: &Client, token: &str, message: &Value) -> Result<(), Refusal> {
     let (Some("tools/call"), Some(name)) = (
         message["method"].as_str(),
         message["params"]["name"].as_str(),
@@ -65,7 +85,7 @@ pub(crate) async fn permit(
     };
     let arguments = &message["params"]["arguments"];
     let id = message["id"].clone();
-    match client.may_call(name, arguments, Some(&bearer.token)).await {
+    match client.may_call(name, arguments, Some(token)).await {
         Ok(Identity {
             call: Some(verdict),
             ..
@@ -80,7 +100,7 @@ pub(crate) async fn permit(
     }
 }
 
-fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Err(unauthorized(
@@ -114,7 +134,7 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-fn refusal(error: &Error) -> Refusal {
+pub(crate) fn refusal(error: &Error) -> Refusal {
     match (error, error.code()) {
         (_, Some(Code::Unauthenticated)) => {
             unauthorized("invalid_token", "the token is not known on this host")

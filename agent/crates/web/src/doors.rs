@@ -1,48 +1,68 @@
 //! The doors: which path leads where, and what is checked on the way.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use api::{Bounds, Client};
-use axum::body::{Body, Bytes};
-use axum::http::header::{ALLOW, AUTHORIZATION, HeaderName, ORIGIN, RETRY_AFTER};
+use api::Client;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, HeaderName, ORIGIN};
 use axum::http::{Method, Request, Response, StatusCode};
-use futures_util::StreamExt;
+use declaration::Web;
 use mcp::server::Server;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::bearer::{self, Bearer};
-use crate::budget::{Budget, Room};
+use crate::bearer;
+use crate::body;
+use crate::bucket::Buckets;
+use crate::budget::Room;
 use crate::guard::{self, Names};
-use crate::plain::{Refusal, json_response};
-use crate::serve::Answers;
-use crate::session::{Places, Speakers, holding};
+use crate::metrics::Metrics;
+use crate::page;
+use crate::plain::{Refusal, busy, not_this_way, too_often};
+use crate::rest::Rest;
+use crate::serve::{Answers, Peer};
+use crate::speakers::{Places, Speakers, holding};
+use crate::ws::{self, Chat};
 
-/// The largest body of a request, in bytes.
-const LARGEST: usize = 4 << 20;
-/// What a body may hold: less than the daemon takes, which gets the arguments with something around them.
-const BODY: Bounds = Bounds {
-    bytes: LARGEST,
-    depth: 90,
-    values: 90_000,
-};
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How long what was begun before the doors led elsewhere may take.
 const GRACE: Duration = Duration::from_secs(30);
+/// How many requests an address may send at once, and how many a second after that. Everybody behind one proxy has
+/// one address.
+const ADDRESS_AT_ONCE: f64 = 600.0;
+const ADDRESS_A_SECOND: f64 = 200.0;
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// MCP servers by the profile in their path; the empty name is that of `/mcp` itself.
 pub type Endpoints = BTreeMap<String, Server>;
+
+/// What the doors are made of.
+pub struct Setting {
+    /// The section of the declaration.
+    pub declared: Web,
+    /// Asks the daemon for clients of the protocol.
+    pub mcp: Client,
+    /// Asks the daemon for the page and for programs; its calls are told as `web`.
+    pub web: Client,
+    /// The servers behind `/mcp`.
+    pub endpoints: Endpoints,
+    /// Where what has to outlive this process is kept.
+    pub state: Option<PathBuf>,
+    /// Closes all streams.
+    pub end: CancellationToken,
+}
 
 /// All doors of this process.
 pub struct Doors {
     client: Client,
     plan: RwLock<Arc<Plan>>,
     places: Places,
-    budget: Budget,
+    rest: Arc<Rest>,
+    chat: Arc<Chat>,
+    addresses: Buckets<IpAddr>,
     end: CancellationToken,
 }
 
@@ -57,7 +77,7 @@ struct Plan {
 impl Plan {
     fn new(names: Names, endpoints: Endpoints, end: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
-            speakers: Speakers::new(&names, LARGEST, end.clone()),
+            speakers: Speakers::new(&names, body::LARGEST, end.clone()),
             names,
             endpoints,
             end,
@@ -72,37 +92,42 @@ impl Plan {
             None => None,
         };
         let server = profile.and_then(|profile| self.endpoints.get(profile));
-        server.ok_or_else(|| {
-            let profiles: Vec<_> = self
-                .endpoints
-                .keys()
-                .filter(|name| !name.is_empty())
-                .collect();
-            let profiles: Vec<_> = profiles.iter().map(|name| format!("/mcp/{name}")).collect();
-            let text = format!(
-                "there is nothing here; there are /mcp, {}",
-                profiles.join(", ")
-            );
-            Refusal::new(StatusCode::NOT_FOUND, text)
-        })
+        server.ok_or_else(|| nothing(self))
     }
 }
 
 impl Doors {
-    /// Doors to these servers. `client` asks the daemon who speaks; `end` closes all streams.
-    pub fn new(names: Names, client: Client, endpoints: Endpoints, end: CancellationToken) -> Self {
+    /// Doors as they are set up here.
+    pub fn new(setting: Setting) -> Self {
+        let names = Names::of(&setting.declared);
+        let metrics = Arc::new(Metrics::default());
+        let chat = Arc::new(Chat::new(ws::Setting {
+            client: setting.web.clone(),
+            metrics: Arc::clone(&metrics),
+            declared: setting.declared,
+            state: setting.state,
+            end: setting.end.clone(),
+        }));
         Self {
-            client,
-            plan: RwLock::new(Plan::new(names, endpoints, end.child_token())),
+            client: setting.mcp,
+            plan: RwLock::new(Plan::new(
+                names,
+                setting.endpoints,
+                setting.end.child_token(),
+            )),
             places: Places::default(),
-            budget: Budget::default(),
-            end,
+            rest: Arc::new(Rest::new(setting.web, Arc::clone(&chat), metrics)),
+            chat,
+            addresses: Buckets::new(ADDRESS_AT_ONCE, ADDRESS_A_SECOND),
+            end: setting.end,
         }
     }
 
     /// Leads new requests to these servers. Sessions end, since what a client was shown must not change under it:
     /// it begins another one. Answers on their way have half a minute. Called in the runtime that serves.
-    pub fn lead_to(&self, names: Names, endpoints: Endpoints) {
+    pub fn lead_to(&self, declared: Web, endpoints: Endpoints) {
+        let names = Names::of(&declared);
+        self.chat.set_up_again(declared);
         let plan = Plan::new(names, endpoints, self.end.child_token());
         let mut now = self.plan.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *now, plan);
@@ -119,31 +144,54 @@ impl Doors {
 
     async fn route(&self, plan: &Plan, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
-        guard::no_secret_in_query(request.uri())?;
-        if path == "/healthz" {
-            only_get(&request)?;
-            return Ok(self.health().await);
+        let peer = peer(&request);
+        if let Err(seconds) = self.addresses.draw(peer.address.ip()) {
+            self.rest.metrics.too_many();
+            return Err(too_often(seconds));
         }
-        let server = plan.endpoint(&path)?;
+        guard::no_secret_in_query(request.uri())?;
+        if path == "/mcp" || path.starts_with("/mcp/") {
+            let server = plan.endpoint(&path)?;
+            return match *request.method() {
+                Method::OPTIONS => Ok(guard::preflight()),
+                Method::GET | Method::POST | Method::DELETE => {
+                    let speakers = &plan.speakers;
+                    self.mcp(speakers, server, &path, request).await
+                }
+                _ => Err(not_this_way("GET, POST, DELETE")),
+            };
+        }
+        if path == "/ws" {
+            return self.web_socket(&plan.names, peer, request).await;
+        }
+        if self.rest.has(&path) {
+            return self.rest.answer(&plan.names, peer, request).await;
+        }
         match *request.method() {
-            Method::OPTIONS => Ok(guard::preflight()),
-            Method::GET | Method::POST | Method::DELETE => {
-                let speakers = &plan.speakers;
-                self.mcp(speakers, server, &path, request).await
+            Method::GET | Method::HEAD => {
+                page::serve(&path, request.headers()).ok_or_else(|| nothing(plan))
             }
-            _ => Err(not_this_way("GET, POST, DELETE")),
+            _ => Err(not_this_way("GET, HEAD")),
         }
     }
 
-    async fn health(&self) -> Response<Body> {
-        match self.client.status().await {
-            Ok(_) => json_response(StatusCode::OK, &json!({ "status": "ok" })),
-            Err(error) => {
-                log::warn!("{error}");
-                let body = json!({ "status": "the daemon is away" });
-                json_response(StatusCode::SERVICE_UNAVAILABLE, &body)
-            }
+    /// Gives a connection to the chat, for whoever the page's own cookie or a token says.
+    async fn web_socket(
+        &self,
+        names: &Names,
+        peer: Peer,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let headers = request.headers();
+        if request.method() != Method::GET {
+            return Err(not_this_way("GET"));
         }
+        // It is a GET, and yet it lets its page say what is to be done.
+        if !headers.contains_key(AUTHORIZATION) {
+            names.same_origin(headers, peer.secure)?;
+        }
+        let session = self.rest.session(names, peer, headers).await?;
+        Ok(ws::serve(&self.chat, session, request).await)
     }
 
     async fn mcp(
@@ -153,16 +201,18 @@ impl Doors {
         path: &str,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
-        let bearer = bearer::authenticate(&self.client, request.headers()).await?;
-        let Some(place) = self.places.take(&bearer.name) else {
+        let session =
+            bearer::authenticate(&self.client, &self.rest.sessions, request.headers()).await?;
+        let token = session.access().token;
+        let Some(place) = self.places.take(&session.name) else {
             return Err(busy(
                 "too many requests of this token are on their way: try again later",
             ));
         };
-        let mut room = self.budget.of(&bearer.name);
-        let speaker = speakers.of(&bearer.name, path, server);
+        let mut room = self.rest.budget.of(&session.name);
+        let speaker = speakers.of(&session.name, path, server);
         if request.method() == Method::POST {
-            request = self.hear(request, &bearer, &mut room).await?;
+            request = self.hear(request, &token, &mut room).await?;
             if !request.headers().contains_key(SESSION) && !speaker.has_room().await {
                 return Err(busy(
                     "too many sessions of this token are open: end some, or wait",
@@ -171,9 +221,9 @@ impl Doors {
         }
         // The library keeps the head of the request with the message; no token is to be kept.
         request.headers_mut().remove(AUTHORIZATION);
-        request.extensions_mut().insert(mcp::Speaker {
-            token: Some(Arc::clone(&bearer.token)),
-        });
+        request
+            .extensions_mut()
+            .insert(mcp::Speaker { token: Some(token) });
         let response = speaker.serve(request).await;
         Ok(response.map(|body| holding(body, (place, room))))
     }
@@ -182,17 +232,14 @@ impl Doors {
     async fn hear(
         &self,
         request: Request<Body>,
-        bearer: &Bearer,
+        token: &str,
         room: &mut Room,
     ) -> Result<Request<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let body = whole(body, room).await?;
-        // Before it is parsed, which takes many times the memory of a text that is all brackets.
-        BODY.check(&body)
-            .map_err(|excess| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, excess.to_string()))?;
+        let body = body::whole(body, room).await?;
         // What is not JSON is told by the protocol's end.
         if let Ok(message) = serde_json::from_slice::<Value>(&body) {
-            bearer::permit(&self.client, bearer, &message).await?;
+            bearer::permit(&self.client, token, &message).await?;
         }
         Ok(Request::from_parts(head, Body::from(body)))
     }
@@ -200,7 +247,9 @@ impl Doors {
 
 impl Answers for Doors {
     async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        // Pages of other origins may read what the protocol answers, and nothing else.
         let origin = request.headers().get(ORIGIN).cloned();
+        let origin = origin.filter(|_| request.uri().path().starts_with("/mcp"));
         let plan = self.plan();
         let (mut response, origin) = match plan.names.check(request.uri(), request.headers()) {
             Err(refusal) => (refusal.into_response(), None),
@@ -214,50 +263,21 @@ impl Answers for Doors {
     }
 }
 
-async fn whole(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(PATIENCE, read(body, room)).await {
-        Ok(read) => read,
-        Err(_) => Err(Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not arrive in time",
-        )),
-    }
+fn peer(request: &Request<Body>) -> Peer {
+    let there = request.extensions().get::<Peer>().copied();
+    // Only what came in by a connection is asked here.
+    there.unwrap_or(Peer {
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        secure: false,
+    })
 }
 
-/// Reads a body, which takes room as it comes in: what is only announced takes none.
-async fn read(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
-    let mut parts = body.into_data_stream();
-    let mut whole = Vec::new();
-    while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| {
-            let text = format!("the body did not arrive whole: {error}");
-            Refusal::new(StatusCode::BAD_REQUEST, text)
-        })?;
-        if whole.len() + part.len() > LARGEST {
-            return Err(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("a request has at most {LARGEST} bytes"),
-            ));
-        }
-        room.grow(part.len())
-            .map_err(|full| busy(&full.to_string()))?;
-        whole.extend_from_slice(&part);
-    }
-    Ok(whole.into())
-}
-
-fn only_get(request: &Request<Body>) -> Result<(), Refusal> {
-    match *request.method() {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => Err(not_this_way("GET, HEAD")),
-    }
-}
-
-fn not_this_way(allowed: &str) -> Refusal {
-    let text = format!("only {allowed} here");
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text).with(ALLOW, allowed)
-}
-
-fn busy(text: &str) -> Refusal {
-    Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).with(RETRY_AFTER, "1")
+fn nothing(plan: &Plan) -> Refusal {
+    let profiles = plan.endpoints.keys().filter(|name| !name.is_empty());
+    let profiles: Vec<_> = profiles.map(|name| format!("/mcp/{name}")).collect();
+    let text = format!(
+        "there is nothing here; there are /chat.html, /api/openapi.json, /mcp, {}",
+        profiles.join(", ")
+    );
+    Refusal::new(StatusCode::NOT_FOUND, text)
 }

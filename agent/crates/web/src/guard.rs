@@ -12,6 +12,9 @@ use declaration::Web;
 
 use crate::plain::Refusal;
 
+/// What the browser says of who asked (Fetch Metadata).
+pub(crate) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Parts of a query that could be a secret, which would end up in logs and histories (RFC 6750 §5.3).
 const SECRET_KEYS: [&str; 4] = ["access_token", "token", "authorization", "api_key"];
 
@@ -22,14 +25,14 @@ const READ: &str = "mcp-protocol-version, mcp-session-id, www-authenticate, retr
 
 /// The names of this host, and the origins of pages that may ask.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub(crate) struct Names {
     hosts: Vec<String>,
     origins: Vec<String>,
 }
 
 impl Names {
     /// Those of the declaration; the names and origins of this host itself are always among them.
-    pub fn of(web: &Web) -> Self {
+    pub(crate) fn of(web: &Web) -> Self {
         Self {
             hosts: web.hosts.clone(),
             origins: web.origins.clone(),
@@ -61,7 +64,8 @@ impl Names {
                 "send one Host header",
             ));
         };
-        let host = host.to_str().ok().and_then(|host| host.parse().ok());
+        let host = host.to_str().ok();
+        let host: Option<Authority> = host.and_then(|host| host.parse().ok());
         let known = |authority: &Authority| self.knows(authority.host());
         // An absolute address in the request line counts as well as the header (RFC 9112 §3.2.2).
         if !host.as_ref().is_some_and(known) || !uri.authority().is_none_or(known) {
@@ -73,7 +77,12 @@ impl Names {
         let mut origins = headers.get_all(ORIGIN).iter();
         let allowed = match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.allows(origin)),
+            (Some(origin), None) => origin.to_str().is_ok_and(|origin| {
+                let own = host.as_ref().map(Authority::as_str);
+                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                // The page itself, by the name that it was reached by.
+                authority == own || self.allows(origin)
+            }),
             (Some(_), Some(_)) => false,
         };
         if !allowed {
@@ -83,6 +92,40 @@ impl Names {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses what a page of another origin may have had the browser send: cookies go along without its asking, also
+    /// from another port of this very host.
+    pub(crate) fn same_origin(&self, headers: &HeaderMap, secure: bool) -> Result<(), Refusal> {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = text(&HOST).unwrap_or_default();
+        let scheme = if secure { "https" } else { "http" };
+        let same = text(&ORIGIN).is_some_and(|origin| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            // A proxy may have the TLS: then the declaration names the origin, and the host is still the same.
+            origin == format!("{scheme}://{host}")
+                || authority == Some(host) && self.origins.iter().any(|known| known == origin)
+        });
+        let site = headers.get(&FETCH_SITE);
+        if same && site.is_none_or(|site| site == "same-origin") {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "with a cookie, this takes the Origin of the page itself; programs send `Authorization: Bearer TOKEN` \
+             instead",
+        ))
+    }
+
+    /// Refuses to show a page of elsewhere what a cookie opens, where the browser says that it was one.
+    pub(crate) fn no_other_site(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        match headers.get(&FETCH_SITE) {
+            Some(site) if site != "same-origin" && site != "none" => Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "a page of another origin asked, and the cookie is not for it",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn knows(&self, host: &str) -> bool {
@@ -150,19 +193,35 @@ pub(crate) fn preflight<B: Default>() -> Response<B> {
 /// Adds what every answer has. `origin` is that of the page, if it was allowed.
 pub(crate) fn harden(headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
     const SAME: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+    const FEATURES: HeaderName = HeaderName::from_static("permissions-policy");
     const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
     let fixed = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
+        (SAME, "same-origin"),
+        (OPENER, "same-origin"),
+        (
+            FEATURES,
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        ),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    // Files of the page have policies of their own.
+    let usual = [
         (
             CONTENT_SECURITY_POLICY,
             "default-src 'none'; frame-ancestors 'none'",
         ),
-        (SAME, "same-origin"),
-        (VARY, "Origin"),
+        (CACHE_CONTROL, "no-store"),
     ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+    for (name, value) in usual {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     let stream = headers
         .get(CONTENT_TYPE)
@@ -170,7 +229,6 @@ pub(crate) fn harden(headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
     if stream {
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(
@@ -253,8 +311,57 @@ mod tests {
         ] {
             assert_eq!(of(bad), 403, "{bad}");
         }
+        let own = "https://host.example.org:8443";
+        assert_eq!(
+            status(&[(&HOST, "host.example.org:8443"), (&ORIGIN, own)]),
+            200
+        );
+        assert_eq!(
+            status(&[(&HOST, "host.example.org:8444"), (&ORIGIN, own)]),
+            403
+        );
         let origin = (&ORIGIN, "http://localhost");
         assert_eq!(status(&[(&HOST, "localhost"), origin, origin]), 403);
+    }
+
+    #[test]
+    fn only_the_page_itself_asks_with_a_cookie() {
+        let site = |host: &str, origin: &str, site: &str, secure| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(HOST, host), (ORIGIN, origin), (FETCH_SITE, site)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            names().same_origin(&headers, secure).is_ok()
+        };
+        let local = "localhost:8080";
+        assert!(site(local, "http://localhost:8080", "", false));
+        assert!(site(local, "http://localhost:8080", "same-origin", false));
+        assert!(site("a.b:1", "https://a.b:1", "", true));
+        // A proxy has the TLS, and the declaration has the origin.
+        assert!(site(
+            "chat.example.org",
+            "https://chat.example.org",
+            "",
+            false
+        ));
+        for (host, origin, fetched, secure) in [
+            (local, "", "", false),
+            (local, "null", "", false),
+            (local, "http://localhost:8081", "", false),
+            (local, "http://localhost", "", false),
+            (local, "http://127.0.0.1:8080", "", false),
+            (local, "https://localhost:8080", "", false),
+            (local, "http://localhost:8080", "", true),
+            (local, "http://localhost:8080", "same-site", false),
+            (local, "http://localhost:8080", "cross-site", false),
+            (local, "http://localhost:8080", "none", false),
+            // An origin that is declared for programs is not the page itself.
+            (local, "https://chat.example.org", "", false),
+        ] {
+            assert!(!site(host, origin, fetched, secure), "{origin} {fetched}");
+        }
     }
 
     #[test]

@@ -4,15 +4,24 @@
 //! request goes to it with whatever is asked.
 
 mod bearer;
+mod body;
+mod bucket;
 mod budget;
+mod cookies;
 mod doors;
 mod guard;
+mod metrics;
+mod page;
 mod plain;
+mod rest;
 mod serve;
 mod session;
+mod speakers;
+mod tls;
 mod witness;
+mod ws;
 
-pub use doors::{Doors, Endpoints};
-pub use guard::Names;
+pub use doors::{Doors, Endpoints, Setting};
 pub use serve::{Answers, Limits, serve};
+pub use tls::{Source, Tls, TlsError, fingerprint};
 pub use witness::WitnessDoor;

@@ -1,6 +1,7 @@
 //! Connections: how many, how long, and how they end.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,13 @@ use axum::http::{Request, Response};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::tls::Tls;
 
 /// What answers requests.
 pub trait Answers: Send + Sync + 'static {
@@ -21,6 +25,14 @@ pub trait Answers: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Body>,
     ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Who is at the other end of a connection; it is among the extensions of each request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// Whether TLS is between.
+    pub(crate) secure: bool,
 }
 
 /// What connections may take.
@@ -50,9 +62,10 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `end`, and then finishes what is on its way.
+/// Serves, with TLS where there is some, until `end`, and then finishes what is on its way.
 pub async fn serve<A: Answers>(
     listener: TcpListener,
+    tls: Option<Tls>,
     doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
@@ -65,10 +78,27 @@ pub async fn serve<A: Answers>(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &room) => accepted,
         };
-        if let Some((stream, place)) = accepted {
+        if let Some((stream, address, place)) = accepted {
             let (doors, end) = (Arc::clone(&doors), end.clone());
+            let acceptor = tls.as_ref().map(Tls::acceptor);
             connections.spawn(async move {
-                connection(stream, doors, limits, end).await;
+                // Answers are small, and streams are written event by event.
+                let _ = stream.set_nodelay(true);
+                let peer = Peer {
+                    address,
+                    secure: acceptor.is_some(),
+                };
+                match acceptor {
+                    None => connection(stream, peer, doors, limits, end).await,
+                    Some(acceptor) => {
+                        let shaken = tokio::time::timeout(limits.head, acceptor.accept(stream));
+                        match shaken.await {
+                            Ok(Ok(stream)) => connection(stream, peer, doors, limits, end).await,
+                            Ok(Err(error)) => log::debug!("{address}: no TLS: {error}"),
+                            Err(_) => log::debug!("{address}: TLS took too long"),
+                        }
+                    }
+                }
                 drop(place);
             });
         }
@@ -83,10 +113,10 @@ pub async fn serve<A: Answers>(
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             log::warn!("cannot take a connection: {error}");
             // Out of files, it would fail again at once.
@@ -97,23 +127,28 @@ async fn accept(
 }
 
 async fn connection<A: Answers>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
     doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
 ) {
-    // Answers are small, and streams are written event by event.
-    let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let doors = Arc::clone(&doors);
-        async move { Ok::<_, Infallible>(doors.answer(request.map(Body::new)).await) }
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            Ok::<_, Infallible>(doors.answer(request).await)
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes);
-    let serving = http.serve_connection(TokioIo::new(stream), answer);
+    let serving = http
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = &mut serving => ended,

@@ -1,102 +1,119 @@
-//! The protocol's end for one speaker at one path.
+//! Who speaks, and until when: what the daemon says of the token of a request.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
-use futures_util::StreamExt;
-use mcp::server::Server;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
-use crate::guard::Names;
-
-/// How many requests and streams of one speaker are served at once.
-const AT_ONCE: usize = 64;
-/// How many sessions of the era that has them one speaker may have at one path. They end after five quiet minutes.
-const SESSIONS: usize = 64;
-
-type Service = StreamableHttpService<Server, LocalSessionManager>;
-
-/// The speakers that came so far. Each has sessions of its own: the name of one opens nothing to another.
-pub(crate) struct Speakers {
-    known: Mutex<HashMap<(String, String), Arc<Speaker>>>,
-    config: StreamableHttpServerConfig,
+/// What a session lets its owner do now. It changes while a connection lives on, when the session is renewed or ends.
+#[derive(Clone)]
+pub(crate) struct Access {
+    /// The token that goes to the daemon with each call ([`api::Call::token`]).
+    pub(crate) token: Arc<str>,
+    /// `viewer`, `operator` or `admin`.
+    pub(crate) role: String,
+    /// When the token ends; never for a declared one.
+    pub(crate) expires: Option<SystemTime>,
+    /// The session was ended: nothing more is to be done or told.
+    pub(crate) ended: bool,
 }
 
-/// What one speaker has at one path.
-pub(crate) struct Speaker {
-    service: Service,
-    sessions: Arc<LocalSessionManager>,
+/// One speaker, whom the daemon knows.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// The login name, or `token:NAME`.
+    pub(crate) name: String,
+    /// The session's own name, for logs and limits; none for a token that came without a session.
+    pub(crate) id: Option<Arc<str>>,
+    access: watch::Receiver<Access>,
 }
 
-impl Speakers {
-    pub(crate) fn new(names: &Names, body: usize, end: CancellationToken) -> Self {
-        let config = StreamableHttpServerConfig::default()
-            .with_allowed_hosts(names.hosts())
-            .with_allowed_origins(names.origins())
-            .enforce_origin_validation()
-            .with_max_request_body_bytes(body)
-            .with_cancellation_token(end);
-        Self {
-            known: Mutex::default(),
-            config,
+impl Session {
+    /// What its owner may now.
+    pub(crate) fn access(&self) -> Access {
+        self.access.borrow().clone()
+    }
+
+    /// Waits until the session is renewed or ends; for ever where neither can happen.
+    pub(crate) async fn changed(&mut self) {
+        if self.access.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 
-    /// The speaker of this name at this path. There are no more than tokens and paths, which the operator chose.
-    pub(crate) fn of(&self, name: &str, path: &str, server: &Server) -> Arc<Speaker> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (name.to_owned(), path.to_owned());
-        let speaker = known.entry(key).or_insert_with(|| {
-            let sessions = Arc::new(LocalSessionManager::default());
-            let server = server.clone();
-            let service = Service::new(
-                move || Ok(server.clone()),
-                Arc::clone(&sessions),
-                self.config.clone(),
-            );
-            Arc::new(Speaker { service, sessions })
-        });
-        Arc::clone(speaker)
+    /// Waits until there is no right any more to go on: the session ended, or its token did and was not renewed.
+    pub(crate) async fn over(&mut self) {
+        loop {
+            let Access { expires, ended, .. } = self.access();
+            if ended {
+                return;
+            }
+            let left = expires.map(|end| end.duration_since(SystemTime::now()));
+            match left {
+                Some(Err(_)) => return,
+                // Clocks are set: it is looked at again after a while.
+                Some(Ok(left)) => tokio::select! {
+                    () = tokio::time::sleep(left.min(Duration::from_secs(30))) => {}
+                    () = self.changed() => {}
+                },
+                None => self.changed().await,
+            }
+        }
     }
 }
 
-impl Speaker {
-    /// Whether there is room for one more session.
-    pub(crate) async fn has_room(&self) -> bool {
-        self.sessions.sessions.read().await.len() < SESSIONS
-    }
-
-    pub(crate) async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        self.service.handle(request).await.map(Body::new)
-    }
-}
-
-/// How much each speaker may have at once, at all paths together.
+/// The sessions that this process has seen and somebody still uses.
 #[derive(Default)]
-pub(crate) struct Places(Mutex<HashMap<String, Arc<Semaphore>>>);
+pub(crate) struct Sessions(Mutex<HashMap<Arc<str>, watch::Sender<Access>>>);
 
-impl Places {
-    /// A place for one request, until its answer has been sent or given up.
-    pub(crate) fn take(&self, name: &str) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = places
-            .entry(name.to_owned())
-            .or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
-        Arc::clone(places).try_acquire_owned().ok()
+impl Sessions {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, watch::Sender<Access>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A speaker with what the daemon says of their token. Connections of the same session go by the token that lives
+    /// longest.
+    pub(crate) fn enter(&self, name: String, id: Option<Arc<str>>, access: Access) -> Session {
+        let Some(id) = id else {
+            let (_, access) = watch::channel(access);
+            return Session { name, id, access };
+        };
+        let mut known = self.known();
+        known.retain(|_, sender| sender.receiver_count() > 0 || is_good(sender));
+        let sender = known
+            .entry(Arc::clone(&id))
+            .or_insert_with(|| watch::channel(access.clone()).0);
+        sender.send_if_modified(|now| {
+            let newer = access.expires > now.expires || access.role != now.role;
+            if newer {
+                *now = access.clone();
+            }
+            newer
+        });
+        let access = sender.subscribe();
+        Session {
+            name,
+            id: Some(id),
+            access,
+        }
+    }
+
+    /// How many sessions have an access token that is still good.
+    pub(crate) fn count(&self) -> usize {
+        let known = self.known();
+        known.values().filter(|sender| is_good(sender)).count()
+    }
+
+    /// Ends a session for all its connections.
+    pub(crate) fn end(&self, id: &str) {
+        if let Some(sender) = self.known().remove(id) {
+            sender.send_modify(|access| access.ended = true);
+        }
     }
 }
 
-/// A body that keeps something until it is sent or given up.
-pub(crate) fn holding<T: Send + 'static>(body: Body, held: T) -> Body {
-    let stream = body.into_data_stream().map(move |part| {
-        let _ = &held;
-        Ok::<Bytes, Infallible>(part.unwrap_or_default())
-    });
-    Body::from_stream(stream)
+fn is_good(sender: &watch::Sender<Access>) -> bool {
+    let expires = sender.borrow().expires;
+    expires.is_none_or(|end| end > SystemTime::now())
 }

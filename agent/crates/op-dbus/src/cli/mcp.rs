@@ -7,23 +7,52 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use declaration::{Profile, Scope, TokenName};
 
-use super::duration;
+use super::{Deploy, Standing, duration};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Web {
-    /// Where to listen, instead of the declaration's `web.listen`: a loopback address with a port
-    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    /// Where to listen, instead of the declaration's `web.listen`: an address with a port, such as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
+    /// Another port than that of the address
+    #[arg(long, env = "MCP_CHAT_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
     /// The daemon's socket
     #[arg(long, value_name = "PATH", default_value = api::SOCKET)]
     pub(crate) socket: PathBuf,
+    /// Read the declaration as the server does, say where it would listen, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Where what has to outlive the web server is kept, instead of systemd's state directory
+    #[arg(long, value_name = "DIRECTORY", env = "STATE_DIRECTORY")]
+    pub(crate) state: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<WebCommand>,
 }
 
+impl Web {
+    /// Where the server listens, by what is declared and what the command line says.
+    pub(crate) fn address(&self, web: &declaration::Web) -> SocketAddr {
+        let mut address = self.listen.unwrap_or(web.listen);
+        if let Some(port) = self.port {
+            address.set_port(port);
+        }
+        address
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum WebCommand {
+    /// Print a link that logs in once, within five minutes
+    Login {
+        /// What the session may do, instead of all that you may: viewer, operator or admin
+        #[arg(long, value_parser = ["viewer", "operator", "admin"])]
+        role: Option<String>,
+        /// Where your browser finds the server, such as https://host.example.org behind a proxy
+        #[arg(long, value_name = "URL")]
+        at: Option<String>,
+    },
     /// Make a token, and say how it is declared
     Token {
         /// What it is called in the ledger, such as laptop
@@ -35,6 +64,17 @@ pub(crate) enum WebCommand {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
         scopes: Vec<Scope>,
     },
+    /// Install a version beside those there are, switch to it, and go back by itself if it does not serve
+    Deploy(Deploy),
+    /// Return to the version that was deployed before
+    Rollback(Standing),
+    /// List the versions
+    Deployments(Standing),
+    /// Make the version that serves reachable again, as after a restart of the machine
+    #[command(hide = true)]
+    Mount(Standing),
+    /// Ask the declared language model something, and say what it can do and how long it takes
+    Model,
 }
 
 #[derive(Debug, Args)]
@@ -123,15 +163,8 @@ pub(crate) enum McpClient {
     Vscode,
 }
 
-/// Reads an address that only this host reaches.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no address with a port, such as 127.0.0.1:8080"))?;
-    match address.ip().is_loopback() {
-        true => Ok(address),
-        false => Err(format!(
-            "others than this host could listen in on {address}, since there is no TLS yet: take 127.0.0.1 or [::1]"
-        )),
-    }
+/// Reads an address with a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no address with a port, such as 127.0.0.1:8080"))
 }

@@ -5,6 +5,7 @@ pub(crate) mod bridge;
 mod cache;
 mod comeback;
 mod container;
+mod deploy;
 mod doctor;
 mod document;
 mod embed;
@@ -26,6 +27,7 @@ mod task;
 mod template;
 mod tool;
 mod web;
+mod web_model;
 mod witness;
 
 use tools::engine;

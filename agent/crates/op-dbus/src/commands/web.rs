@@ -1,31 +1,59 @@
-//! web: serve HTTP, make tokens.
+//! web: serve HTTP, make tokens, print links to log in.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ::web::{Source, fingerprint};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use declaration::{AnySections, Declaration, Scope, TokenName};
+use declaration::{AnySections, Declaration, Scope, TokenName, Web};
 use serde_json::json;
 
+use super::deploy;
 use crate::cli::{self, Cli};
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::web;
 
+/// Where systemd has the web server keep its state.
+const STATE: &str = "/var/lib/op-dbus-web";
 /// What tokens begin with, so that programs that look for lost secrets know them.
 const PREFIX: &str = "opdbus_";
 
 pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
     match &options.command {
+        None if options.check => check(&cli.file, screen, options),
+        Some(cli::WebCommand::Model) => super::web_model::run(cli, screen),
         None => web::run(&|| declared(&cli.file), options),
+        Some(cli::WebCommand::Login { role, at }) => {
+            login(cli, screen, options, role.as_deref(), at.as_deref())
+        }
         Some(cli::WebCommand::Token { name, file, scopes }) => {
             token(screen, name, file.as_deref(), scopes)
         }
+        Some(cli::WebCommand::Deploy(options)) => deploy::deploy(cli, screen, options),
+        Some(cli::WebCommand::Rollback(options)) => deploy::rollback(cli, screen, options),
+        Some(cli::WebCommand::Deployments(options)) => deploy::list(screen, options),
+        Some(cli::WebCommand::Mount(options)) => deploy::mount(screen, options),
     }
+}
+
+/// Whether the server could begin with this declaration.
+fn check(file: &Path, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
+    let web = declared(file)?.web.unwrap_or_default();
+    let address = options.address(&web);
+    screen.result(&json!({ "listen": address }), || {
+        format!(
+            "{} is good: the server would listen at {address}\n",
+            file.display()
+        )
+    });
+    Ok(0)
 }
 
 /// The declaration; mappings of plugins, which this user may not be able to read, are no matter here.
@@ -38,6 +66,65 @@ fn declared(file: &Path) -> Result<Declaration, Failure> {
         );
     }
     Ok(declaration)
+}
+
+/// Prints a link that logs in once. The code is its fragment, which browsers keep to themselves.
+fn login(
+    cli: &Cli,
+    screen: &Screen,
+    options: &cli::Web,
+    role: Option<&str>,
+    at: Option<&str>,
+) -> Result<u8, Failure> {
+    let declaration = Declaration::read_with(&cli.file, &AnySections)?;
+    let web = declaration.web.unwrap_or_default();
+    let site = crate::line::site(cli)?;
+    let Some(mut client) = Client::find(&site)? else {
+        return Err(Failure::Refused(
+            "the daemon of this declaration cannot be reached, and sessions are its business: `systemctl start op-dbusd`"
+                .to_owned(),
+        ));
+    };
+    let made = client.login(role)?;
+    let text = |key: &str| made[key].as_str().unwrap_or_default().to_owned();
+    let base = match at {
+        Some(at) => at.trim_end_matches('/').to_owned(),
+        None => base(&web, options.address(&web)),
+    };
+    let url = format!("{base}/login.html#{}", text("code"));
+    let state = options.state.clone().unwrap_or_else(|| STATE.into());
+    // What browsers ask about is compared with this.
+    let own = Source::of(&web, Some(&state)).ok().flatten();
+    let own = own.filter(|source| matches!(source, Source::SelfSigned { .. }));
+    let print = own.and_then(|source| fingerprint(&source.files().0).ok());
+    let mut json = json!({ "url": url, "user": made["name"], "role": made["role"], "seconds": made["seconds"] });
+    if let Some(print) = &print {
+        json["fingerprint"] = json!(print);
+    }
+    screen.result(&json, || {
+        let minutes = made["seconds"].as_u64().unwrap_or_default() / 60;
+        let print = print.map_or(String::new(), |print| {
+            format!("\nThe certificate is self-signed. Its SHA-256 fingerprint:\n\n  {print}\n")
+        });
+        format!(
+            "{url}\n\nIt logs in as {} ({}), once, within {minutes} minutes.\n{print}",
+            text("name"),
+            text("role")
+        )
+    });
+    Ok(0)
+}
+
+/// Where a browser on this host, or one that knows a declared name, finds the server.
+fn base(web: &Web, address: SocketAddr) -> String {
+    let scheme = if web.tls.is_some() { "https" } else { "http" };
+    match (address.ip().is_loopback(), web.hosts.first()) {
+        (false, Some(name)) => format!("{scheme}://{name}:{}", address.port()),
+        (false, None) if address.ip().is_unspecified() => {
+            format!("{scheme}://localhost:{}", address.port())
+        }
+        _ => format!("{scheme}://{address}"),
+    }
 }
 
 /// Makes a token, and says how it is declared. It is shown this once.

@@ -71,9 +71,13 @@ fn serve(
         .enable_all()
         .build()
         .context("start the witness's threads")?;
-    runtime.block_on(crate::web::serve(
+    let place = crate::web::Place {
         address,
-        "/add-checkpoint",
+        tls: None,
+        path: "/add-checkpoint",
+    };
+    runtime.block_on(crate::web::serve(
+        place,
         WitnessDoor::limits(),
         |_| door,
         |_, _| log::info!("what the witness watches over is read at its start: restart it"),

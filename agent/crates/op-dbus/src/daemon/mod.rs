@@ -30,6 +30,7 @@ use orchestrator::Orchestrator;
 
 use crate::cli::{self, Cli};
 use crate::doors::nonnet::NonNet;
+use crate::doors::sessions::Sessions;
 use crate::doors::{self, Hall};
 use crate::failure::Failure;
 
@@ -89,6 +90,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
         Arc::clone(&standing),
         Arc::clone(&nonnet),
         poke.clone(),
+        Sessions::new(options.access_seconds),
     ));
 
     let orchestrator = Orchestrator::new(&hall);

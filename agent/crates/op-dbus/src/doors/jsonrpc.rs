@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0 over Unix sockets; the kernel says who calls.
 
+mod access;
 mod connection;
 mod hung_up;
 mod message;

@@ -6,6 +6,7 @@ pub(crate) mod frame;
 pub(crate) mod jsonrpc;
 pub(crate) mod nonnet;
 mod ovsdb;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use tools::{Accounts, Caller, Cancel, Door, Effect, Event, Options, Registry, To
 use crate::daemon::{Poke, Standing};
 use crowd::Crowd;
 use nonnet::NonNet;
+use sessions::Sessions;
 use tokens::Tokens;
 
 /// How many calls that read are carried out at once; the others wait.
@@ -42,6 +44,7 @@ pub(crate) struct Hall {
     loaded: std::sync::Mutex<bool>,
     crowd: Crowd,
     tokens: Tokens,
+    sessions: Sessions,
     poke: Poke,
     reads: Arc<Semaphore>,
     decisions: Arc<Semaphore>,
@@ -70,6 +73,7 @@ impl Hall {
         standing: Arc<Standing>,
         nonnet: Arc<NonNet>,
         poke: Poke,
+        sessions: Sessions,
     ) -> Self {
         Self {
             registry,
@@ -79,6 +83,7 @@ impl Hall {
             loaded: std::sync::Mutex::default(),
             crowd: Crowd::default(),
             tokens: Tokens::default(),
+            sessions,
             poke,
             reads: Arc::new(Semaphore::new(READS)),
             decisions: Arc::new(Semaphore::new(DECISIONS)),

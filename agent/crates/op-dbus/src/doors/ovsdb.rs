@@ -315,7 +315,11 @@ impl Ovsdb {
             metadata,
         };
         let recorded = match outcome {
-            "refused" => self.hall.registry.record_refused(&self.caller, entry),
+            "refused" => self
+                .hall
+                .registry
+                .record_refused(&self.caller, entry)
+                .map(drop),
             _ => self.hall.registry.record(entry),
         };
         if let Err(error) = recorded {

@@ -31,7 +31,10 @@ pub struct Web {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    /// In small letters.
     pub head: String,
+    /// As it was sent: values of cookies are no words.
+    pub raw_head: String,
     pub body: String,
 }
 
@@ -53,7 +56,9 @@ impl Web {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            .env_remove("JOURNAL_STREAM");
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("MCP_CHAT_PORT")
+            .env_remove("STATE_DIRECTORY");
         prepare(&mut command);
         let mut web = Self {
             child: command.spawn().expect("start the web server"),
@@ -183,6 +188,7 @@ impl Reply {
         Self {
             status: status.unwrap_or_default(),
             head: head.to_ascii_lowercase(),
+            raw_head: head.to_owned(),
             body: body.to_owned(),
         }
     }

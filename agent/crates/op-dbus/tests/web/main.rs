@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod browser;
 mod peers;
 mod protocol;
 mod reload;
+mod rest;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod room;
+mod sessions;
+mod tls;
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -35,6 +39,11 @@ struct Host {
 
 impl Host {
     fn new() -> Option<Self> {
+        Self::with(&["--no-bus"])
+    }
+
+    /// The same with other options for the daemon.
+    fn with(options: &[&str]) -> Option<Self> {
         let rig = Rig::storage(256)?;
         let (viewer, viewing) = make_token(&rig, "viewer", "mcp:read");
         let (operator, operating) = make_token(&rig, "operator", "mcp:write");
@@ -55,7 +64,7 @@ impl Host {
             "",
         );
         open(rig.machine.dir());
-        let daemon = Daemon::start(&rig);
+        let daemon = Daemon::start_with(&rig, options, |_| {});
         open_socket(&daemon);
         let web = Web::start(&rig, &daemon);
         Some(Self {

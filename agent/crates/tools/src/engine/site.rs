@@ -472,24 +472,27 @@ impl Site {
     }
 
     /// Writes an entry. Without a place for the ledger there is nothing to write to, and the log has it.
-    pub(crate) fn record(&self, entry: NewEntry) -> Result<(), ToolError> {
+    pub(crate) fn record(&self, entry: NewEntry) -> Result<Option<i64>, ToolError> {
         let written = self.with_ledger(|ledger| match ledger {
-            Some(ledger) => ledger.append_all(std::slice::from_ref(&entry)).map(drop),
+            Some(ledger) => {
+                let written = ledger.append_all(std::slice::from_ref(&entry))?;
+                Ok(written.first().map(|entry| entry.id))
+            }
             None => {
                 log::warn!("not in the ledger, which is not there yet: {entry:?}");
-                Ok(())
+                Ok(None)
             }
         });
         // A caller without root cannot write it, and cannot change anything either.
         match written {
             Err(error) if !rustix::process::geteuid().is_root() => {
                 log::warn!("not in the ledger: {error}");
-                Ok(())
+                Ok(None)
             }
             // Nobody has ever said where it is.
             Err(error @ ToolError::NotFound(_)) => {
                 log::warn!("not in the ledger: {error}");
-                Ok(())
+                Ok(None)
             }
             written => written,
         }

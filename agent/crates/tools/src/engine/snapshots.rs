@@ -219,6 +219,7 @@ pub(crate) fn tell_rolled_back(
         target: "@timing".to_owned(),
         metadata,
     })
+    .map(drop)
 }
 
 /// Makes the snapshot before a run, where that is declared. Without it there is no run: what was asked for is that

@@ -215,7 +215,7 @@ impl Orchestrator {
             }
         };
         // There a plan's hash is an argument that a program gives, and no person's word.
-        if tool.effect == Effect::Destroy && caller.door == Door::Mcp {
+        if tool.effect == Effect::Destroy && matches!(caller.door, Door::Mcp | Door::Web) {
             return Err(ToolError::Refused(format!(
                 "{} loses data for good: call the tool itself, so that a person can be asked",
                 tool.name

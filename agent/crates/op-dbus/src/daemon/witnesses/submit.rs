@@ -306,6 +306,7 @@ mod tests {
         let door = Arc::new(WitnessDoor::new(witness));
         tokio::spawn(web::serve(
             listener,
+            None,
             door,
             WitnessDoor::limits(),
             CancellationToken::new(),

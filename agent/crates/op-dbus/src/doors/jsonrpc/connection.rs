@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
-use tools::{Cancel, Description, Door, Effect, Event, Options, Registry, ToolError};
+use tools::{Cancel, Description, Effect, Event, Options, Registry, ToolError};
 
+use super::access;
 use super::hung_up::hung_up;
 use super::message::{
     CallParams, Fault, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Request, answer, params,
-    read,
+    read, recorded,
 };
 use super::out::{Out, write};
 use super::speaker::{Known, Speaker};
@@ -195,7 +196,8 @@ impl Connection {
                 tool.effect == Effect::Read
             }
             // These say little, and who asks them waits to begin.
-            Some("tools.cancel" | "access.whoami" | "daemon.status") => false,
+            Some("tools.cancel" | "daemon.status") => false,
+            Some(method) if method.starts_with("access.") => false,
             _ => true,
         };
         match reads {
@@ -233,13 +235,19 @@ impl Connection {
             Err((id, fault)) => Some(answer(&id, Err(fault))),
             Ok(request) => {
                 let id = request.id.clone();
-                let result = self.carry_out(request).await;
-                id.map(|id| answer(&id, result))
+                let mut entry = None;
+                let result = self.carry_out(request, &mut entry).await;
+                id.map(|id| recorded(answer(&id, result), entry))
             }
         }
     }
 
-    async fn carry_out(&self, mut request: Request) -> Result<Value, Fault> {
+    /// `entry` becomes the ledger's entry of what was done.
+    async fn carry_out(
+        &self,
+        mut request: Request,
+        entry: &mut Option<i64>,
+    ) -> Result<Value, Fault> {
         match request.method.as_str() {
             "tools.list" => {
                 self.known(&mut request.params).await?;
@@ -253,7 +261,7 @@ impl Connection {
             }
             "tools.call" => {
                 let speaker = Speaker::take(&mut request.params)?;
-                self.call(request.id, speaker, params(request.params)?)
+                self.call(request.id, speaker, params(request.params)?, entry)
                     .await
             }
             "access.whoami" => {
@@ -270,7 +278,7 @@ impl Connection {
                 Ok(json!({ "found": call.is_some() }))
             }
             "daemon.status" => {
-                let caller = self.hall.caller(self.uid, Door::Jsonrpc);
+                let caller = self.known(&mut request.params).await?.caller;
                 let mut status = self.hall.status();
                 if caller.role.is_none() {
                     // Which resources there are is for those who may look.
@@ -280,13 +288,10 @@ impl Connection {
                 status["caller"] = json!({ "name": caller.name, "role": caller.role });
                 Ok(status)
             }
-            other => Err(Fault::new(
-                METHOD_NOT_FOUND,
-                format!(
-                    "there is no method `{other}`; there are tools.list, tools.show, tools.call, \
-                     tools.cancel, access.whoami and daemon.status"
-                ),
-            )),
+            other => {
+                let asked = access::carry_out(&self.hall, self.uid, other, request.params).await;
+                asked.unwrap_or_else(|| Err(no_method(other)))
+            }
         }
     }
 
@@ -312,6 +317,7 @@ impl Connection {
         id: Option<Value>,
         speaker: Speaker,
         call: CallParams,
+        entry: &mut Option<i64>,
     ) -> Result<Value, Fault> {
         if self.gone.load(Ordering::SeqCst) {
             return Err(ToolError::Cancelled.into());
@@ -331,7 +337,8 @@ impl Connection {
                 cancel.cancel();
             }
         }
-        let result = self.called(id, speaker, call, cancel).await;
+        let result = self.called(id, speaker, call, cancel.clone()).await;
+        *entry = cancel.entry();
         if let Some(key) = &key {
             self.calls().remove(key);
         }
@@ -371,6 +378,16 @@ impl Connection {
         };
         Ok(self.hall.call(request, listener).await?)
     }
+}
+
+fn no_method(name: &str) -> Fault {
+    Fault::new(
+        METHOD_NOT_FOUND,
+        format!(
+            "there is no method `{name}`; there are tools.list, tools.show, tools.call, tools.cancel, access.whoami, \
+             access.login, access.exchange, access.renew, access.logout and daemon.status"
+        ),
+    )
 }
 
 /// OVSDB speaks JSON-RPC 1.0, which does not say so.

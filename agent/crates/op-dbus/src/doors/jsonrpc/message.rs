@@ -94,6 +94,14 @@ pub(super) fn answer(id: &Value, result: Result<Value, Fault>) -> Value {
     }
 }
 
+/// An answer that names the ledger's entry of what was done, beside result or error.
+pub(super) fn recorded(mut answer: Value, entry: Option<i64>) -> Value {
+    if let Some(entry) = entry {
+        answer["entry"] = json!(entry);
+    }
+    answer
+}
+
 /// What `tools.call` takes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,8 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tools::{Caller, Door};
 
+use super::access;
 use super::message::{Fault, INVALID_PARAMS, TOOL_ERROR};
 use crate::doors::Hall;
+use crate::doors::sessions::Sessions;
 use crate::doors::tokens::Denied;
 
 /// What a request says of its speaker. It has no `Debug`, so that no token is written anywhere.
@@ -21,12 +23,15 @@ pub(super) struct Speaker {
 #[serde(rename_all = "lowercase")]
 enum Via {
     Mcp,
+    Web,
 }
 
 /// Who the daemon takes a request's speaker for.
 pub(super) struct Known {
     pub(super) caller: Caller,
     scopes: Vec<declaration::Scope>,
+    /// The session that the token is of.
+    session: Option<Value>,
 }
 
 impl Speaker {
@@ -41,7 +46,7 @@ impl Speaker {
         };
         let via = taken("via").unwrap_or_default();
         let via = Option::<Via>::deserialize(via)
-            .map_err(|_| wrong("`via` has to be \"mcp\" where it is given"))?;
+            .map_err(|_| wrong("`via` has to be \"mcp\" or \"web\" where it is given"))?;
         Ok(Self { token, via })
     }
 
@@ -49,26 +54,47 @@ impl Speaker {
     pub(super) async fn known(self, hall: &Arc<Hall>, uid: u32) -> Result<Known, Fault> {
         let door = match self.via {
             Some(Via::Mcp) => Door::Mcp,
+            Some(Via::Web) => Door::Web,
             None => Door::Jsonrpc,
         };
         let Some(token) = self.token else {
             let caller = hall.caller(uid, door);
             let scopes = Vec::new();
-            return Ok(Known { caller, scopes });
+            return Ok(Known {
+                caller,
+                scopes,
+                session: None,
+            });
         };
         let owner = Arc::clone(hall);
         // Files are read, and a disk may be slow.
-        let found = tokio::task::spawn_blocking(move || match owner.registry.site().web() {
-            Some(web) => owner.tokens.find(&web, &token, uid),
-            None => Err(owner.tokens.wrong(uid)),
-        });
-        let bearer = found.await.map_err(|_| Denied::Unknown);
-        let bearer = bearer.and_then(|found| found).map_err(denied)?;
-        Ok(Known {
-            caller: Caller::of_token(uid, door, &bearer.name, &bearer.scopes),
-            scopes: bearer.scopes,
-        })
+        let found = tokio::task::spawn_blocking(move || find(&owner, &token, uid, door)).await;
+        found.unwrap_or_else(|_| Err(denied(Denied::Unknown)))
     }
+}
+
+/// Whose token this is: a session's, or one that is declared.
+fn find(hall: &Hall, token: &str, uid: u32, door: Door) -> Result<Known, Fault> {
+    let site = hall.registry.site();
+    if Sessions::is_access(token) {
+        let known = hall.sessions.find(site, token, uid, door);
+        let known = known.map_err(|why| access::fault(hall, uid, why))?;
+        return Ok(Known {
+            caller: known.caller,
+            scopes: known.scopes,
+            session: Some(known.session),
+        });
+    }
+    let bearer = match site.web() {
+        Some(web) => hall.tokens.find(&web, token, uid),
+        None => Err(hall.tokens.wrong(uid)),
+    };
+    let bearer = bearer.map_err(denied)?;
+    Ok(Known {
+        caller: Caller::of_token(uid, door, &bearer.name, &bearer.scopes),
+        scopes: bearer.scopes,
+        session: None,
+    })
 }
 
 fn denied(why: Denied) -> Fault {
@@ -100,8 +126,15 @@ pub(super) struct Intended {
 impl Known {
     /// The answer of `access.whoami`. A call that may not be made is recorded, as if it had been tried.
     pub(super) async fn answer(self, hall: &Arc<Hall>, question: Question) -> Result<Value, Fault> {
-        let Self { caller, scopes } = self;
+        let Self {
+            caller,
+            scopes,
+            session,
+        } = self;
         let mut answer = json!({ "name": caller.name, "role": caller.role, "scopes": scopes });
+        if let Some(session) = session {
+            answer["session"] = session;
+        }
         if let Some(Intended { name, arguments }) = question.call {
             let role = hall.registry.tool(&name)?.role;
             let may =

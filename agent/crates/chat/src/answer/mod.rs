@@ -1,0 +1,314 @@
+//! What a tool answered, as people would rather look at it: a table, a tree, a plot, a text.
+
+mod readable;
+mod table;
+mod tree;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use readable::{readable, title};
+pub use table::{Column, Table};
+pub use tree::Node;
+
+/// The largest answer that is kept as it came, in bytes of JSON.
+const LARGEST_RAW: usize = 32 << 10;
+
+/// An answer in the form that suits it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Answer {
+    /// Rows of things that are alike.
+    Table(Table),
+    /// One thing with parts.
+    Tree {
+        /// The thing.
+        root: Node,
+    },
+    /// Numbers over time.
+    Plot {
+        /// Lines: each has `name`, `unit` and `points`, pairs of a time in seconds since 1970-01-01 UTC and a number.
+        series: Vec<Value>,
+    },
+    /// One value.
+    Value {
+        /// It.
+        value: Value,
+    },
+    /// Lines as they are, such as of a journal.
+    Text {
+        /// They.
+        text: String,
+    },
+}
+
+/// An answer with a sentence about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// In a few words, such as `3 containers`.
+    pub summary: String,
+    /// What to look at.
+    pub answer: Answer,
+}
+
+/// The form for the answer of a tool.
+pub fn of(output: &Value) -> Told {
+    match output {
+        Value::Object(map) => of_object(map),
+        Value::Array(rows) => rows_of("item", rows).unwrap_or_else(|| of_list(rows)),
+        other => Told {
+            summary: readable("", other),
+            answer: Answer::Value {
+                value: other.clone(),
+            },
+        },
+    }
+}
+
+/// An answer as it came, or how large it is where that is too much to be kept.
+pub fn raw(output: &Value) -> Result<Value, usize> {
+    let size = output.to_string().len();
+    match size <= LARGEST_RAW {
+        true => Ok(output.clone()),
+        false => Err(size),
+    }
+}
+
+fn of_object(map: &Map<String, Value>) -> Told {
+    if let Some(told) = of_change(map) {
+        return told;
+    }
+    if let Some(series) = map.get("series").and_then(Value::as_array)
+        && !series.is_empty()
+        && series.iter().all(|line| line["points"].is_array())
+    {
+        let series = series.clone();
+        return Told {
+            summary: counted(series.len(), "series"),
+            answer: Answer::Plot { series },
+        };
+    }
+    if let Some(text) = text_of(map) {
+        return text;
+    }
+    let mut lists = map.iter().filter_map(|(key, value)| match value {
+        Value::Array(rows) if key != "notes" => Some((key, rows)),
+        _ => None,
+    });
+    if let (Some((key, rows)), None) = (lists.next(), lists.next())
+        && map.values().filter(|value| value.is_object()).count() <= 1
+        && let Some(mut told) = rows_of(key, rows)
+    {
+        if map.get("next_cursor").is_some_and(Value::is_string) {
+            told.summary.push_str(", and there are more");
+        }
+        return told;
+    }
+    Told {
+        summary: headline(map),
+        answer: Answer::Tree {
+            root: tree::of("answer", &Value::Object(map.clone())),
+        },
+    }
+}
+
+/// What a run did: its changes, and how it ended.
+fn of_change(map: &Map<String, Value>) -> Option<Told> {
+    let outcome = map.get("outcome")?.as_str()?;
+    let changes = map.get("changes")?.as_array()?;
+    let count = counted(changes.len(), "change");
+    let summary = match outcome {
+        "unchanged" => "There was nothing to change".to_owned(),
+        "applied" => format!("Done: {count}"),
+        "awaiting-confirmation" => format!("Done: {count}, to be confirmed"),
+        "rolled-back" => "It failed, and everything was undone".to_owned(),
+        "stuck" => "It failed, and not everything could be undone".to_owned(),
+        other => format!("{}: {count}", title(other)),
+    };
+    let rows = changes.iter().map(|change| {
+        let text = |key: &str| change[key].as_str().unwrap_or_default();
+        serde_json::json!({
+            "verb": text("verb"),
+            "resource": format!("{}/{}", text("plugin"), text("resource")),
+        })
+    });
+    Some(Told {
+        summary,
+        answer: Answer::Table(Table::of(&rows.collect::<Vec<_>>())),
+    })
+}
+
+/// Content of a file or output of a command: lines.
+fn text_of(map: &Map<String, Value>) -> Option<Told> {
+    let keys = ["content", "text", "stdout"];
+    let text = keys.iter().find_map(|key| map.get(*key)?.as_str())?;
+    if map.len() > 6 || !text.contains('\n') {
+        return None;
+    }
+    Some(Told {
+        summary: counted(text.lines().count(), "line"),
+        answer: Answer::Text {
+            text: cut(text, 64 << 10),
+        },
+    })
+}
+
+/// Rows of objects as a table; none if they are not.
+fn rows_of(key: &str, rows: &[Value]) -> Option<Told> {
+    if rows.is_empty() {
+        let summary = format!("No {}", plural(key).to_lowercase());
+        let answer = Answer::Table(Table::default());
+        return Some(Told { summary, answer });
+    }
+    rows.iter().all(Value::is_object).then(|| {
+        let table = Table::of(rows);
+        let what = match rows.len() {
+            1 => singular(key),
+            _ => plural(key),
+        };
+        Told {
+            summary: format!("{} {}", rows.len(), what.to_lowercase()),
+            answer: Answer::Table(table),
+        }
+    })
+}
+
+fn of_list(rows: &[Value]) -> Told {
+    Told {
+        summary: counted(rows.len(), "item"),
+        answer: Answer::Tree {
+            root: tree::of("answer", &Value::Array(rows.to_vec())),
+        },
+    }
+}
+
+/// What is most telling of an object, in a line.
+fn headline(map: &Map<String, Value>) -> String {
+    let keys = [
+        "text",
+        "summary",
+        "name",
+        "state",
+        "outcome",
+        "valid",
+        "converged",
+        "status",
+    ];
+    let told = keys.iter().filter_map(|key| match map.get(*key)? {
+        value @ (Value::String(_) | Value::Bool(_) | Value::Number(_)) => Some(format!(
+            "{}: {}",
+            title(key),
+            cut(&readable(key, value), 200)
+        )),
+        _ => None,
+    });
+    let told: Vec<_> = told.take(3).collect();
+    match told.is_empty() {
+        true => counted(map.len(), "value"),
+        false => told.join(", "),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match (count, what) {
+        (1, _) | (_, "series") => format!("{count} {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+fn plural(key: &str) -> String {
+    let title = title(key);
+    match title.ends_with('s') {
+        true => title,
+        false => format!("{title}s"),
+    }
+}
+
+fn singular(key: &str) -> String {
+    let title = title(key);
+    match title.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => title.strip_suffix('s').unwrap_or(&title).to_owned(),
+    }
+}
+
+/// The beginning of a text that may be long, in whole characters.
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    format!("{}…", beginning(text, bytes))
+}
+
+/// At most so many bytes of a text, in whole characters.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+    let ends = text.char_indices().map(|(begin, c)| begin + c.len_utf8());
+    let end = ends.take_while(|end| *end <= bytes).last();
+    &text[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_is_a_table_with_a_count() {
+        let told = of(&json!({ "containers": [
+            { "name": "web-01", "state": { "running": true, "memory_bytes": 1_073_741_824 } },
+        ]}));
+        assert_eq!(told.summary, "1 container");
+        let Answer::Table(table) = told.answer else {
+            panic!("no table")
+        };
+        let titles: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| column.title.as_str())
+            .collect();
+        assert_eq!(titles, ["Name", "Running", "Memory"]);
+        assert_eq!(table.rows[0]["state.memory_bytes"], "1 GiB");
+        assert_eq!(table.rows[0]["state.running"], "yes");
+    }
+
+    #[test]
+    fn an_empty_list_says_so_and_a_page_says_that_there_is_more() {
+        assert_eq!(of(&json!({ "entries": [] })).summary, "No entries");
+        let told = of(&json!({ "entries": [{ "id": 1 }], "next_cursor": "9" }));
+        assert_eq!(told.summary, "1 entry, and there are more");
+    }
+
+    #[test]
+    fn a_run_is_its_changes() {
+        let told = of(&json!({
+            "run": "r1", "outcome": "applied", "duration_ms": 12, "notes": [],
+            "changes": [{ "plugin": "lxc", "resource": "container:a", "verb": "create", "before": null, "after": {} }],
+        }));
+        assert_eq!(told.summary, "Done: 1 change");
+        let Answer::Table(table) = told.answer else {
+            panic!("no table")
+        };
+        assert_eq!(table.rows[0]["resource"], "lxc/container:a");
+    }
+
+    #[test]
+    fn nested_things_are_trees_and_values_are_values() {
+        assert!(matches!(
+            of(&json!({ "a": { "b": 1 }, "c": { "d": [] } })).answer,
+            Answer::Tree { .. }
+        ));
+        assert!(matches!(of(&json!(5)).answer, Answer::Value { .. }));
+        let plot = json!({ "series": [{ "name": "load", "unit": "", "points": [[1, 2]] }] });
+        assert!(matches!(of(&plot).answer, Answer::Plot { .. }));
+        assert!(matches!(
+            of(&json!({ "text": "a\nb" })).answer,
+            Answer::Text { .. }
+        ));
+    }
+
+    #[test]
+    fn what_is_large_is_not_kept_as_it_came() {
+        assert!(raw(&json!({ "a": 1 })).is_ok());
+        assert_eq!(raw(&json!("x".repeat(40_000))), Err(40_002));
+    }
+}
