@@ -6,6 +6,7 @@
 mod access;
 mod addresses;
 mod cache;
+mod chat;
 mod containers;
 mod flows;
 mod ledger;
@@ -37,6 +38,7 @@ pub(crate) fn declaration(declaration: &Declaration, damage: &Damage) -> Finding
     if let Some(section) = &declaration.web {
         web::check(section, &mut check);
     }
+    chat::check(&declaration.chat, &mut check);
     mcp::check(&declaration.mcp, &mut check);
     ledger::check(&declaration.ledger, &mut check);
     replication::check(

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::access::{Access, Reconcile};
 use crate::cache::Cache;
+use crate::chat::Chat;
 use crate::check::{self, Damage};
 use crate::define::record;
 use crate::flow::Openflow;
@@ -45,6 +46,8 @@ pub struct Declaration {
     pub access: Access,
     /// The HTTP doors, and who may speak at them.
     pub web: Option<Web>,
+    /// The chat, and the language model that it asks.
+    pub chat: Chat,
     /// The Model Context Protocol.
     pub mcp: Mcp,
     /// How the ledger proves itself to others.
@@ -92,6 +95,8 @@ record! {
         access: Access = Access::default(),
         /// The HTTP doors, and who may speak at them.
         web: Option<Web> = None,
+        /// The chat of the web server, and the language model that it may ask.
+        chat: Chat = Chat::default(),
         /// Other servers of the Model Context Protocol whose tools this host passes on.
         mcp: Mcp = Mcp::default(),
         /// How the ledger proves itself to others, and whose ledgers this host watches over.
@@ -241,6 +246,7 @@ impl Declaration {
                 reconcile: document.reconcile,
                 access: document.access,
                 web: document.web,
+                chat: document.chat,
                 mcp: document.mcp,
                 ledger: document.ledger,
                 replication: document.replication,
@@ -315,6 +321,7 @@ impl Serialize for Declaration {
             reconcile: self.reconcile,
             access: self.access.clone(),
             web: self.web.clone(),
+            chat: self.chat.clone(),
             mcp: self.mcp.clone(),
             ledger: self.ledger.clone(),
             replication: self.replication.clone(),

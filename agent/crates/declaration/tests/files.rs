@@ -243,7 +243,7 @@ fn problems_are_given_as_json_too() {
                 "path": "plugin",
                 "line": 2,
                 "found": "an unknown key",
-                "accepted": "a map with the keys `version`, `reconcile`, `access`, `web`, `mcp`, `ledger`, `replication`, `snapshots`, `ml`, `cache`, `plugins`",
+                "accepted": "a map with the keys `version`, `reconcile`, `access`, `web`, `chat`, `mcp`, `ledger`, `replication`, `snapshots`, `ml`, `cache`, `plugins`",
                 "hint": "did you mean `plugins`?",
             }],
             "omitted": 0,

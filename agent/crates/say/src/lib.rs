@@ -7,9 +7,20 @@
 //! Whatever the ranker finds is offered, or asked if it only reads.
 
 mod catalog;
+mod clauses;
+mod complete;
 mod context;
+mod fill;
+mod frames;
+mod grammar;
+mod items;
+mod lexicon;
 mod meaning;
+mod names;
+mod rank;
+mod talk;
 mod tool;
+mod words;
 mod world;
 
 pub use catalog::Catalog;

@@ -12,9 +12,10 @@ pub mod entries;
 mod fusion;
 mod index;
 mod tokens;
-mod when;
+pub mod when;
 mod words;
 
 pub use embedder::{BuiltIn, EmbedError, Embedder, ModelId, NotAModelId};
 pub use embedding::{DIMENSIONS, Embedding, VERSION, embed};
 pub use index::{Document, Error, Hit, Index, Method};
+pub use tokens::stems;

@@ -12,7 +12,7 @@ const EMPTY: [&str; 44] = [
 const LONGEST: usize = 32;
 
 /// The stems of a text, in order. `ListUnitsByPatterns` and `list_units-by patterns` give the same.
-pub(crate) fn stems(text: &str) -> Vec<String> {
+pub fn stems(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     for word in text.split(|c: char| !c.is_alphanumeric()) {
         for part in humps(word) {

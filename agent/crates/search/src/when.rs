@@ -7,11 +7,11 @@ mod words;
 
 /// A part of time: from `since` until before `until`; an end that is not there is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Period {
+pub struct Period {
     /// The first moment in it.
-    pub(crate) since: Option<Zoned>,
+    pub since: Option<Zoned>,
     /// The first moment after it.
-    pub(crate) until: Option<Zoned>,
+    pub until: Option<Zoned>,
 }
 
 impl Period {
@@ -50,7 +50,7 @@ impl Period {
     }
 
     /// The whole seconds since 1970-01-01 UTC that begin in it: the first, and the last.
-    pub(crate) fn seconds(&self) -> (Option<i64>, Option<i64>) {
+    pub fn seconds(&self) -> (Option<i64>, Option<i64>) {
         let ceiling = |time: &Zoned| {
             let time = time.timestamp();
             time.as_second() + i64::from(time.subsec_nanosecond() > 0)
@@ -63,7 +63,7 @@ impl Period {
 
 /// Finds the words of time in a question. Gives the period that all of them leave, if there are any, and which of
 /// the words they are. `words` are in lower case, without punctuation at their ends.
-pub(crate) fn find(words: &[&str], now: &Zoned) -> (Option<Period>, Vec<bool>) {
+pub fn find(words: &[&str], now: &Zoned) -> (Option<Period>, Vec<bool>) {
     let mut taken = vec![false; words.len()];
     let mut all: Option<Period> = None;
     let mut at = 0;

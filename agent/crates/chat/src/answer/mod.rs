@@ -237,7 +237,14 @@ pub(crate) fn cut(text: &str, bytes: usize) -> String {
     if text.len() <= bytes {
         return text.to_owned();
     }
-    format!("{}…", &text[..text.floor_char_boundary(bytes)])
+    format!("{}…", beginning(text, bytes))
+}
+
+/// At most so many bytes of a text, in whole characters.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+    let ends = text.char_indices().map(|(begin, c)| begin + c.len_utf8());
+    let end = ends.take_while(|end| *end <= bytes).last();
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub(crate) enum WebCommand {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "mcp:read")]
         scopes: Vec<Scope>,
     },
+    /// Ask the declared language model something, and say what it can do and how long it takes
+    Model,
 }
 
 #[derive(Debug, Args)]

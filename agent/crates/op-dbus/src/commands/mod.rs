@@ -25,6 +25,7 @@ mod task;
 mod template;
 mod tool;
 mod web;
+mod web_model;
 mod witness;
 
 use tools::engine;

@@ -26,6 +26,7 @@ const PREFIX: &str = "opdbus_";
 
 pub(super) fn run(cli: &Cli, screen: &Screen, options: &cli::Web) -> Result<u8, Failure> {
     match &options.command {
+        Some(cli::WebCommand::Model) => super::web_model::run(cli, screen),
         None => web::run(&|| declared(&cli.file), options),
         Some(cli::WebCommand::Login { role, at }) => {
             login(cli, screen, options, role.as_deref(), at.as_deref())

@@ -162,6 +162,7 @@ pub(super) fn tools() -> Vec<Tool> {
              work.",
             stats,
         )
+.says(&["show the cache", "how well does the cache work?"])
         .example(json!({})),
         Tool::write(
             domain,
@@ -174,6 +175,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 call.site.cache()?.clear(kind).map(gone).map_err(failed)
             },
         )
+.says(&["clear the cache", "empty the cache"])
         .example(json!({ "kind": "queries" })),
         Tool::write(
             domain,
@@ -184,6 +186,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |_, input: Clean| Ok(plan("clean", json!({ "days": input.days }))),
             clean,
         )
+.says(&["clean the cache", "clean the cache of what is older than 30 days"])
         .example(json!({ "days": 30 })),
     ]
 }

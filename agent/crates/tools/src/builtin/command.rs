@@ -59,6 +59,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the commands that the declaration allows command_run to run.",
             list,
         )
+.says(&["list commands", "which commands may I run?"])
         .example(json!({})),
         Tool::write(
             domain,
@@ -70,6 +71,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Run| preview(call, &input),
             |call, input: Run| run(call, &input),
         )
+.says(&["run the command rotate-logs", "run command rotate-logs"])
         .for_role(Role::Admin)
         .example(json!({ "name": "rotate-logs" })),
     ]

@@ -177,6 +177,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the containers of this host, with their state as LXC has it.",
             list,
         )
+.says(&["show me all containers", "list containers", "which containers are running?", "how many containers are there?"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -185,6 +186,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows one container: how it is, how it is declared, its port and its directory.",
             show,
         )
+.says(&["show container web-01", "how is web-01 doing?", "details of container web-01"])
         .example(json!({ "name": "web-01" })),
         Tool::write(
             domain,
@@ -202,6 +204,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 })
             },
         )
+.says(&["create container web-01 with socket networking", "create debian container named db-01 with netmaker mesh", "create three containers named web-1 to web-3", "create container web-01 from debian-base with 4 GB memory and 2 cores", "create container web-01 at address 10.0.0.11/24"])
         .binds()
         .example(json!({ "name": "web-01", "template": "debian-base", "address": "10.0.0.11/24" })),
         Tool::write(
@@ -212,6 +215,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Named| preview(call, |host| set_running(host, &input.name, true)),
             |call, input: Named| switch(call, &input.name, true),
         )
+.says(&["start container web-01", "boot web-01", "start web-01 and db-01"])
         .binds()
         .example(json!({ "name": "web-01" })),
         Tool::write(
@@ -222,6 +226,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Named| preview(call, |host| set_running(host, &input.name, false)),
             |call, input: Named| switch(call, &input.name, false),
         )
+.says(&["stop container web-01", "turn web-01 off", "shut down container web-01"])
         .binds()
         .example(json!({ "name": "web-01" })),
         Tool::write(
@@ -233,6 +238,7 @@ pub(super) fn tools() -> Vec<Tool> {
             exec_preview,
             exec,
         )
+.says(&["run uname -r in web-01", "exec df -h in container web-01"])
         .for_role(Role::Admin)
         .example(json!({ "name": "web-01", "command": ["uname", "-r"] })),
         Tool::destroy(
@@ -252,6 +258,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 })
             },
         )
+.says(&["destroy container web-01", "delete container web-01", "get rid of container web-01"])
         .binds()
         .example(json!({ "name": "web-01" })),
     ]

@@ -23,6 +23,7 @@ pub(super) fn tools() -> Vec<Tool> {
              plugin sees, the head of the ledger, and a list of the secret files that it needs. No secrets are in it.",
             |call, Nothing {}| export(call),
         )
+.says(&["export the host", "export the state of this host"])
         .example(json!({})),
     ]
 }

@@ -133,6 +133,7 @@ pub(super) fn tools() -> Vec<Tool> {
              to go on with.",
             read,
         )
+.says(&["show the journal", "show the logs of nginx", "errors in the journal since yesterday", "last 50 lines of the journal"])
         .example(json!({ "unit": "nginx.service", "priority": "warning", "since": "1 hour ago" })),
     ]
 }

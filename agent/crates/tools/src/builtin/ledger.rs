@@ -107,6 +107,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists what was asked and done on this host, by whom and how it ended, newest first.",
             log,
         )
+.says(&["show the ledger", "last 10 ledger entries", "ledger since yesterday", "show the history of web-01"])
         .example(json!({ "limit": 20 }))
         .example(json!({ "operation": "container_create", "target": "web-01" })),
         Tool::read(
@@ -116,6 +117,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows one entry of the ledger, whole, with its hash.",
             show,
         )
+.says(&["show ledger entry 17", "ledger entry 17"])
         .example(json!({ "id": 1 })),
         Tool::read(
             domain,
@@ -125,6 +127,7 @@ pub(super) fn tools() -> Vec<Tool> {
              whether every entry is as it was written, and by whose word.",
             verify,
         )
+.says(&["verify the ledger", "has the ledger been tampered with?"])
         .example(json!({})),
     ]
 }

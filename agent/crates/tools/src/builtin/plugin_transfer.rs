@@ -72,6 +72,7 @@ pub(super) fn tools() -> Vec<Tool> {
             },
             export,
         )
+.says(&["export plugin hostname1", "export the plugin hostname1"])
         .binds()
         .for_role(Role::Admin)
         .example(json!({ "name": "hostname1" })),
@@ -84,6 +85,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Import| preview(call, &input, false),
             |call, input: Import| import(call, &input, false),
         )
+.says(&["import a plugin from /tmp/hostname1.stream", "import the plugin stream /tmp/hostname1.stream"])
         .binds()
         .for_role(Role::Admin)
         .example(json!({ "path": "/root/hostname1.stream" })),
@@ -96,6 +98,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Import| preview(call, &input, true),
             |call, input: Import| import(call, &input, true),
         )
+.says(&["replace the plugin by /tmp/hostname1.stream", "replace the plugin from /tmp/hostname1.stream"])
         .binds()
         .example(json!({ "path": "/root/hostname1.stream" })),
     ]

@@ -88,6 +88,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Gives a proof that an entry is in the ledger, which anybody can check with the ledger's public key alone.",
             prove,
         )
+.says(&["prove ledger entry 17", "give me a proof of entry 17"])
         .example(json!({ "id": 1 })),
         Tool::read(
             domain,
@@ -97,6 +98,7 @@ pub(super) fn tools() -> Vec<Tool> {
              up to it was changed.",
             newest,
         )
+.says(&["show the checkpoint", "give me the signed head"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -105,6 +107,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Says, with a proof, whether one head of the ledger is the beginning of another.",
             compare,
         )
+.says(&["verify the head 120 of the ledger", "is head 120 consistent with the ledger?"])
         .example(json!({ "old": "2" }))
         .example(json!({ "old": "2", "new": "3" })),
     ]

@@ -70,6 +70,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Replicate| preview(call, &input),
             |call, input: Replicate| replicate(call, &input),
         )
+.says(&["replicate to offsite", "send before-upgrade to offsite"])
         .binds()
         .example(json!({ "target": "offsite" }))
         .example(json!({ "target": "disk", "snapshot": "daily_2026-01-31" })),

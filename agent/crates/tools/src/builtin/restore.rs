@@ -82,6 +82,7 @@ pub(super) fn tools() -> Vec<Tool> {
             },
             restore,
         )
+.says(&["state_restore document={}", "call state_restore"])
         .for_role(Role::Admin)
         .binds()
         .example(json!({ "document": { "format": "op-dbus-export", "version": 1 } })),

@@ -82,6 +82,7 @@ pub(super) fn tools() -> Vec<Tool> {
             preview,
             roll_back,
         )
+.says(&["undo that", "roll back the last run", "roll back to before-upgrade"])
         .binds()
         .example(json!({}))
         .example(json!({ "to": "20260131-120000-0a1b2c" })),

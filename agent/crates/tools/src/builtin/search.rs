@@ -122,6 +122,7 @@ pub(super) fn tools() -> Vec<Tool> {
              was stopped, and leaves the ledger as it is. Vectors of models that are no longer declared go.",
             reindex,
         )
+.says(&["reindex the ledger", "complete the search index"])
         .for_role(crate::caller::Role::Operator)
         .example(json!({})),
         Tool::read(
@@ -133,6 +134,7 @@ pub(super) fn tools() -> Vec<Tool> {
              and by likeness. Says how the question was understood, and why each entry was found.",
             find,
         )
+.says(&["what containers were created yesterday?", "who deleted web-01?", "what failed since Monday?", "search the ledger for \"disk full\""])
         .example(json!({ "query": "containers created last week" }))
         .example(json!({ "query": "what failed on web-01 since Monday", "limit": 5 })),
     ]

@@ -109,6 +109,7 @@ fn changing() -> Vec<Tool> {
             |call, input: Create| change::creation(call, &input),
             change::create,
         )
+.says(&["take a snapshot named before-upgrade", "create snapshot before-upgrade", "snapshot everything as before-upgrade"])
         .binds()
         .example(json!({ "name": "before-upgrade" }))
         .example(json!({ "name": "state-only", "subvolumes": ["@state"] })),
@@ -120,6 +121,7 @@ fn changing() -> Vec<Tool> {
             |call, input: Pin| change::pinning(call, &input),
             change::pin,
         )
+.says(&["pin snapshot before-upgrade", "unpin snapshot before-upgrade"])
         .binds()
         .example(json!({ "name": "before-upgrade" }))
         .example(json!({ "name": "before-upgrade", "pinned": false })),
@@ -131,6 +133,7 @@ fn changing() -> Vec<Tool> {
             |call, input: Named| change::deletion(call, &input),
             change::delete,
         )
+.says(&["delete snapshot before-upgrade", "remove the snapshot before-upgrade"])
         .binds()
         .example(json!({ "name": "before-upgrade" })),
         Tool::destroy(
@@ -142,6 +145,7 @@ fn changing() -> Vec<Tool> {
             |call, input: Restore| change::restoring(call, &input),
             change::restore,
         )
+.says(&["restore snapshot before-upgrade", "bring back the snapshot before-upgrade"])
         .binds()
         .example(json!({ "name": "before-upgrade", "subvolumes": ["@plugins"] }))
         .example(json!({ "name": "before-upgrade", "path": "@state/containers.json" })),
@@ -154,6 +158,7 @@ fn changing() -> Vec<Tool> {
             |call, Nothing {}| change::rotation(call),
             |call, Nothing {}| change::rotate(call),
         )
+.says(&["rotate the snapshots", "prune the snapshots"])
         .binds()
         .example(json!({})),
     ]

@@ -148,6 +148,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Says what apply would change to bring the host to its declared state, in order, and changes nothing.",
             |call, Nothing {}| Ok(Shown::from(plan(call)?)),
         )
+.says(&["show the plan", "what would apply change?", "preview the changes", "what is to be done?"])
         .example(json!({})),
         Tool::write(
             domain,
@@ -158,6 +159,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, _: Apply| plan(call),
             apply,
         )
+.says(&["apply the declared state", "apply the pending changes", "bring the host to its declared state"])
         .binds()
         .example(json!({}))
         .example(json!({ "confirm_s": 120 })),
@@ -169,6 +171,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, Nothing {}| awaiting_plan(call),
             |call, Nothing {}| confirm(call),
         )
+.says(&["confirm the changes", "keep the changes", "confirm the last run"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -177,6 +180,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Reads the system again and says whether it is in its declared state, and what is not.",
             |call, Nothing {}| verify(call),
         )
+.says(&["is there any drift?", "verify the host", "does the host match its declaration?"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -185,6 +189,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Says what the host has of everything that plugins look after: whose each resource is, and its state.",
             query,
         )
+.says(&["query the state", "query the state of plugin lxc"])
         .example(json!({ "plugin": "lxc" })),
         Tool::read(
             domain,
@@ -194,6 +199,7 @@ pub(super) fn tools() -> Vec<Tool> {
              run waits to be confirmed.",
             |call, Nothing {}| status(call),
         )
+.says(&["status", "is everything ok?", "how is the host's state?"])
         .example(json!({})),
     ]
 }

@@ -88,6 +88,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the agents: what each is for, its name on the system bus, and its operations.",
             agents,
         )
+.says(&["list agents", "which agents are there?"])
         .example(json!({})),
         Tool::write(
             domain,
@@ -99,6 +100,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |_, input: Submission| Ok(preview(Verb::Create, &input.operation, json!(input.arguments))),
             submit,
         )
+.says(&["submit the task package_refresh", "queue package_refresh as a task"])
         .example(json!({ "operation": "systemd_restart_unit", "arguments": { "unit": "nginx.service" } }))
         .example(json!({ "agent": "packagekit", "operation": "refresh", "deadline_s": 600, "retries": 2,
                          "idempotent": true })),
@@ -109,6 +111,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the tasks that the caller submitted, the newest first; those of everybody for an admin.",
             list,
         )
+.says(&["list tasks", "which tasks are running?", "show failed tasks"])
         .example(json!({ "state": "running" })),
         Tool::read(
             domain,
@@ -118,6 +121,7 @@ pub(super) fn tools() -> Vec<Tool> {
              for its owner and an admin.",
             show,
         )
+.says(&["show task 12", "details of task 12"])
         .example(json!({ "id": 1 })),
         Tool::write(
             domain,
@@ -128,6 +132,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |_, input: One| Ok(preview(Verb::Delete, &input.id.to_string(), Value::Null)),
             cancel,
         )
+.says(&["cancel task 12", "abort task 12"])
         .example(json!({ "id": 1 })),
     ]
 }

@@ -52,6 +52,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the container templates of this host, with the recipe that each was built from.",
             list,
         )
+        .says(&["list templates", "which templates are there?"])
         .example(json!({})),
         Tool::write(
             domain,
@@ -64,6 +65,10 @@ pub(super) fn tools() -> Vec<Tool> {
                 carry_out(call, "template_build", &input.name, &limits, is_declared)
             },
         )
+        .says(&[
+            "build template debian-base",
+            "rebuild the template debian-base",
+        ])
         .binds()
         .example(json!({ "name": "debian-base" })),
         Tool::destroy(
@@ -86,6 +91,10 @@ pub(super) fn tools() -> Vec<Tool> {
                 )
             },
         )
+        .says(&[
+            "delete template debian-base",
+            "remove the template debian-base",
+        ])
         .binds()
         .example(json!({ "name": "debian-base" })),
     ]

@@ -107,6 +107,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 })
             },
         )
+.says(&["upstream_read upstream=files tool=read_file", "call upstream_read"])
         .example(json!({ "upstream": "files", "tool": "read_file" })),
         Tool::write(
             Domain::Mcp,
@@ -117,6 +118,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, announced: Announced| preview(call, &announced, UpstreamEffect::Write),
             |call, announced: Announced| announce(call, announced, UpstreamEffect::Write),
         )
+.says(&["upstream_write upstream=files tool=write_file", "call upstream_write"])
         .example(json!({ "upstream": "files", "tool": "write_file", "call": call, "arguments_sha256": digest })),
         Tool::destroy(
             Domain::Mcp,
@@ -127,6 +129,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, announced: Announced| preview(call, &announced, UpstreamEffect::Destroy),
             |call, announced: Announced| announce(call, announced, UpstreamEffect::Destroy),
         )
+.says(&["upstream_destroy upstream=files tool=delete_file", "call upstream_destroy"])
         .example(json!({ "upstream": "files", "tool": "delete_file", "call": call, "arguments_sha256": digest })),
         Tool::write(
             Domain::Mcp,
@@ -143,6 +146,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 Ok(Recorded { call: ended.call })
             },
         )
+.says(&["upstream_outcome upstream=files tool=write_file ended=done", "call upstream_outcome"])
         .example(json!({
             "upstream": "files", "tool": "write_file", "call": call, "ended": "done", "duration_ms": 12,
         })),

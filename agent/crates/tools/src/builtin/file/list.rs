@@ -70,6 +70,7 @@ pub(super) fn tool() -> Tool {
          below admin list what every user may list.",
         list,
     )
+.says(&["list /etc", "list the directory /var/log"])
     .example(json!({ "path": "/etc" }))
 }
 

@@ -68,6 +68,7 @@ pub(super) fn tool() -> Tool {
          private keys are read for nobody.",
         read,
     )
+.says(&["read /etc/hosts", "show me the file /etc/hostname"])
     .example(json!({ "path": "/etc/hostname" }))
     .example(json!({ "path": "/var/log/syslog", "offset": 1_048_576, "length": 4096 }))
 }

@@ -99,6 +99,7 @@ pub(super) fn tool() -> Tool {
          100000 files, 64 MiB or 15 seconds. Callers below admin search what every user may read.",
         search,
     )
+.says(&["find *.conf in /etc", "search /etc for \"listen 80\""])
     .example(json!({ "path": "/etc", "name": "*.conf" }))
     .example(json!({ "path": "/var/log", "name": "*.log", "text": "error", "ignore_case": true }))
 }

@@ -96,6 +96,7 @@ pub(super) fn tool() -> Tool {
         |call, input: Wanted| preview(call, &input),
         |call, input: Wanted| write(call, &input),
     )
+.says(&["write \"hello\" to /etc/motd", "put \"hello\" into the file /etc/motd"])
     .for_role(Role::Admin)
     .example(json!({ "path": "/etc/motd", "content": "Hello.\n" }))
 }

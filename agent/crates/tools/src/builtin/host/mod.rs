@@ -109,14 +109,16 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows what machine this is: name, operating system, kernel, time zone, uptime, processors, memory and \
              load.",
             info,
-        ),
+        )
+.says(&["what machine is this?", "uptime", "show the host", "how much memory is there?"]),
         Tool::read(
             domain,
             "host_sessions",
             "List sessions",
             "Lists who is logged in, from systemd-logind.",
             sessions,
-        ),
+        )
+.says(&["who is logged in?", "list sessions"]),
         Tool::write(
             domain,
             "host_set_hostname",
@@ -125,6 +127,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: NewHostname| preview(call, &HOSTNAME, &good_hostname(&input.hostname)?),
             |call, input: NewHostname| set(call, &HOSTNAME, &good_hostname(&input.hostname)?),
         )
+.says(&["set the hostname to edge-01", "rename the host name to edge-01"])
         .example(json!({ "hostname": "web-01" })),
         Tool::write(
             domain,
@@ -134,6 +137,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: NewTimezone| preview(call, &TIMEZONE, &good_timezone(&input.timezone)?),
             |call, input: NewTimezone| set(call, &TIMEZONE, &good_timezone(&input.timezone)?),
         )
+.says(&["set the time zone to Europe/Berlin", "change the timezone to UTC"])
         .example(json!({ "timezone": "Europe/Berlin" })),
     ]
 }

@@ -134,6 +134,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Finds what the inspector has learned, by words of its name, note or keys.",
             search,
         )
+.says(&["what was learned?", "search the schemas for systemd", "list known shapes"])
         .example(json!({ "words": "systemd unit" })),
         Tool::read(
             domain,
@@ -142,6 +143,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Gives the JSON Schema, the rules, a template and the examples' digests that are known under a name.",
             show,
         )
+.says(&["show the schema os-release", "show the shape os-release"])
         .example(json!({ "name": "os-release" })),
         Tool::write(
             domain,
@@ -153,6 +155,7 @@ pub(super) fn tools() -> Vec<Tool> {
             preview_learn,
             learn,
         )
+.says(&["learn /etc/os-release as os-release", "learn the shape of /etc/os-release as os-release"])
         .example(json!({ "name": "os-release", "sources": ["/etc/os-release"], "note": "What system a host runs" })),
         Tool::destroy(
             domain,
@@ -162,6 +165,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: ToForget| preview_forget(call, &input),
             |call, input: ToForget| forget(call, &input),
         )
+.says(&["forget the schema os-release", "forget the shape os-release"])
         .example(json!({ "name": "os-release" })),
     ]
 }

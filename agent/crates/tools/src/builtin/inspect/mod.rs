@@ -100,6 +100,7 @@ pub(super) fn tools() -> Vec<Tool> {
              that every user may read; the rest takes the role operator.",
             inspect,
         )
+.says(&["inspect /etc/os-release", "analyse lxc:web-01", "what is in /etc/os-release?"])
         .example(json!({ "source": "/etc/os-release", "schema": true }))
         .example(json!({ "source": "dbus:org.freedesktop.hostname1:/org/freedesktop/hostname1" })),
         Tool::read(
@@ -110,6 +111,7 @@ pub(super) fn tools() -> Vec<Tool> {
              nothing outside of itself. Sources are those of the tool inspect.",
             validate,
         )
+.says(&["validate /etc/os-release as os-release", "check /etc/os-release against os-release"])
         .example(json!({ "source": "/etc/os-release", "name": "os-release" })),
     ];
     tools.extend(learned::tools());

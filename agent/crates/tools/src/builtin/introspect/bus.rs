@@ -122,6 +122,7 @@ pub(super) fn tools(scanners: &Arc<Scanners>) -> Vec<Tool> {
             "Lists who is on the message bus, with process, user and unit, and who could be started. Nobody is started.",
             move |call: &Call<'_>, wanted: Wanted| list(call, &for_names, &wanted),
         )
+.says(&["who is on the system bus?", "list bus names"])
         .example(json!({ "bus": "system" }))
         .example(json!({ "unnamed": true, "limit": 20 })),
         Tool::read(
@@ -132,6 +133,7 @@ pub(super) fn tools(scanners: &Arc<Scanners>) -> Vec<Tool> {
              The look is bounded: `truncated` says what was cut off. The service is not started.",
             move |call: &Call<'_>, wanted: Service| look(call, &for_service, &wanted),
         )
+.says(&["objects of org.freedesktop.login1", "show the objects of service org.freedesktop.hostname1"])
         .example(json!({ "service": "org.freedesktop.systemd1", "depth": 3 }))
         .example(json!({
             "service": "org.freedesktop.hostname1",

@@ -32,6 +32,7 @@ pub(super) fn tools() -> Vec<Tool> {
              devices, PCI, USB, network cards and sensors. What could not be found out is in `unknown`.",
             |_: &Call<'_>, _: Nothing| Ok(host::hardware(Path::new("/"))),
         )
+.says(&["what hardware is there?", "show the hardware", "list pci devices"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -41,6 +42,7 @@ pub(super) fn tools() -> Vec<Tool> {
              programs that the agent works with.",
             |_: &Call<'_>, _: Nothing| Ok(host::software(Path::new("/"))),
         )
+.says(&["what software is this?", "which operating system is it?", "linux version"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -50,6 +52,7 @@ pub(super) fn tools() -> Vec<Tool> {
              systems are listed but not asked, since they may not answer.",
             |_: &Call<'_>, _: Nothing| Ok(host::filesystems()),
         )
+.says(&["how full are the disks?", "disk usage", "list filesystems"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -65,6 +68,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 Ok(seen)
             },
         )
+.says(&["show load and pressure", "is the host busy?", "show cgroups"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -73,6 +77,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows who is logged in and from where, as systemd-logind knows it. Logind is not started for that.",
             move |_: &Call<'_>, _: Nothing| who(&sessions),
         )
+.says(&["inspect the sessions", "examine login sessions"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -81,6 +86,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows links with addresses and what they carried, routes, sockets that listen, and name servers.",
             |_: &Call<'_>, _: Nothing| Ok(host::network()),
         )
+.says(&["which ports are listening?", "show dns servers", "listening sockets"])
         .example(json!({})),
     ]);
     tools

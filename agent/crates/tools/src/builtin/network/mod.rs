@@ -70,6 +70,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the network interfaces of this host, with their state and what they have carried.",
             list_links,
         )
+.says(&["list network interfaces", "which NICs are there?"])
         .example(json!({}))
         .example(json!({ "kind": "veth" })),
         Tool::read(
@@ -79,6 +80,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the IP addresses of this host's links.",
             list_addresses,
         )
+.says(&["show IP addresses", "which addresses does eth0 have?", "ipv6 addresses"])
         .example(json!({ "family": "ipv4" })),
         Tool::read(
             domain,
@@ -87,6 +89,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the routes of the main routing table, of another one, or of all.",
             list_routes,
         )
+.says(&["show the routes", "routing table", "routes over eth0"])
         .example(json!({}))
         .example(json!({ "family": "ipv6", "all_tables": true })),
         Tool::read(
@@ -97,6 +100,7 @@ pub(super) fn tools() -> Vec<Tool> {
              (ARP, NDP). Those that need no asking (multicast, loopback) are left out.",
             list_neighbours,
         )
+.says(&["show the neighbours", "arp table", "neighbours on eth0"])
         .example(json!({ "link": "eth0" })),
     ]
 }

@@ -187,6 +187,7 @@ pub(super) fn tools() -> Vec<Tool> {
              switch itself over OpenFlow 1.3.",
             dump_flows,
         )
+.says(&["show the flows of ovsbr0", "flows of ovsbr0 in table 10"])
         .example(json!({ "bridge": "ovsbr0" }))
         .example(json!({ "bridge": "ovsbr0", "table": 10, "cookie": "0x6f70646200000000/0xffffffff00000000" })),
         Tool::read(
@@ -196,6 +197,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the flow tables of a bridge: how many flows each holds and how many packets it saw.",
             list_tables,
         )
+.says(&["flow tables of ovsbr0", "list the flow tables of bridge ovsbr0"])
         .example(json!({ "bridge": "ovsbr0" })),
         Tool::read(
             domain,
@@ -204,6 +206,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the ports of a bridge as flows name them: numbers, names, links and counters.",
             list_ports,
         )
+.says(&["openflow ports of ovsbr0", "port numbers of bridge ovsbr0"])
         .example(json!({ "bridge": "ovsbr0" })),
         Tool::read(
             domain,
@@ -212,6 +215,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Counts the flows of a bridge, and the packets and bytes that they matched.",
             flow_counts,
         )
+.says(&["how many flows does ovsbr0 have?", "count the flows of ovsbr0"])
         .example(json!({ "bridge": "ovsbr0", "table": 0 })),
     ]
 }

@@ -170,6 +170,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows the version and state of Open vSwitch on this host, and what it can do.",
             show,
         )
+.says(&["version of open vswitch", "show open vswitch"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -178,6 +179,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the bridges of Open vSwitch.",
             list_bridges,
         )
+.says(&["list bridges", "which bridges does ovs have?"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -186,6 +188,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the ports of Open vSwitch's bridges, or of one.",
             list_ports,
         )
+.says(&["ports of bridge ovsbr0", "list ovs ports"])
         .example(json!({ "bridge": "ovsbr0" })),
         Tool::read(
             domain,
@@ -194,6 +197,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the interfaces of Open vSwitch's ports: their state, errors, options and statistics.",
             list_interfaces,
         )
+.says(&["list ovs interfaces", "ovs interfaces of bridge ovsbr0"])
         .example(json!({ "bridge": "ovsbr0" })),
     ]
 }

@@ -91,7 +91,8 @@ pub(super) fn tools() -> Vec<Tool> {
                 Ok(plan(vec![change(manager.name(), Verb::Update, Value::Null, after)]))
             },
             refresh,
-        ),
+        )
+.says(&["refresh the package lists", "update the package lists"]),
         Tool::write(
             domain,
             "dbus_packagekit_install_packages",
@@ -100,6 +101,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Install| preview(call, &input.request()?),
             |call, input: Install| carry_out(call, &input.request()?),
         )
+.says(&["install htop", "install the packages htop and tmux"])
         .for_role(Role::Admin)
         .example(json!({ "packages": ["nginx"] })),
         Tool::destroy(
@@ -111,6 +113,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Names| preview(call, &removal(&input)?),
             |call, input: Names| carry_out(call, &removal(&input)?),
         )
+.says(&["uninstall htop", "remove package htop"])
         .for_role(Role::Admin)
         .example(json!({ "packages": ["telnet"] })),
         Tool::write(
@@ -122,6 +125,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Update| preview(call, &Request::Update(names(&input.packages)?)),
             |call, input: Update| carry_out(call, &Request::Update(names(&input.packages)?)),
         )
+.says(&["update all packages", "upgrade openssl"])
         .for_role(Role::Admin)
         .example(json!({ "packages": ["nginx"] })),
     ]

@@ -99,6 +99,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Searches the package lists of the host by name.",
             search,
         )
+.says(&["search packages for htop", "find a package for zstd"])
         .example(json!({ "query": "nginx" })),
         Tool::read(
             domain,
@@ -107,6 +108,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows packages in full: version, origin, description, page, licence and size.",
             details,
         )
+.says(&["details of package curl", "show package curl"])
         .example(json!({ "packages": ["nginx"] })),
         Tool::read(
             domain,
@@ -115,7 +117,8 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the installed packages of which the package lists know a newer version, with that version. \
              `package_refresh` fetches newer lists.",
             updates,
-        ),
+        )
+.says(&["are there any updates?", "list outdated packages"]),
         Tool::read(
             domain,
             "package_list_installed",
@@ -123,6 +126,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the installed packages, by name.",
             installed,
         )
+.says(&["which packages are installed?", "list installed packages"])
         .example(json!({ "name": "nginx" })),
     ]
 }

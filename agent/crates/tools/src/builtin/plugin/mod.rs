@@ -55,6 +55,7 @@ pub(super) fn tools() -> Vec<Tool> {
              whether each is in use, and whether its service is on the bus. Starts no service.",
             list,
         )
+.says(&["list plugins", "which plugins are there?"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -64,6 +65,7 @@ pub(super) fn tools() -> Vec<Tool> {
              digests of its interfaces as reviewed and as they are now, and its files.",
             |call, input: One| show(&find(call, &input.name)?),
         )
+.says(&["show plugin networkmanager", "details of the plugin networkmanager"])
         .example(json!({ "name": "networkmanager" })),
         Tool::read(
             domain,
@@ -82,6 +84,7 @@ pub(super) fn tools() -> Vec<Tool> {
                 })
             },
         )
+.says(&["generate a plugin for org.freedesktop.hostname1", "draft a plugin from org.freedesktop.hostname1"])
         .example(json!({ "service": "org.freedesktop.hostname1" })),
         Tool::write(
             domain,
@@ -92,6 +95,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: Generate| Ok(creation(&draft(call, &input)?)),
             create,
         )
+.says(&["create a plugin for org.freedesktop.hostname1", "make a plugin from org.freedesktop.hostname1"])
         .binds()
         .for_role(Role::Admin)
         .example(json!({ "service": "org.freedesktop.hostname1" })),
@@ -108,6 +112,7 @@ pub(super) fn tools() -> Vec<Tool> {
             },
             |call, input: One| set(call, &input.name, true),
         )
+.says(&["enable plugin networkmanager", "activate the plugin networkmanager"])
         .binds()
         .for_role(Role::Admin)
         .example(json!({ "name": "hostname1" })),
@@ -120,6 +125,7 @@ pub(super) fn tools() -> Vec<Tool> {
             |call, input: One| Ok(switch(&find(call, &input.name)?, false)),
             |call, input: One| set(call, &input.name, false),
         )
+.says(&["disable plugin networkmanager", "deactivate the plugin networkmanager"])
         .binds()
         .for_role(Role::Admin)
         .example(json!({ "name": "hostname1" })),

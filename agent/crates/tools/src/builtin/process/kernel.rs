@@ -151,6 +151,7 @@ pub(super) fn tool() -> Tool {
         "Reads one of the kernel's files about the machine: memory, load, processors, mounts, pressure.",
         read,
     )
+.says(&["read meminfo", "show loadavg", "show the kernel file cpuinfo"])
     .example(json!({ "file": "meminfo" }))
     .example(json!({ "file": "pressure/memory" }))
 }

@@ -145,6 +145,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the processes of this host, those in containers too, with what they use.",
             list,
         )
+.says(&["list processes", "top 10 processes by memory", "processes of user root"])
         .example(json!({}))
         .example(json!({ "user": "root", "sort": "memory", "limit": 10 })),
         Tool::read(
@@ -155,6 +156,7 @@ pub(super) fn tools() -> Vec<Tool> {
              environment is not shown.",
             show,
         )
+.says(&["show process 1234", "details of process 1"])
         .example(json!({ "pid": 1 })),
         kernel::tool(),
     ]

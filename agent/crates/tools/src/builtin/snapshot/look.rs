@@ -138,6 +138,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the snapshots of this host, the oldest first, and what else lies where they are.",
             list,
         )
+.says(&["list snapshots", "which snapshots are there?"])
         .example(json!({})),
         Tool::read(
             domain,
@@ -146,6 +147,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows one snapshot: why and when it was made, what it has, and whether it is still as it was made.",
             show,
         )
+.says(&["show snapshot before-upgrade", "details of snapshot before-upgrade"])
         .example(json!({ "name": "before-upgrade" })),
         Tool::read(
             domain,
@@ -155,6 +157,7 @@ pub(super) fn tools() -> Vec<Tool> {
              the present state.",
             diff,
         )
+.says(&["what changed since before-upgrade?", "compare daily_2026-03-16 and daily_2026-03-17"])
         .example(json!({ "before": "before-upgrade" }))
         .example(json!({ "before": "daily_2024-12-30", "after": "daily_2024-12-31" })),
     ]

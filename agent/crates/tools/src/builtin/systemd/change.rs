@@ -128,49 +128,57 @@ pub(super) fn tools() -> Vec<Tool> {
             "Start a unit",
             "Starts a unit and waits until it has started. A caller who stops waiting does not stop the job.",
             Action::Start,
-        ),
+        )
+.says(&["start nginx.service", "start the service nginx"]),
         job(
             "systemd_stop_unit",
             "Stop a unit",
             "Stops a unit and waits until it has stopped. The bus and this agent are not stopped.",
             Action::Stop,
-        ),
+        )
+.says(&["stop nginx.service", "stop the service nginx"]),
         job(
             "systemd_restart_unit",
             "Restart a unit",
             "Stops a unit if it is active, starts it, and waits until it has started.",
             Action::Restart,
-        ),
+        )
+.says(&["restart nginx.service", "restart the service nginx"]),
         job(
             "systemd_reload_unit",
             "Reload a unit",
             "Has a unit read its configuration again, if it can, and waits until it has.",
             Action::Reload,
-        ),
+        )
+.says(&["reload nginx.service", "reload the configuration of the service nginx"]),
         file(
             "systemd_enable_unit",
             "Enable a unit",
             "Has a unit started with the machine, or with what its [Install] section names. Does not start it.",
             Filing::Enable,
-        ),
+        )
+.says(&["enable nginx.service", "enable the service nginx at boot"]),
         file(
             "systemd_disable_unit",
             "Disable a unit",
             "Has a unit no longer started with the machine. Does not stop it.",
             Filing::Disable,
-        ),
+        )
+.says(&["disable nginx.service", "disable the service nginx"]),
         file(
             "systemd_mask_unit",
             "Mask a unit",
             "Keeps a unit from being started by anything. Does not stop it.",
             Filing::Mask,
-        ),
+        )
+.says(&["mask nginx.service", "mask the unit nginx"]),
         file(
             "systemd_unmask_unit",
             "Unmask a unit",
             "Lets a masked unit be started again. Does not start it.",
             Filing::Unmask,
-        ),
+        )
+.says(&["unmask nginx.service", "unmask the unit nginx"]),
     ]
 }
 

@@ -207,6 +207,12 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the units that systemd has in memory, with their states, by name.",
             list,
         )
+        .says(&[
+            "status of systemd services",
+            "show failed units",
+            "list services",
+            "which timers are active?",
+        ])
         .example(json!({ "type": "service", "state": "failed" })),
         Tool::read(
             domain,
@@ -215,6 +221,11 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows one unit: its states, files, main process, memory, and how its last run ended.",
             status,
         )
+        .says(&[
+            "is nginx running?",
+            "status of nginx.service",
+            "how is the service nginx?",
+        ])
         .example(json!({ "unit": "nginx.service" })),
         Tool::read(
             domain,
@@ -223,6 +234,10 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows what systemd knows of one unit, or some of it, in systemd's own names.",
             properties,
         )
+        .says(&[
+            "properties of nginx.service",
+            "show the properties of unit nginx",
+        ])
         .example(json!({ "unit": "nginx.service", "names": ["MainPID", "MemoryCurrent"] })),
         Tool::read(
             domain,
@@ -230,7 +245,8 @@ pub(super) fn tools() -> Vec<Tool> {
             "List jobs",
             "Lists the jobs that systemd is doing or has still to do.",
             jobs,
-        ),
+        )
+        .says(&["list systemd jobs", "which jobs is systemd working on?"]),
     ]
 }
 

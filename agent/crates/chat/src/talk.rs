@@ -1,0 +1,69 @@
+//! What is said about what can be said.
+
+use say::{Alternative, Catalog, Slot, Tool};
+
+/// How many sentences are offered at once.
+const OFFERED: usize = 8;
+
+/// Asks for what a sentence lacks.
+pub(crate) fn question(what: &[Slot]) -> String {
+    let asked = what.iter().map(|slot| match slot.candidates.is_empty() {
+        true => slot.question.clone(),
+        false => format!("{} ({})", slot.question, slot.candidates.join(", ")),
+    });
+    asked.collect::<Vec<_>>().join("\n")
+}
+
+/// What can be said, of a topic if there is one; with sentences to go on with.
+pub(crate) fn help(catalog: &Catalog, topic: Option<&str>) -> (String, Vec<Alternative>) {
+    let asked = topic.map(str::to_lowercase).unwrap_or_default();
+    let about = |tool: &&Tool| {
+        !asked.is_empty()
+            && (tool.domain == asked
+                || tool.name.contains(&asked)
+                || tool.title.to_lowercase().contains(&asked))
+    };
+    let found: Vec<_> = catalog.tools().iter().filter(about).collect();
+    if found.is_empty() {
+        let text = "Say what you want to see or to change, in a sentence. What changes something shows its plan first. \
+                    Some things that can be said:";
+        return offer(text.to_owned(), one_of_each(catalog));
+    }
+    if let [tool] = found.as_slice() {
+        return offer(format!("{}: {}", tool.title, tool.description), found);
+    }
+    offer(format!("About {asked} these can be said:"), found)
+}
+
+fn offer(mut text: String, tools: Vec<&Tool>) -> (String, Vec<Alternative>) {
+    let mut offered = Vec::new();
+    let few = tools.len() < 3;
+    for tool in tools {
+        let sentences = tool.sentences.iter().take(if few { OFFERED } else { 1 });
+        offered.extend(sentences.map(|sentence| Alternative {
+            sentence: sentence.clone(),
+            tool: tool.name.clone(),
+        }));
+    }
+    for Alternative { sentence, .. } in offered.iter().take(30) {
+        text.push_str(&format!("\n• {sentence}"));
+    }
+    offered.truncate(OFFERED);
+    (text, offered)
+}
+
+/// The first tool of each part of the host that has sentences.
+fn one_of_each(catalog: &Catalog) -> Vec<&Tool> {
+    let mut seen = Vec::new();
+    let tools = catalog
+        .tools()
+        .iter()
+        .filter(|tool| !tool.sentences.is_empty());
+    tools
+        .filter(|tool| {
+            let new = !seen.contains(&tool.domain.as_str());
+            seen.push(tool.domain.as_str());
+            new
+        })
+        .collect()
+}
