@@ -97,6 +97,7 @@ pub(crate) async fn perform(
             stopped: true,
         };
     };
+    chat.observe(&order.tool, &answer.result, running.begun.elapsed());
     running.event.entry = answer.entry;
     let summary = running.ended(&answer.result);
     Ended {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use api::Client;
 use serde_json::{Value, json};
@@ -19,6 +20,9 @@ use crate::thinker::Thinker;
 /// How many conversations are held in memory although nobody listens; the others are read again.
 const HELD: usize = 32;
 
+/// Told of each call of a tool: its name, how it came out, how long it took.
+pub type Observer = Box<dyn Fn(&str, &Result<Value, api::Error>, Duration) + Send + Sync>;
+
 /// All conversations with the host.
 pub struct Chat {
     pub(crate) client: Client,
@@ -28,13 +32,14 @@ pub struct Chat {
     thinker: RwLock<Option<Arc<dyn Thinker>>>,
     /// It was said that the thinker is away.
     told_away: AtomicBool,
+    observer: Option<Observer>,
     conversations: Mutex<HashMap<Arc<str>, Arc<Conversation>>>,
 }
 
 impl Chat {
     /// Conversations with the daemon behind a client. What is said is kept in `history` below `state`; without one
-    /// it is gone with this process.
-    pub fn new(client: Client, state: Option<PathBuf>) -> Arc<Self> {
+    /// it is gone with this process. `observer` is told of each call.
+    pub fn new(client: Client, state: Option<PathBuf>, observer: Option<Observer>) -> Arc<Self> {
         Arc::new(Self {
             knowledge: Knowledge::new(client.clone()),
             live: Live::new(client.clone()),
@@ -42,6 +47,7 @@ impl Chat {
             state: state.map(|dir| dir.join("history")),
             thinker: RwLock::default(),
             told_away: AtomicBool::new(false),
+            observer,
             conversations: Mutex::default(),
         })
     }
@@ -66,6 +72,12 @@ impl Chat {
     /// It answered.
     pub(crate) fn thinker_is_back(&self) {
         self.told_away.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn observe(&self, tool: &str, result: &Result<Value, api::Error>, took: Duration) {
+        if let Some(observer) = &self.observer {
+            observer(tool, result, took);
+        }
     }
 
     fn conversations(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Conversation>>> {

@@ -24,7 +24,7 @@ pub mod thinker;
 mod turn;
 mod window;
 
-pub use chat::Chat;
+pub use chat::{Chat, Observer};
 pub use event::{Body, Decision, Status, tool_fault};
 pub use live::Topic;
 pub use request::{LONGEST, Request};

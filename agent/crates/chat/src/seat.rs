@@ -109,6 +109,11 @@ impl Seat {
         }
     }
 
+    /// Tells this one that a text of theirs was not heard, and why.
+    pub fn refuse(&mut self, code: &str, why: &str) {
+        self.answer(&Body::fault(code, why));
+    }
+
     /// Answers this one alone.
     fn answer(&mut self, body: &Body) {
         let content = match body {

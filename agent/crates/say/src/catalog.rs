@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Zoned;
 use serde_json::{Map, Value};
 
+use crate::clauses::clauses;
 use crate::context::Context;
 use crate::grammar::{self, Clause, Reading, told};
 use crate::items::{Names, items, join_particles};
@@ -74,7 +75,10 @@ impl Catalog {
         text: &str,
         now: &Zoned,
     ) -> Vec<Understanding> {
-        let cut = text.floor_char_boundary(crate::LONGEST);
+        let cut = (0..=text.len().min(crate::LONGEST))
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
+        let cut = cut.unwrap_or_default();
         let (sentences, more) = sentences(&text[..cut]);
         let names = Names::of(world);
         let mut context = context.clone();
@@ -118,7 +122,7 @@ impl Catalog {
         join_particles(&mut words);
         let (items, period) = items(&words, names, now);
         let mut all = Vec::new();
-        for clause in grammar::clauses(items, &sentence.text, period, sentence.question) {
+        for clause in clauses(items, &sentence.text, period, sentence.question) {
             let understandings = self.clause(world, context, &clause);
             if let Some(last) = understandings.last() {
                 context.note(last);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::catalog::Catalog;
 use crate::context::Context;
 use crate::fill::{Filled, Ground, fill};
-use crate::frames::{FRAMES, Frame, LOOK};
+use crate::frames::{FRAMES, Frame};
 use crate::items::Item;
 use crate::lexicon::{Mark, Noun, Sense, Verb};
 use crate::tool::{Effect, Tool};
@@ -41,7 +41,8 @@ pub(crate) fn head(items: &[Item]) -> Option<usize> {
     if items[first].verbs().next().is_some() {
         return Some(first);
     }
-    let command = first == 0 && items[first].nouns().next().is_some();
+    let program = |item: &Item| matches!(item.lower.as_str(), "op-dbus" | "opdbus" | "sudo");
+    let command = items[..first].iter().all(program) && items[first].nouns().next().is_some();
     let second = items.get(first + 1)?;
     let is_order = second.verbs().next().is_some() && second.nouns().next().is_none();
     (command && is_order && !second.is_fill()).then_some(first + 1)
@@ -52,7 +53,7 @@ impl Clause {
     pub(crate) fn verbs(&self) -> Vec<Verb> {
         match head(&self.items) {
             Some(at) => self.items[at].verbs().collect(),
-            None => LOOK.to_vec(),
+            None => vec![Verb::Show, Verb::List],
         }
     }
 
@@ -95,14 +96,16 @@ impl Clause {
             item.has(Sense::Question)
                 || item
                     .verbs()
-                    .any(|verb| verb == Verb::Show || verb == Verb::List)
+                    .any(|verb| matches!(verb, Verb::Show | Verb::List | Verb::Diff))
         });
         let opens = self.items.first().is_some_and(|item| {
             let asks = [
                 "what", "which", "who", "when", "how many", "was", "were", "did", "has", "have",
                 "show", "show me", "list",
             ];
-            asks.contains(&item.lower.as_str())
+            asks.contains(&item.lower.split(' ').next().unwrap_or_default())
+                || item.lower == "how many"
+                || item.lower == "show me"
         });
         let ordinary = |noun: &Noun| {
             !matches!(
@@ -142,7 +145,7 @@ impl Clause {
 }
 
 /// Whether the word is an order to change something.
-fn changes(item: &Item) -> bool {
+pub(crate) fn changes(item: &Item) -> bool {
     let looks = [
         Verb::Show,
         Verb::List,
@@ -180,7 +183,6 @@ pub(crate) fn read<'a>(
             world,
             context,
             tools: &tools,
-            sentence: &clause.text,
             effect: tool.effect,
         };
         let Some(reading) = weigh(
@@ -226,6 +228,7 @@ fn weigh<'a>(
     if let Some(at) = head {
         filled.used[at] = true;
     }
+    connect(&clause.items, &mut filled.used);
     let content = clause
         .items
         .iter()
@@ -253,6 +256,7 @@ fn weigh<'a>(
     let mut score = used + 0.3 * filled_in - 1.5 * filled.missing.len() as f64 - left;
     score += if named { 0.5 } else { 0.0 } + if filled.sure { 0.25 } else { 0.0 };
     // A bare `it` is about what was talked of.
+    score -= if filled.doubt { 2.0 } else { 0.0 };
     if clause.items.iter().any(|item| item.is(Mark::It))
         && context.tool.is_some()
         && !filled.sure
@@ -266,6 +270,26 @@ fn weigh<'a>(
         score,
         whole,
     })
+}
+
+/// Words that lead from one thing to the next have a place where the next has one.
+fn connect(items: &[Item], used: &mut [bool]) {
+    let leads = [
+        Mark::And,
+        Mark::From,
+        Mark::To,
+        Mark::In,
+        Mark::On,
+        Mark::With,
+        Mark::By,
+        Mark::As,
+    ];
+    for at in 0..items.len() {
+        if !used[at] && leads.iter().any(|mark| items[at].is(*mark)) {
+            let next = (at + 1..items.len()).find(|next| !items[*next].is_fill() || used[*next]);
+            used[at] = next.is_some_and(|next| used[next]);
+        }
+    }
 }
 
 /// Words that a question may have without changing what is looked at.
@@ -362,6 +386,20 @@ pub(crate) fn follow<'a>(
     let readings = frames.filter_map(|frame| {
         let tools = catalog.names();
         let mut items = clause.items.clone();
+        if !answers
+            && let Some(at) = items
+                .iter()
+                .position(|item| item.is_odd() && item.is_free() && item.known.is_empty())
+        {
+            let named = vec![Sense::Mark(Mark::Named)];
+            items.insert(
+                at,
+                Item {
+                    senses: named,
+                    ..Item::default()
+                },
+            );
+        }
         if answers {
             lead(&mut items, frame, &context.missing[0].name);
         }
@@ -371,7 +409,6 @@ pub(crate) fn follow<'a>(
             world,
             context,
             tools: &tools,
-            sentence: &clause.text,
             effect: tool.effect,
         };
         let mut known = last.clone();
@@ -458,72 +495,4 @@ pub(crate) fn told(arguments: &Map<String, Value>) -> String {
         format!("{} {value}", key.replace('_', " "))
     });
     parts.collect::<Vec<_>>().join(", ")
-}
-
-/// Splits a sentence where another order begins.
-pub(crate) fn clauses(
-    items: Vec<Item>,
-    text: &str,
-    period: Option<Period>,
-    question: bool,
-) -> Vec<Clause> {
-    let mut parts: Vec<Vec<Item>> = vec![Vec::new()];
-    let mut at = 0;
-    while at < items.len() {
-        let joins = items[at].is(Mark::And) || items[at].lower == "then";
-        let after_comma = at > 0 && items[at - 1].comma;
-        let begun = parts
-            .last()
-            .is_some_and(|part| part.iter().any(|item| !item.is_fill()));
-        if begun && (joins || after_comma) {
-            let from = at + usize::from(joins);
-            let next = items[from.min(items.len())..].iter().position(|item| {
-                !(item.is_fill() && item.verbs().next().is_none())
-                    && !item.is(Mark::And)
-                    && item.lower != "then"
-            });
-            let order = next.map(|next| &items[from + next]).is_some_and(begins);
-            if order {
-                parts.push(Vec::new());
-                at = from;
-                continue;
-            }
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push(items[at].clone());
-        }
-        at += 1;
-    }
-    let several = parts.len() > 1;
-    let parts = parts.into_iter().filter(|part| !part.is_empty());
-    parts
-        .map(|items| {
-            let words: Vec<_> = items.iter().map(|item| item.text.as_str()).collect();
-            let timely = items.iter().any(|item| item.time);
-            Clause {
-                text: if several {
-                    words.join(" ")
-                } else {
-                    text.to_owned()
-                },
-                period: period.clone().filter(|_| timely),
-                question,
-                items,
-            }
-        })
-        .collect()
-}
-
-/// Whether a word begins an order, where one may begin.
-fn begins(item: &Item) -> bool {
-    let verb = item.verbs().next().is_some();
-    let weak = item.nouns().next().is_some()
-        || item.is_fill()
-            && !changes(item)
-            && !matches!(item.lower.as_str(), "show" | "list" | "status");
-    verb && (!weak || matches!(item.lower.as_str(), "list" | "status"))
-        && item
-            .senses
-            .iter()
-            .all(|sense| !matches!(sense, Sense::Mark(_)))
 }

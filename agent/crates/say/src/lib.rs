@@ -7,6 +7,7 @@
 //! Whatever the ranker finds is offered, or asked if it only reads.
 
 mod catalog;
+mod clauses;
 mod complete;
 mod context;
 mod fill;
@@ -15,6 +16,7 @@ mod grammar;
 mod items;
 mod lexicon;
 mod meaning;
+mod names;
 mod rank;
 mod talk;
 mod tool;

@@ -321,7 +321,6 @@ pub(crate) fn by_frames(
         world,
         context,
         tools: &names,
-        sentence: &clause.text,
         effect: tool.effect,
     };
     let frames = FRAMES.iter().filter(|frame| frame.tool == tool.name);

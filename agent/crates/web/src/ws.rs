@@ -1,21 +1,41 @@
 //! `/ws`: the chat's connections.
 
+mod places;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api::Client;
 use axum::body::Body;
-use axum::extract::FromRequestParts;
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use chat::{Right, Seat, Speaker, Topic};
 use declaration::Web;
-use serde_json::Value;
-use std::path::PathBuf;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::plain::Refusal;
+use crate::plain::{Refusal, busy};
+use crate::rest::of_daemon;
+use crate::serve::Peer;
 use crate::session::Session;
+use places::{Place, Places};
+
+/// The largest text of a client, in bytes.
+const LARGEST: usize = 64 << 10;
+/// How often a connection is looked after.
+const PULSE: Duration = Duration::from_secs(20);
+/// How long a client may be silent: it answers each ping.
+const SILENCE: Duration = Duration::from_secs(65);
+/// How long one event may take to be sent.
+const SENDING: Duration = Duration::from_secs(20);
+/// What is read at once: connections are many, and most of them are idle.
+const BUFFER: usize = 4 << 10;
 
 /// What the chat takes.
 pub(crate) struct Setting {
@@ -33,41 +53,83 @@ pub(crate) struct Setting {
 
 /// What all of the chat's connections share.
 pub(crate) struct Chat {
-    setting: Setting,
+    talk: Arc<chat::Chat>,
+    metrics: Arc<Metrics>,
+    places: Places,
+    end: CancellationToken,
+}
+
+/// What a client says in the address.
+#[derive(Deserialize)]
+struct Asked {
+    /// The number of the last event that it has seen.
+    after: Option<u64>,
+    /// The conversation that the number is of.
+    conversation: Option<String>,
 }
 
 impl Chat {
     pub(crate) fn new(setting: Setting) -> Self {
-        Self { setting }
+        let metrics = Arc::clone(&setting.metrics);
+        let count = Box::new(
+            move |tool: &str, result: &Result<Value, api::Error>, took| {
+                metrics.called(tool, result, took);
+            },
+        );
+        Self {
+            talk: chat::Chat::new(setting.client, setting.state, Some(count)),
+            metrics: setting.metrics,
+            places: Places::default(),
+            end: setting.end,
+        }
+    }
+
+    /// Something was changed through this process: who watches sees it at once.
+    pub(crate) fn changed(&self) {
+        self.talk.changed();
     }
 
     /// The present value of a live topic: `topology`, `host`, `containers` or `ledger`.
-    pub(crate) async fn topic(&self, _session: &Session, topic: &str) -> Result<Value, Refusal> {
-        Err(not_here(topic))
+    pub(crate) async fn topic(&self, session: &Session, topic: &str) -> Result<Value, Refusal> {
+        let topic: Topic = serde_json::from_value(json!(topic)).map_err(|_| {
+            let text = format!("there is no topic {topic}");
+            Refusal::new(StatusCode::NOT_FOUND, text)
+        })?;
+        let value = self.talk.look(topic, &speaker(session)).await;
+        value.map_err(|error| of_daemon(&error))
     }
 
     /// How a sentence may go on.
-    pub(crate) async fn complete(&self, _session: &Session, _: &str) -> Result<Value, Refusal> {
-        Err(not_here("completion"))
+    pub(crate) async fn complete(&self, session: &Session, text: &str) -> Result<Value, Refusal> {
+        let found = self.talk.complete(&speaker(session), text).await;
+        found.map_err(|error| of_daemon(&error))
     }
 
-    /// What was said before the message of this number, the newest of it, so many.
+    /// What was said before the event of this number, the newest of it, so many.
     pub(crate) async fn history(
         &self,
-        _session: &Session,
-        _before: Option<u64>,
-        _limit: usize,
+        session: &Session,
+        before: Option<u64>,
+        limit: usize,
     ) -> Result<Value, Refusal> {
-        Err(not_here("history"))
+        Ok(self.talk.history(&session.name, before, limit))
     }
 
     /// The declaration was read again.
     pub(crate) fn set_up_again(&self, _declared: Web) {}
 }
 
-fn not_here(what: &str) -> Refusal {
-    let text = format!("{what}: this program has no chat");
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+/// Who speaks, with the right that the session has at each moment.
+fn speaker(session: &Session) -> Speaker {
+    let session = session.clone();
+    let name = session.name.clone();
+    Speaker::new(&name, move || {
+        let access = session.access();
+        Right {
+            token: access.token,
+            role: access.role,
+        }
+    })
 }
 
 /// Takes a connection over. Name, origin and session were checked before.
@@ -77,21 +139,117 @@ pub(crate) async fn serve(
     request: Request<Body>,
 ) -> Response<Body> {
     let (mut head, _) = request.into_parts();
+    let asked = match Query::<Asked>::try_from_uri(&head.uri) {
+        Ok(Query(asked)) => asked,
+        Err(wrong) => {
+            let text = format!("/ws?after=NUMBER&conversation=ID: {wrong}");
+            return Refusal::new(StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let address = head.extensions.get::<Peer>().map(|peer| peer.address.ip());
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(refused) => return refused.into_response(),
+    };
+    let address = address.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let owner = session.id.as_deref().unwrap_or(&session.name);
+    let Some(place) = chat.places.take(owner, address) else {
+        let text = "too many connections are open, of this session, from this address, or in all: close some";
+        return busy(text).into_response();
+    };
     let chat = Arc::clone(chat);
-    match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
-        Ok(upgrade) => upgrade
-            .max_message_size(64 << 10)
-            .max_frame_size(64 << 10)
-            .on_upgrade(move |socket| talk(chat, session, socket)),
-        Err(refused) => refused.into_response(),
+    upgrade
+        .max_message_size(LARGEST)
+        .max_frame_size(LARGEST)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| async move {
+            let seat = chat.talk.join(
+                speaker(&session),
+                asked.after,
+                asked.conversation.as_deref(),
+            );
+            talk(&chat, session, socket, seat, &place).await;
+        })
+}
+
+/// Why this end closes a connection (RFC 6455 §7.4.1; those from 4000 on are ours).
+#[derive(Clone, Copy)]
+enum Why {
+    OverHere,
+    NoText,
+    TooLarge,
+    TooSlow,
+    LoggedOut,
+}
+
+impl Why {
+    fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::OverHere => (1012, "the server ends: come back in a moment"),
+            Self::NoText => (1003, "only texts are understood"),
+            Self::TooLarge => (1009, "a message has at most 64 KiB"),
+            Self::TooSlow => (1013, "too slow: come back, and nothing is lost"),
+            Self::LoggedOut => (4401, "the session ended: log in again"),
+        };
+        CloseFrame {
+            code,
+            reason: reason.into(),
+        }
     }
 }
 
-async fn talk(chat: Arc<Chat>, mut session: Session, mut socket: WebSocket) {
-    let _counted = chat.setting.metrics.socket();
-    tokio::select! {
-        () = session.over() => {}
-        // Until the chat is here, what comes in is read and left unanswered.
-        () = async { while let Some(Ok(_)) = socket.recv().await {} } => {}
-    }
+async fn talk(
+    chat: &Chat,
+    mut session: Session,
+    mut socket: WebSocket,
+    mut seat: Seat,
+    place: &Place,
+) {
+    let _counted = chat.metrics.socket();
+    let mut pulse = tokio::time::interval(PULSE);
+    let mut heard = Instant::now();
+    let why = loop {
+        tokio::select! {
+            () = session.over() => break Why::LoggedOut,
+            () = chat.end.cancelled() => break Why::OverHere,
+            event = seat.next() => match event {
+                None => break Why::TooSlow,
+                Some(event) => {
+                    if !send(&mut socket, Message::text(&*event)).await {
+                        return;
+                    }
+                }
+            },
+            frame = socket.recv() => {
+                heard = Instant::now();
+                match frame {
+                    Some(Ok(Message::Text(text))) if place.may_speak() => seat.hear(&text),
+                    Some(Ok(Message::Text(_))) => seat.refuse("rate-limited", "slower: at most 20 messages a second"),
+                    Some(Ok(Message::Binary(_))) => break Why::NoText,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_))) | None => return,
+                    Some(Err(error)) if is_too_large(&error) => break Why::TooLarge,
+                    Some(Err(_)) => return,
+                }
+            }
+            _ = pulse.tick() => {
+                if heard.elapsed() > SILENCE || !send(&mut socket, Message::Ping("".into())).await {
+                    return;
+                }
+            }
+        }
+    };
+    send(&mut socket, Message::Close(Some(why.frame()))).await;
+}
+
+/// Sends one message; false if the client does not take it.
+async fn send(socket: &mut WebSocket, message: Message) -> bool {
+    let sent = tokio::time::timeout(SENDING, socket.send(message)).await;
+    matches!(sent, Ok(Ok(())))
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    // The library's own error is behind one that does not say more.
+    error.to_string().contains("too long") || error.to_string().contains("too big")
 }

@@ -82,6 +82,9 @@ async fn carry_out(ask: &Ask, mut call: Call) -> Result<Response<Body>, Refusal>
     let Answer { result, entry } = ask.rest.client.carry_out(&call, |_| {}).await;
     let took = begun.elapsed();
     ask.rest.metrics.called(&call.name, &result, took);
+    if entry.is_some() {
+        ask.rest.chat.changed();
+    }
     let result = result.map_err(|error| of_daemon(&error).told("entry", json!(entry)))?;
     let mut body = match call.dry_run {
         true => json!({ "plan": result }),
