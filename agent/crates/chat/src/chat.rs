@@ -32,14 +32,19 @@ pub struct Chat {
     thinker: RwLock<Option<Arc<dyn Thinker>>>,
     /// It was said that the thinker is away.
     told_away: AtomicBool,
-    observer: Option<Observer>,
+    observer: Observer,
     conversations: Mutex<HashMap<Arc<str>, Arc<Conversation>>>,
 }
 
 impl Chat {
     /// Conversations with the daemon behind a client. What is said is kept in `history` below `state`; without one
-    /// it is gone with this process. `observer` is told of each call.
-    pub fn new(client: Client, state: Option<PathBuf>, observer: Option<Observer>) -> Arc<Self> {
+    /// it is gone with this process.
+    pub fn new(client: Client, state: Option<PathBuf>) -> Arc<Self> {
+        Self::observed(client, state, Box::new(|_, _, _| {}))
+    }
+
+    /// The same; `observer` is told of each call.
+    pub fn observed(client: Client, state: Option<PathBuf>, observer: Observer) -> Arc<Self> {
         Arc::new(Self {
             knowledge: Knowledge::new(client.clone()),
             live: Live::new(client.clone()),
@@ -75,9 +80,7 @@ impl Chat {
     }
 
     pub(crate) fn observe(&self, tool: &str, result: &Result<Value, api::Error>, took: Duration) {
-        if let Some(observer) = &self.observer {
-            observer(tool, result, took);
-        }
+        (self.observer)(tool, result, took);
     }
 
     fn conversations(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Conversation>>> {

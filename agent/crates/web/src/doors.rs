@@ -104,7 +104,6 @@ impl Doors {
         let chat = Arc::new(Chat::new(ws::Setting {
             client: setting.web.clone(),
             metrics: Arc::clone(&metrics),
-            declared: setting.declared,
             state: setting.state,
             end: setting.end.clone(),
         }));
@@ -127,7 +126,6 @@ impl Doors {
     /// it begins another one. Answers on their way have half a minute. Called in the runtime that serves.
     pub fn lead_to(&self, declared: Web, endpoints: Endpoints) {
         let names = Names::of(&declared);
-        self.chat.set_up_again(declared);
         let plan = Plan::new(names, endpoints, self.end.child_token());
         let mut now = self.plan.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *now, plan);

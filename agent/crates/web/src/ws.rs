@@ -14,7 +14,6 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use chat::{Right, Seat, Speaker, Topic};
-use declaration::Web;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -41,8 +40,6 @@ const BUFFER: usize = 4 << 10;
 pub(crate) struct Setting {
     /// The daemon; its calls are told as `web`.
     pub(crate) client: Client,
-    /// The section of the declaration.
-    pub(crate) declared: Web,
     /// Counts connections ([`Metrics::socket`]) and calls ([`Metrics::called`]).
     pub(crate) metrics: Arc<Metrics>,
     /// Where the chat keeps what has to outlive this process; nothing is kept without one.
@@ -77,7 +74,7 @@ impl Chat {
             },
         );
         Self {
-            talk: chat::Chat::new(setting.client, setting.state, Some(count)),
+            talk: chat::Chat::observed(setting.client, setting.state, count),
             metrics: setting.metrics,
             places: Places::default(),
             end: setting.end,
@@ -114,9 +111,6 @@ impl Chat {
     ) -> Result<Value, Refusal> {
         Ok(self.talk.history(&session.name, before, limit))
     }
-
-    /// The declaration was read again.
-    pub(crate) fn set_up_again(&self, _declared: Web) {}
 }
 
 /// Who speaks, with the right that the session has at each moment.

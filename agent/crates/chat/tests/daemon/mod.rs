@@ -1,0 +1,185 @@
+//! A daemon that says what a test wants, and counts.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use chat::{Chat, Right, Seat, Speaker};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+
+/// What it says now.
+#[derive(Default)]
+pub struct Say {
+    /// The hash of all plans.
+    pub hash: String,
+    /// What a list of containers has.
+    pub containers: Value,
+    /// Calls that change something wait for the bell.
+    pub hangs: bool,
+    /// All calls of tools, and what was taken back.
+    pub calls: Vec<Value>,
+    pub cancelled: usize,
+}
+
+pub struct Daemon {
+    pub path: PathBuf,
+    pub say: Arc<Mutex<Say>>,
+    pub bell: Arc<Notify>,
+    pub dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let say = Say {
+            hash: "aaaabbbbccccdddd".to_owned(),
+            containers: json!([{ "name": "web-01", "state": { "running": true } }]),
+            ..Say::default()
+        };
+        let daemon = Self {
+            path,
+            say: Arc::new(Mutex::new(say)),
+            bell: Arc::new(Notify::new()),
+            dir,
+        };
+        let (say, bell) = (Arc::clone(&daemon.say), Arc::clone(&daemon.bell));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&say), Arc::clone(&bell)));
+            }
+        });
+        daemon
+    }
+
+    /// A chat that keeps what is said.
+    pub fn chat(&self) -> Arc<Chat> {
+        Chat::new(
+            api::Client::via(&self.path, "web"),
+            Some(self.dir.path().to_owned()),
+        )
+    }
+
+    /// The calls that changed something.
+    pub fn done(&self) -> Vec<Value> {
+        let say = self.say.lock().unwrap();
+        let writes = say.calls.iter().filter(|call| {
+            call["dry_run"] != true && !call["name"].as_str().unwrap().ends_with("_list")
+        });
+        writes.cloned().collect()
+    }
+}
+
+pub fn speaker(name: &str) -> Speaker {
+    let token: Arc<str> = format!("opdbus_{name}").into();
+    Speaker::new(name, move || Right {
+        token: Arc::clone(&token),
+        role: "admin".to_owned(),
+    })
+}
+
+pub fn sit(chat: &Arc<Chat>, name: &str) -> Seat {
+    chat.join(speaker(name), None, None)
+}
+
+async fn serve(stream: UnixStream, say: Arc<Mutex<Say>>, bell: Arc<Notify>) {
+    let (reader, writer) = stream.into_split();
+    let writer = Arc::new(tokio::sync::Mutex::new(writer));
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let (say, bell, writer) = (Arc::clone(&say), Arc::clone(&bell), Arc::clone(&writer));
+        tokio::spawn(async move {
+            let asked: Value = serde_json::from_str(&line).unwrap();
+            if asked["method"] == "tools.cancel" {
+                say.lock().unwrap().cancelled += 1;
+                return;
+            }
+            let mut answer = answer(&asked, &say, &bell).await;
+            answer["jsonrpc"] = json!("2.0");
+            answer["id"] = asked["id"].clone();
+            let _ = writer
+                .lock()
+                .await
+                .write_all(format!("{answer}\n").as_bytes())
+                .await;
+        });
+    }
+}
+
+fn failed(code: &str, message: &str) -> Value {
+    json!({ "error": { "code": -32000, "message": message, "data": { "code": code, "message": message } } })
+}
+
+async fn answer(asked: &Value, say: &Mutex<Say>, bell: &Notify) -> Value {
+    let params = &asked["params"];
+    let (name, dry) = (
+        params["name"].as_str().unwrap_or_default(),
+        params["dry_run"] == true,
+    );
+    if asked["method"] == "tools.list" {
+        return json!({ "result": { "tools": tools() } });
+    }
+    if asked["method"] != "tools.call" {
+        return json!({ "result": {} });
+    }
+    let (hash, containers, hangs) = {
+        let mut say = say.lock().unwrap();
+        say.calls.push(params.clone());
+        (say.hash.clone(), say.containers.clone(), say.hangs)
+    };
+    match name {
+        "container_list" => json!({ "result": { "containers": containers } }),
+        "container_start" | "container_destroy" if dry => {
+            let resource = format!(
+                "container:{}",
+                params["arguments"]["name"].as_str().unwrap()
+            );
+            let lost = name == "container_destroy";
+            let verb = if lost { "delete" } else { "update" };
+            json!({ "result": { "plan_hash": hash, "notes": [], "changes": [
+                { "plugin": "lxc", "resource": resource, "verb": verb, "before": {}, "after": {}, "destroys": lost },
+            ]}})
+        }
+        "container_start" | "container_destroy" if params["plan"] != json!(hash) => {
+            failed("plan-changed", "the plan is no longer that")
+        }
+        "container_start" | "container_destroy" => {
+            if hangs {
+                bell.notified().await;
+            }
+            json!({ "result": { "run": "r1", "outcome": "applied", "changes": [], "notes": [] }, "entry": 7 })
+        }
+        _ => failed("not-found", "no such tool"),
+    }
+}
+
+fn tools() -> Vec<Value> {
+    let tool = |name: &str, effect: &str, sentences: Value| {
+        json!({
+            "name": name, "title": name.replace('_', " "), "description": "Containers.", "domain": "containers",
+            "effect": effect, "role": "viewer", "output_schema": {}, "sentences": sentences,
+            "input_schema": { "type": "object", "properties": { "name": { "type": "string" } }, "required": [] },
+        })
+    };
+    let mut start = tool(
+        "container_start",
+        "write",
+        json!(["start container web-01"]),
+    );
+    let mut destroy = tool(
+        "container_destroy",
+        "destroy",
+        json!(["destroy container web-01"]),
+    );
+    for tool in [&mut start, &mut destroy] {
+        tool["input_schema"]["required"] = json!(["name"]);
+    }
+    vec![
+        tool("container_list", "read", json!(["list containers"])),
+        start,
+        destroy,
+    ]
+}
