@@ -1,5 +1,5 @@
 //! What counts as agreeing to a plan, and what does not.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod daemon;
 

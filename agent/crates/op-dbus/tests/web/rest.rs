@@ -29,8 +29,13 @@ fn what_reads_is_the_tool_of_the_same_name() {
     let entry = get(&format!("/api/ledger/{more}")).expect(200).json();
     assert_eq!(entry["id"], more, "{entry}");
     get("/api/snapshots").expect(200);
-    let found = get("/api/search?q=state%20apply&limit=3").expect(200).json();
-    assert!(found["results"].is_array() || found["entries"].is_array(), "{found}");
+    let found = get("/api/search?q=state%20apply&limit=3")
+        .expect(200)
+        .json();
+    assert!(
+        found["results"].is_array() || found["entries"].is_array(),
+        "{found}"
+    );
 
     for (path, status) in [
         ("/api/nothing", 404),
@@ -67,7 +72,9 @@ fn the_plan_that_was_seen_is_the_one_that_runs() {
     assert!(!host.rig.base.join("@cache").exists());
     post("/api/apply", json!({ "plan": "0".repeat(64) })).expect(409);
     post("/api/apply", json!({})).expect(422);
-    let done = post("/api/apply", json!({ "plan": hash })).expect(200).json();
+    let done = post("/api/apply", json!({ "plan": hash }))
+        .expect(200)
+        .json();
     assert_eq!(done["result"]["outcome"], "applied", "{done}");
     let entry = done["entry"].as_i64().unwrap();
     let shown = host.web.get(&format!("/api/ledger/{entry}"), &token);

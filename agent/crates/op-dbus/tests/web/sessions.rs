@@ -45,9 +45,7 @@ fn a_link_logs_in_once_and_leaves_one_entry() {
         .post("/api/login", &json!({ "code": code }))
         .expect(401);
     // Less than one has is to be had, and more is not.
-    host.rig
-        .run(&["web", "login", "--role", "owner"])
-        .expect(2);
+    host.rig.run(&["web", "login", "--role", "owner"]).expect(2);
 
     let entries = host.rig.ledger(&["--operation", "web_login"]);
     assert_eq!(entries.len(), 1, "{entries:#?}");
@@ -148,7 +146,10 @@ fn a_session_gives_no_more_than_it_was_begun_with() {
         .expect(403);
     let error = &refused.json()["error"];
     assert_eq!(error["code"], "refused", "{error}");
-    assert!(error["message"].to_string().contains("begun as viewer"), "{error}");
+    assert!(
+        error["message"].to_string().contains("begun as viewer"),
+        "{error}"
+    );
     assert!(!host.rig.base.join("@cache").exists());
     viewer.get("/api/status").expect(200);
 
@@ -176,7 +177,10 @@ fn a_session_gives_no_more_than_it_was_begun_with() {
                 && data["outcome"] == outcome
         })
     };
-    assert!(of("root", "refused") && of("token:operator", "done"), "{entries:#?}");
+    assert!(
+        of("root", "refused") && of("token:operator", "done"),
+        "{entries:#?}"
+    );
     // Another secret in the file: the session of the old one is over.
     let file = host.rig.machine.dir().join("token-operator");
     std::fs::write(&file, "opdbus_another-secret-of-32-characters-or-more").unwrap();
@@ -185,9 +189,10 @@ fn a_session_gives_no_more_than_it_was_begun_with() {
     // What is no session's cannot open one for somebody else.
     let mut python = Browser::new(&host.web);
     python.cookies = viewer.cookies.clone();
-    python
-        .cookies
-        .insert("opdbus_access".into(), "opdbus_s.AAAA.9999999999.AAAA".into());
+    python.cookies.insert(
+        "opdbus_access".into(),
+        "opdbus_s.AAAA.9999999999.AAAA".into(),
+    );
     python.get("/api/session").expect(401);
 }
 
@@ -197,15 +202,15 @@ fn refresh_tokens_are_used_once_and_a_copy_ends_the_session() {
     let mut browser = Browser::logged_in(&host, "viewer");
     let first = browser.cookies.clone();
     browser.post("/api/session", &Value::Null).expect(200);
-    assert_ne!(
-        browser.cookies["opdbus_refresh"],
-        first["opdbus_refresh"]
-    );
+    assert_ne!(browser.cookies["opdbus_refresh"], first["opdbus_refresh"]);
     // A second tab was on its way with the same one.
     let mut tab = Browser::new(&host.web);
     tab.cookies = first.clone();
     tab.post("/api/session", &Value::Null).expect(200);
-    assert_eq!(tab.cookies["opdbus_refresh"], browser.cookies["opdbus_refresh"]);
+    assert_eq!(
+        tab.cookies["opdbus_refresh"],
+        browser.cookies["opdbus_refresh"]
+    );
     browser.post("/api/session", &Value::Null).expect(200);
     browser.get("/api/session").expect(200);
     // Somebody kept a copy of the first.

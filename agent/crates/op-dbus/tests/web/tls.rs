@@ -70,13 +70,23 @@ fn a_certificate_is_made_and_only_the_newest_version_is_spoken() {
     let made = made.expect(0).json();
     let print = lab::output(
         "openssl",
-        &["x509", "-in", certificate, "-noout", "-fingerprint", "-sha256"],
+        &[
+            "x509",
+            "-in",
+            certificate,
+            "-noout",
+            "-fingerprint",
+            "-sha256",
+        ],
     );
     let print = String::from_utf8_lossy(&print.stdout).into_owned();
     let own = made["fingerprint"].as_str().unwrap();
     assert!(print.contains(own), "{print} {own}");
     let url = made["url"].as_str().unwrap();
-    assert!(url.starts_with("https://127.0.0.1:8080/login.html#"), "{url}");
+    assert!(
+        url.starts_with("https://127.0.0.1:8080/login.html#"),
+        "{url}"
+    );
 
     // Cookies are for TLS alone, and say so in their names.
     let code = url.split_once('#').unwrap().1;
@@ -93,7 +103,10 @@ fn a_certificate_is_made_and_only_the_newest_version_is_spoken() {
     let entered = shake(&trusting, &post("https://localhost:8089"));
     assert!(entered.contains("HTTP/1.1 200"), "{entered}");
     let entered = entered.to_ascii_lowercase();
-    assert!(entered.contains("set-cookie: __host-opdbus_access="), "{entered}");
+    assert!(
+        entered.contains("set-cookie: __host-opdbus_access="),
+        "{entered}"
+    );
     assert!(entered.contains("set-cookie: __secure-opdbus_refresh="));
     assert_eq!(entered.matches("; secure").count(), 2, "{entered}");
 }
@@ -105,7 +118,10 @@ fn other_addresses_take_tls() {
     let refused = rig.run(&["check"]);
     assert_eq!(refused.status, 2, "{refused:?}");
     assert!(refused.err.contains("self_signed"), "{refused:?}");
-    rig.declare_top("web:\n  listen: 0.0.0.0:8443\n  tls: { self_signed: true }\n", "");
+    rig.declare_top(
+        "web:\n  listen: 0.0.0.0:8443\n  tls: { self_signed: true }\n",
+        "",
+    );
     rig.run(&["check"]).expect(0);
 }
 
@@ -123,7 +139,11 @@ fn links_are_for_those_who_have_a_role() {
     };
     let script = "import json, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
         s.sendall(sys.argv[2].encode() + b'\\n')\nprint(s.makefile().readline())";
-    for params in [json!({}), json!({ "role": "viewer" }), json!({ "token": host.admin })] {
+    for params in [
+        json!({}),
+        json!({ "role": "viewer" }),
+        json!({ "token": host.admin }),
+    ] {
         let request =
             json!({ "jsonrpc": "2.0", "id": 1, "method": "access.login", "params": params });
         let mut command = rig::web::as_web(&python);
