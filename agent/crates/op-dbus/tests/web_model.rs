@@ -53,11 +53,7 @@ async fn it_says_what_the_model_can() {
     assert_eq!(said["answer"]["calls_tools"], true);
     assert!(fake.asked().iter().all(|asked| asked.head.contains(KEY)));
     let ended = ask(&dir, false).expect(1);
-    assert!(
-        ended.out.contains("does not take the key"),
-        "{}",
-        ended.out
-    );
+    assert!(ended.out.contains("does not take the key"), "{}", ended.out);
     assert!(!format!("{}{}", ended.out, ended.err).contains(KEY));
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
-use super::rig::web::Web;
+use crate::rig::web::Web;
 
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -32,15 +32,35 @@ impl Client {
             .expect("a connection")
     }
 
+    /// A client with a token from another address of this host, 127.0.0.`last`.
+    pub fn from(web: &Web, last: u8, token: &str) -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let here = std::net::SocketAddr::from(([127, 0, 0, last], 0));
+        let file = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&file, &here).unwrap();
+        connect(&file, &web.address).unwrap();
+        let bearer = format!("Bearer {token}");
+        Self::on(file.into(), web, "", &[("Authorization", &bearer)]).expect("a connection")
+    }
+
     /// A client with these headers; the status if it is refused.
     pub fn with(web: &Web, query: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        Self::on(web.connect(), web, query, headers)
+    }
+
+    fn on(
+        stream: TcpStream,
+        web: &Web,
+        query: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, u16> {
         let url = format!("ws://{}/ws{query}", web.address);
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             let name: tungstenite::http::HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        match tungstenite::client(request, web.connect()) {
+        match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Self {
                 socket,
                 seq: 0,
