@@ -10,13 +10,14 @@ mod client;
 mod rig;
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use client::Client;
 use rig::Rig;
 use rig::daemon::Daemon;
 use rig::web::{Web, make_token};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How many messages are timed one after the other; a session may say 20 a second.
 const MESSAGES: usize = 200;
@@ -67,7 +68,7 @@ fn main() {
             Client::from(
                 &web,
                 u8::try_from(2 + n / 60).unwrap(),
-                &tokens[1 + n / EACH].0,
+                &tokens[1 + n % (tokens.len() - 1)].0,
             )
         })
         .collect();
@@ -94,13 +95,16 @@ fn main() {
     drop(clients);
 }
 
-/// How long a message takes to its result.
+/// How long a message takes to its result. Others of the same user may speak meanwhile.
 fn ask(client: &mut Client) -> Duration {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let id = json!(format!("m{}", ASKED.fetch_add(1, Ordering::Relaxed)));
     let begun = Instant::now();
-    client.say("host info");
-    client.done("host_info");
+    client.send(&json!({ "type": "message", "id": id, "content": "host info" }));
+    let ours = |event: &Value| event["in_reply_to"] == id && event["status"] != "running";
+    let done = client.until("its result", ours);
     let took = begun.elapsed();
-    client.of("assistant");
+    assert_eq!(done["status"], "done", "{done}");
     client.seen.clear();
     took
 }

@@ -1,4 +1,5 @@
 //! A client of `/ws`.
+#![allow(dead_code, unreachable_pub)]
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
