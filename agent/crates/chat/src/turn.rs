@@ -218,6 +218,11 @@ impl Message {
                 match self.known.tool(&tool) {
                     None => self.say(&format!("There is no tool {tool} on this host."), said),
                     Some(tool) if tool.effect == api::Effect::Read => {
+                        // What is clear needs no other offers.
+                        let said = Said {
+                            alternatives: Vec::new(),
+                            ..said
+                        };
                         self.read(tool, arguments, said).await
                     }
                     Some(tool) => self.write(tool, arguments, &sentence, said).await,

@@ -1,5 +1,5 @@
 //! What counts as agreeing to a plan, and what does not.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod daemon;
 
@@ -152,7 +152,7 @@ async fn a_running_call_can_be_stopped_and_is_told_of_after_a_restart() {
     daemon.say.lock().unwrap().hangs = true;
     let chat = daemon.chat();
     let mut seat = sit(&chat, "alice");
-    let mut begin = async |seat: &mut Seat| {
+    let begin = async |seat: &mut Seat| {
         seat.hear("start container web-01");
         let plan = of(seat, "plan").await;
         seat.hear(&approve(&plan, None));
