@@ -288,7 +288,7 @@ impl Held {
         let mut text = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| failed("write", &path)(io::Error::other(error)))?;
         text.push(b'\n');
-        tlog::replace(&path, &text, 0o644).map_err(failed("write", &path))
+        durable::replace(&path, &text, 0o644).map_err(failed("write", &path))
     }
 }
 

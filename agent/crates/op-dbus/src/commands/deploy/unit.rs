@@ -67,7 +67,7 @@ impl Unit {
         let directory = self.drop_in.parent().unwrap_or(Path::new(UNITS));
         std::fs::create_dir_all(directory)
             .with_context(|| format!("make {}", directory.display()))?;
-        tlog::replace(&self.drop_in, self.text(place).as_bytes(), 0o644)
+        durable::replace(&self.drop_in, self.text(place).as_bytes(), 0o644)
             .with_context(|| format!("write {}", self.drop_in.display()))?;
         reload()
     }
