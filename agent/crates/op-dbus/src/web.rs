@@ -51,6 +51,7 @@ pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
         let doors = |end| {
             Doors::new(Setting {
                 declared: web.clone(),
+                chat: declaration.chat.clone(),
                 mcp: client.clone(),
                 web: Client::via(&options.socket, "web"),
                 endpoints,
@@ -71,7 +72,7 @@ pub(crate) fn run(read: &Read<'_>, options: &cli::Web) -> Result<u8, Failure> {
                 _ => log::warn!("it goes on as it is: to begin or to end TLS takes a restart"),
             }
             let endpoints = self::endpoints(&client, &declaration.mcp, web.profile)?;
-            Ok((web, endpoints))
+            Ok((web, declaration.chat, endpoints))
         };
         let reload = |doors: &Doors, status: &str| reload(doors, &again, status);
         let place = Place {
@@ -164,14 +165,17 @@ pub(crate) async fn serve<A: Answers>(
     Ok(())
 }
 
+/// Reads the declaration again: the sections of the web server and the chat, and the servers behind `/mcp`.
+type Again<'a> = dyn Fn() -> Result<(Web, declaration::Chat, Endpoints), Failure> + 'a;
+
 /// Leads to what is declared now. A bad declaration changes nothing.
-fn reload(doors: &Doors, again: &dyn Fn() -> Result<(Web, Endpoints), Failure>, status: &str) {
+fn reload(doors: &Doors, again: &Again<'_>, status: &str) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
     let status = match again() {
-        Ok((declared, endpoints)) => {
-            doors.lead_to(declared, endpoints);
+        Ok((declared, chat, endpoints)) => {
+            doors.lead_to(&declared, &chat, endpoints);
             log::info!("the declaration was read again");
             status.to_owned()
         }

@@ -43,6 +43,8 @@ pub type Endpoints = BTreeMap<String, Server>;
 pub struct Setting {
     /// The section of the declaration.
     pub declared: Web,
+    /// The section of the chat.
+    pub chat: declaration::Chat,
     /// Asks the daemon for clients of the protocol.
     pub mcp: Client,
     /// Asks the daemon for the page and for programs; its calls are told as `web`.
@@ -104,6 +106,7 @@ impl Doors {
         let chat = Arc::new(Chat::new(ws::Setting {
             client: setting.web.clone(),
             metrics: Arc::clone(&metrics),
+            declared: setting.chat,
             state: setting.state,
             end: setting.end.clone(),
         }));
@@ -124,8 +127,9 @@ impl Doors {
 
     /// Leads new requests to these servers. Sessions end, since what a client was shown must not change under it:
     /// it begins another one. Answers on their way have half a minute. Called in the runtime that serves.
-    pub fn lead_to(&self, declared: Web, endpoints: Endpoints) {
-        let names = Names::of(&declared);
+    pub fn lead_to(&self, declared: &Web, chat: &declaration::Chat, endpoints: Endpoints) {
+        let names = Names::of(declared);
+        self.chat.set_up_again(chat);
         let plan = Plan::new(names, endpoints, self.end.child_token());
         let mut now = self.plan.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *now, plan);

@@ -4,7 +4,7 @@ mod places;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::Client;
@@ -13,7 +13,10 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use chat::model::Model;
+use chat::thinker::Thinker;
 use chat::{Right, Seat, Speaker, Topic};
+use declaration::ChatModel;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +43,8 @@ const BUFFER: usize = 4 << 10;
 pub(crate) struct Setting {
     /// The daemon; its calls are told as `web`.
     pub(crate) client: Client,
+    /// The section of the declaration.
+    pub(crate) declared: declaration::Chat,
     /// Counts connections ([`Metrics::socket`]) and calls ([`Metrics::called`]).
     pub(crate) metrics: Arc<Metrics>,
     /// Where the chat keeps what has to outlive this process; nothing is kept without one.
@@ -53,6 +58,10 @@ pub(crate) struct Chat {
     talk: Arc<chat::Chat>,
     metrics: Arc<Metrics>,
     places: Places,
+    /// Where the model's use of today is kept.
+    state: Option<PathBuf>,
+    /// The model that is asked.
+    model: Mutex<Option<ChatModel>>,
     end: CancellationToken,
 }
 
@@ -73,12 +82,16 @@ impl Chat {
                 metrics.called(tool, result, took);
             },
         );
-        Self {
-            talk: chat::Chat::observed(setting.client, setting.state, count),
+        let chat = Self {
+            talk: chat::Chat::observed(setting.client, setting.state.clone(), count),
             metrics: setting.metrics,
             places: Places::default(),
+            state: setting.state,
+            model: Mutex::default(),
             end: setting.end,
-        }
+        };
+        chat.set_up_again(&setting.declared);
+        chat
     }
 
     /// Something was changed through this process: who watches sees it at once.
@@ -110,6 +123,23 @@ impl Chat {
         limit: usize,
     ) -> Result<Value, Refusal> {
         Ok(self.talk.history(&session.name, before, limit))
+    }
+
+    /// The declaration was read. A model that is declared as before goes on.
+    pub(crate) fn set_up_again(&self, declared: &declaration::Chat) {
+        let mut known = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == declared.model {
+            return;
+        }
+        known.clone_from(&declared.model);
+        let model = declared.model.as_ref();
+        let model = model.map(|model| Model::new(model, self.state.as_deref()));
+        let model = model.transpose().unwrap_or_else(|error| {
+            log::error!("the chat has no language model: {error}");
+            None
+        });
+        self.talk
+            .set_thinker(model.map(|model| Arc::new(model) as Arc<dyn Thinker>));
     }
 }
 
