@@ -125,12 +125,16 @@ impl Client {
             .await
     }
 
-    /// Ends the session of an access token, or of a refresh token.
-    pub async fn logout(&self, token: &str) -> Result<(), Error> {
-        let _: Value = self
+    /// Ends the session of an access token, or of a refresh token; gives its name.
+    pub async fn logout(&self, token: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Ended {
+            session: String,
+        }
+        let ended: Ended = self
             .once("access.logout", json!({ "session": token }))
             .await?;
-        Ok(())
+        Ok(ended.session)
     }
 
     /// Asks what must not be asked twice.

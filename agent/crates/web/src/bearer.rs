@@ -13,6 +13,8 @@ use crate::session::{Access, Session, Sessions};
 
 /// The longest token that is looked at.
 const LONGEST: usize = 4096;
+/// What access tokens of sessions begin with.
+const SESSION: &str = "opdbus_s.";
 /// The scope that whoever speaks at this door needs at least.
 const LEAST: &str = "mcp:read";
 
@@ -54,7 +56,13 @@ pub(crate) async fn identify(
 ) -> Result<Session, Refusal> {
     let token: Arc<str> = token.into();
     let who = client.whoami(Some(&token)).await;
-    let who = who.map_err(|error| refusal(&error))?;
+    let who = who.map_err(|error| match error.code() {
+        // Of a session the daemon says whether to renew it or to log in again.
+        Some(Code::Unauthenticated) if token.starts_with(SESSION) => {
+            unauthorized("invalid_token", &error.to_string())
+        }
+        _ => refusal(&error),
+    })?;
     let Identity {
         name,
         role,

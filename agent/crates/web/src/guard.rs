@@ -64,7 +64,8 @@ impl Names {
                 "send one Host header",
             ));
         };
-        let host = host.to_str().ok().and_then(|host| host.parse().ok());
+        let host = host.to_str().ok();
+        let host: Option<Authority> = host.and_then(|host| host.parse().ok());
         let known = |authority: &Authority| self.knows(authority.host());
         // An absolute address in the request line counts as well as the header (RFC 9112 §3.2.2).
         if !host.as_ref().is_some_and(known) || !uri.authority().is_none_or(known) {
@@ -76,7 +77,12 @@ impl Names {
         let mut origins = headers.get_all(ORIGIN).iter();
         let allowed = match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.allows(origin)),
+            (Some(origin), None) => origin.to_str().is_ok_and(|origin| {
+                let own = host.as_ref().map(Authority::as_str);
+                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                // The page itself, by the name that it was reached by.
+                authority == own || self.allows(origin)
+            }),
             (Some(_), Some(_)) => false,
         };
         if !allowed {
@@ -305,6 +311,15 @@ mod tests {
         ] {
             assert_eq!(of(bad), 403, "{bad}");
         }
+        let own = "https://host.example.org:8443";
+        assert_eq!(
+            status(&[(&HOST, "host.example.org:8443"), (&ORIGIN, own)]),
+            200
+        );
+        assert_eq!(
+            status(&[(&HOST, "host.example.org:8444"), (&ORIGIN, own)]),
+            403
+        );
         let origin = (&ORIGIN, "http://localhost");
         assert_eq!(status(&[(&HOST, "localhost"), origin, origin]), 403);
     }

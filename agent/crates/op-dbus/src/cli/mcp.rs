@@ -10,7 +10,6 @@ use declaration::{Profile, Scope, TokenName};
 use super::duration;
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Web {
     /// Where to listen, instead of the declaration's `web.listen`: an address with a port, such as 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS", value_parser = address)]

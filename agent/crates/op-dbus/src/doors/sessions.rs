@@ -285,8 +285,8 @@ impl Sessions {
         })
     }
 
-    /// Ends the session of an access token or a refresh token, however old.
-    pub(crate) fn end(&self, site: &Site, token: &str) -> Result<(), NoSession> {
+    /// Ends the session of an access token or a refresh token, however old; gives its name.
+    pub(crate) fn end(&self, site: &Site, token: &str) -> Result<String, NoSession> {
         let mut store = self.store(site)?;
         let open = store.as_mut().ok_or(NoSession::Over)?;
         let kinds = [Kind::Access, Kind::Refresh].into_iter();
@@ -296,7 +296,10 @@ impl Sessions {
         let (id, _) = read.ok_or(NoSession::Wrong)?;
         let mut book = open.book.clone();
         match book.end(id) {
-            Some(_) => Ok(open.keep(book)?),
+            Some(_) => {
+                open.keep(book)?;
+                Ok(id.to_owned())
+            }
             None => Err(NoSession::Over),
         }
     }

@@ -1,6 +1,7 @@
 //! A browser as far as cookies and origins go.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use serde_json::{Value, json};
 
@@ -8,15 +9,15 @@ use super::rig::web::{Reply, Web};
 use super::*;
 
 /// Somebody with cookies, who asks from one page.
-pub struct Browser<'a> {
-    pub web: &'a Web,
-    pub cookies: BTreeMap<String, String>,
-    pub origin: String,
+pub(super) struct Browser<'a> {
+    pub(super) web: &'a Web,
+    pub(super) cookies: BTreeMap<String, String>,
+    pub(super) origin: String,
 }
 
 impl<'a> Browser<'a> {
     /// Somebody new, on the page itself.
-    pub fn new(web: &'a Web) -> Self {
+    pub(super) fn new(web: &'a Web) -> Self {
         Self {
             web,
             cookies: BTreeMap::new(),
@@ -25,7 +26,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Somebody who followed a link.
-    pub fn logged_in(host: &'a Host, role: &str) -> Self {
+    pub(super) fn logged_in(host: &'a Host, role: &str) -> Self {
         let mut browser = Self::new(&host.web);
         let code = code(host, role);
         browser
@@ -34,7 +35,7 @@ impl<'a> Browser<'a> {
         browser
     }
 
-    pub fn cookie(&self) -> String {
+    pub(super) fn cookie(&self) -> String {
         let pairs: Vec<_> = self
             .cookies
             .iter()
@@ -46,12 +47,12 @@ impl<'a> Browser<'a> {
         }
     }
 
-    pub fn get(&mut self, path: &str) -> Reply {
+    pub(super) fn get(&mut self, path: &str) -> Reply {
         let reply = self.web.get(path, &self.cookie());
         self.keep(reply)
     }
 
-    pub fn post(&mut self, path: &str, body: &Value) -> Reply {
+    pub(super) fn post(&mut self, path: &str, body: &Value) -> Reply {
         let headers = format!("{}Origin: {}\r\n", self.cookie(), self.origin);
         let body = match body {
             Value::Null => String::new(),
@@ -61,7 +62,7 @@ impl<'a> Browser<'a> {
         self.keep(reply)
     }
 
-    pub fn delete(&mut self, path: &str) -> Reply {
+    pub(super) fn delete(&mut self, path: &str) -> Reply {
         let host = self.web.address;
         let (cookie, origin) = (self.cookie(), &self.origin);
         let reply = self.web.raw(
@@ -71,11 +72,6 @@ impl<'a> Browser<'a> {
             .as_bytes(),
         );
         self.keep(reply)
-    }
-
-    /// Opens `/ws`; the status.
-    pub fn socket(&self, headers: &str) -> u16 {
-        socket(self.web, &format!("{}{headers}", self.cookie()))
     }
 
     fn keep(&mut self, reply: Reply) -> Reply {
@@ -98,8 +94,12 @@ impl<'a> Browser<'a> {
 }
 
 /// The status of an attempt at `/ws`; a connection that is taken is left at once.
-pub fn socket(web: &Web, headers: &str) -> u16 {
-    use std::io::Read;
+pub(super) fn socket(web: &Web, headers: &str) -> u16 {
+    upgrade(web, headers).0
+}
+
+/// The same with the connection.
+pub(super) fn upgrade(web: &Web, headers: &str) -> (u16, TcpStream) {
     let mut stream = web.connect();
     let host = web.address;
     let request = format!(
@@ -110,11 +110,12 @@ pub fn socket(web: &Web, headers: &str) -> u16 {
     let mut head = [0; 12];
     stream.read_exact(&mut head).unwrap();
     let text = String::from_utf8_lossy(&head).into_owned();
-    text.split(' ').nth(1).unwrap().parse().unwrap()
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, stream)
 }
 
 /// The code of a new link for root.
-pub fn code(host: &Host, role: &str) -> String {
+pub(super) fn code(host: &Host, role: &str) -> String {
     let made = host.rig.json(&["web", "login", "--role", role]);
     let made = made.expect(0).json();
     let url = made["url"].as_str().unwrap();

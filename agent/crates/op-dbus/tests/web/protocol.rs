@@ -45,7 +45,7 @@ fn names_origins_and_paths_are_looked_at_first() {
     );
 
     for (path, status) in [
-        ("/", 404),
+        ("/nothing", 404),
         ("/mcp/nonsense", 404),
         ("/mcp/", 404),
         ("/mcp/../healthz", 404),

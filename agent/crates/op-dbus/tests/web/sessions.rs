@@ -1,6 +1,6 @@
 //! Logging in, and what a session is good for.
 
-use super::browser::{Browser, code, socket};
+use super::browser::{Browser, code, socket, upgrade};
 use super::*;
 
 #[test]
@@ -231,8 +231,13 @@ fn logging_out_ends_it_for_all_who_have_a_copy() {
     let mut copy = Browser::new(&host.web);
     copy.cookies = browser.cookies.clone();
     copy.get("/api/session").expect(200);
+    let own = format!("{}Origin: {}\r\n", copy.cookie(), copy.origin);
+    let (status, mut stream) = upgrade(&host.web, &own);
+    assert_eq!(status, 101);
     browser.delete("/api/session").expect(200);
     assert!(browser.cookies.is_empty());
+    // Connections that are there end too.
+    std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
     copy.get("/api/session").expect(401);
     copy.post("/api/session", &Value::Null).expect(401);
     browser.delete("/api/session").expect(200);

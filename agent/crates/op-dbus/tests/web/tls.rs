@@ -26,7 +26,7 @@ fn shake(options: &[&str], request: &str) -> String {
 }
 
 fn with_state(state: &Path) -> impl FnOnce(&mut std::process::Command) + '_ {
-    |command| {
+    move |command| {
         command.arg("--state").arg(state);
     }
 }

@@ -57,6 +57,9 @@ pub(crate) struct Rest {
     paths: matchit::Router<Vec<&'static Route>>,
 }
 
+/// Words of an address, by name.
+pub(crate) type Words = Vec<(String, String)>;
+
 /// One request, with all that a route may want to know.
 pub(crate) struct Ask {
     pub(crate) rest: Arc<Rest>,
@@ -65,7 +68,7 @@ pub(crate) struct Ask {
     pub(crate) session: Option<Session>,
     pub(crate) uri: axum::http::Uri,
     /// What stands in the path, by name.
-    pub(crate) path: Vec<(String, String)>,
+    pub(crate) path: Words,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
     /// Whether TLS is between.
@@ -89,8 +92,8 @@ impl Ask {
     }
 
     /// The words of the query.
-    pub(crate) fn query(&self) -> Result<Vec<(String, String)>, Refusal> {
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&self.uri);
+    pub(crate) fn query(&self) -> Result<Words, Refusal> {
+        let query = Query::<Words>::try_from_uri(&self.uri);
         query
             .map(|Query(words)| words)
             .map_err(|error| tools::invalid(&error.to_string()))
@@ -156,7 +159,7 @@ impl Rest {
         names: &Names,
         peer: Peer,
         route: &'static Route,
-        path: Vec<(String, String)>,
+        path: Words,
         request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let (head, content) = request.into_parts();
@@ -226,11 +229,7 @@ impl Rest {
         Ok(tools)
     }
 
-    fn find(
-        &self,
-        method: &Method,
-        path: &str,
-    ) -> Result<(&'static Route, Vec<(String, String)>), Refusal> {
+    fn find(&self, method: &Method, path: &str) -> Result<(&'static Route, Words), Refusal> {
         let found = self.paths.at(path).map_err(|_| {
             let text = "there is nothing here; GET /api/openapi.json says what there is";
             Refusal::new(StatusCode::NOT_FOUND, text)

@@ -87,7 +87,13 @@ async fn carry_out(ask: &Ask, mut call: Call) -> Result<Response<Body>, Refusal>
     }
     let result = result.map_err(|error| of_daemon(&error).told("entry", json!(entry)))?;
     let mut body = match call.dry_run {
-        true => json!({ "plan": result }),
+        true => {
+            let mut plan = result;
+            if let Some(hash) = plan.get("plan_hash").cloned() {
+                plan["hash"] = hash;
+            }
+            json!({ "plan": plan })
+        }
         false => json!({ "result": result }),
     };
     body["duration_ms"] = json!(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

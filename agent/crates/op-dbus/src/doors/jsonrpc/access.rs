@@ -65,8 +65,8 @@ pub(super) async fn carry_out(
         "access.logout" => match quiet(asked) {
             Ok(Logout { session }) => {
                 let end = move |registry: &Registry, sessions: &Sessions| {
-                    sessions.end(registry.site(), &session)?;
-                    Ok(json!({ "ended": true }))
+                    let id = sessions.end(registry.site(), &session)?;
+                    Ok(json!({ "session": id }))
                 };
                 on_thread(hall, uid, end).await
             }
