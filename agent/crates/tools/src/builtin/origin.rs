@@ -46,6 +46,7 @@ pub(super) fn tools() -> Vec<Tool> {
         )
         .for_role(Role::Admin)
         .binds()
+        .says(&["ledger_new_origin", "call ledger_new_origin"])
         .example(json!({})),
     ]
 }
