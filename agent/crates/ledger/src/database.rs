@@ -67,6 +67,13 @@ impl Database {
         match Self::look(path) {
             Ok((_, _, contents)) => Ok(contents != Contents::Empty),
             Err(Error::Missing { .. }) => Ok(false),
+            // Who was killed while the file was begun left a change that has to be taken back before it can be read.
+            Err(Error::ReadOnly { .. }) => {
+                let database = Self::new(path)?;
+                let writer = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+                let contents = schema::inspect(&writer).map_err(|error| database.explain(error))?;
+                Ok(contents != Contents::Empty)
+            }
             Err(error) => Err(error),
         }
     }
