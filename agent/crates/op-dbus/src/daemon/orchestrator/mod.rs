@@ -73,6 +73,23 @@ fn identity(path: &Path) -> Option<FileId> {
     Some((file.dev(), file.ino()))
 }
 
+/// What tells a file from its copies, over restarts: its subvolume, and its number there.
+fn home(path: &Path) -> Result<String, ToolError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        ToolError::Unavailable(format!("look at {}: {error}", path.display()))
+    };
+    let number = std::fs::metadata(path)
+        .map_err(|error| failed(&error))?
+        .ino();
+    let subvolume = path.parent().unwrap_or(path);
+    let uuid = match btrfs::is_subvolume(subvolume).map_err(|error| failed(&error))? {
+        true => btrfs::info(subvolume).map_err(|error| failed(&error))?.uuid,
+        false => None,
+    };
+    let uuid = uuid.map_or_else(String::new, |uuid| uuid.to_string());
+    Ok(format!("{uuid} {number}"))
+}
+
 /// The one who distributes tasks.
 pub(crate) struct Orchestrator {
     hall: Arc<Hall>,
@@ -142,6 +159,18 @@ impl Orchestrator {
             ));
         }
         let queue = Queue::open(&paths.tasks(), Limits::default()).map_err(of_queue)?;
+        if let Some((_, before)) = &*place {
+            // What runs still goes by its id, which no other task must get.
+            let last = before.last_id().map_err(of_queue)?;
+            queue.continue_after(last).map_err(of_queue)?;
+        }
+        let home = home(&paths.tasks())?;
+        let interrupted = queue.at_home(&home, now()).map_err(of_queue)?;
+        if !interrupted.is_empty() {
+            log::warn!(
+                "the tasks were brought back, and those that were open then are not run again: {interrupted:?}"
+            );
+        }
         let found = queue.recover(now()).map_err(of_queue)?;
         if found != tasks::Recovered::default() {
             log::warn!(
