@@ -168,8 +168,7 @@ fn what_was_open_in_a_queue_that_is_brought_back_is_not_done_again() {
     let number = |id: &str| id.parse::<i64>().unwrap();
     for offline in [false, true] {
         for id in [&hang, &waits] {
-            let task = host.task(id);
-            assert_eq!(task["state"], "interrupted", "{offline}: {task:#}");
+            let task = host.wait_until(id, "interrupted");
             let error = task["error"]["message"].as_str().unwrap();
             assert!(error.contains("brought back"), "{error}");
         }

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tasks::{Cancelled, Limits, Millis, NewTask, Outcome, Queue, Task, TaskId};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch};
 use tools::{
     Agent, Caller, Cancel, Door, Effect, Event, Options, PRIORITIES, Role, Submission, ToolError,
     may_see, of_queue, owner,
@@ -282,6 +282,7 @@ impl Orchestrator {
 
     /// Distributes until the daemon ends.
     pub(crate) async fn distribute(self: Arc<Self>) {
+        let mut changes = self.hall.changes();
         while !self.ending.load(Ordering::SeqCst) {
             let at_work = Arc::clone(&self);
             let due = tokio::task::spawn_blocking(move || at_work.hand_out()).await;
@@ -296,11 +297,32 @@ impl Orchestrator {
                     Some(MISHAP)
                 }
             };
+            self.until_due(pause, &mut changes).await;
+        }
+    }
+
+    /// Waits for a task, for the end of a pause, or until the tasks are those of another file.
+    async fn until_due(&self, pause: Option<Duration>, changes: &mut watch::Receiver<u64>) {
+        let pause = sleep(pause);
+        tokio::pin!(pause);
+        loop {
             tokio::select! {
-                () = self.bell.notified() => {}
-                () = sleep(pause) => {}
+                () = self.bell.notified() => return,
+                () = &mut pause => return,
+                changed = changes.changed() => {
+                    if changed.is_err() || self.is_elsewhere() {
+                        return;
+                    }
+                }
             }
         }
+    }
+
+    /// Whether another file than the one that is open is in the queue's place.
+    fn is_elsewhere(&self) -> bool {
+        let known = lock(&self.queue).as_ref().map(|(known, _)| *known);
+        let paths = self.hall.registry.site().paths();
+        known.is_some() && paths.is_ok_and(|paths| identity(&paths.tasks()) != known)
     }
 
     /// Tells who submitted a task.
