@@ -4,10 +4,14 @@
 //! it. So after a crash each task is where it was: one that waited waits, and one that ran is run again only if
 //! it was said to be idempotent. What a task does is for others to know; the queue keeps a name and its
 //! arguments.
+//!
+//! A queue that was brought back from a copy ([`Queue::at_home`]) runs nothing of what was open in it: it may have been done
+//! since.
 
 mod database;
 mod error;
 mod filter;
+mod home;
 mod queue;
 mod recovery;
 mod task;

@@ -24,12 +24,7 @@ pub struct Recovered {
 
 /// Settles all tasks that ran.
 pub(crate) fn all(transaction: &Transaction<'_>, now: Millis) -> Result<Recovered> {
-    let running = {
-        let sql = format!("SELECT {COLUMNS} FROM tasks WHERE state = 'running' ORDER BY id");
-        let mut select = transaction.prepare(&sql)?;
-        let tasks = select.query_map([], database::task)?;
-        tasks.collect::<rusqlite::Result<Vec<_>>>()?
-    };
+    let running = in_state(transaction, &[State::Running])?;
     let mut recovered = Recovered::default();
     for task in running {
         let list = match settle(
@@ -46,6 +41,19 @@ pub(crate) fn all(transaction: &Transaction<'_>, now: Millis) -> Result<Recovere
         list.push(task.id);
     }
     Ok(recovered)
+}
+
+/// The tasks in one of these states, the oldest first.
+pub(crate) fn in_state(transaction: &Transaction<'_>, states: &[State]) -> Result<Vec<Task>> {
+    let words: Vec<_> = states
+        .iter()
+        .map(|state| format!("'{}'", state.word()))
+        .collect();
+    let words = words.join(", ");
+    let sql = format!("SELECT {COLUMNS} FROM tasks WHERE state IN ({words}) ORDER BY id");
+    let mut select = transaction.prepare(&sql)?;
+    let tasks = select.query_map([], database::task)?;
+    Ok(tasks.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Decides about one task that ran; what it is then.

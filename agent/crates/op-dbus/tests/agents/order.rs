@@ -146,3 +146,44 @@ fn who_waits_for_a_task_whose_end_cannot_be_kept_is_told_and_it_is_kept_later() 
     host.wait_until(&id, "done");
     assert_eq!(host.notes(), ["a", "b", "c"]);
 }
+
+#[test]
+fn what_was_open_in_a_queue_that_is_brought_back_is_not_done_again() {
+    let Some(mut host) = Host::new() else { return };
+    let hang = host.submit("hang", &["--idempotent"]);
+    host.wait_until(&hang, "running");
+    wait_for("the command", SOON, || {
+        (host.notes() == ["hang"]).then_some(())
+    });
+    let waits = host.submit("a", &[]);
+    host.rig
+        .run(&["snapshot", "create", "early", "@state"])
+        .expect(0);
+    host.go();
+    host.wait_until(&waits, "done");
+    let last = host.submit("b", &[]);
+    host.wait_until(&last, "done");
+    let back = ["--yes", "snapshot", "restore", "early", "@state"];
+    host.rig.run(&back).expect(0);
+    let number = |id: &str| id.parse::<i64>().unwrap();
+    for offline in [false, true] {
+        for id in [&hang, &waits] {
+            let task = host.wait_until(id, "interrupted");
+            let error = task["error"]["message"].as_str().unwrap();
+            assert!(error.contains("brought back"), "{error}");
+        }
+        // Tasks go on, the others first if they went on at all.
+        let next = host.submit("c", &[]);
+        host.wait_until(&next, "done");
+        assert!(offline || number(&next) > number(&last));
+        let mut notes = vec!["hang", "a", "b", "c"];
+        notes.extend(offline.then_some("c"));
+        assert_eq!(host.notes(), notes, "{offline}");
+        // The same while no daemon runs.
+        if !offline {
+            drop(host.daemon.take());
+            host.rig.run(&back).expect(0);
+            host.daemon = Some(host.bus.daemon(&host.rig));
+        }
+    }
+}

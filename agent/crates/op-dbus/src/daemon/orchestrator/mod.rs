@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tasks::{Cancelled, Limits, Millis, NewTask, Outcome, Queue, Task, TaskId};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch};
 use tools::{
     Agent, Caller, Cancel, Door, Effect, Event, Options, PRIORITIES, Role, Submission, ToolError,
     may_see, of_queue, owner,
@@ -71,6 +71,23 @@ type FileId = (u64, u64);
 fn identity(path: &Path) -> Option<FileId> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.dev(), file.ino()))
+}
+
+/// What tells a file from its copies, over restarts: its subvolume, and its number there.
+fn home(path: &Path) -> Result<String, ToolError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        ToolError::Unavailable(format!("look at {}: {error}", path.display()))
+    };
+    let number = std::fs::metadata(path)
+        .map_err(|error| failed(&error))?
+        .ino();
+    let subvolume = path.parent().unwrap_or(path);
+    let uuid = match btrfs::is_subvolume(subvolume).map_err(|error| failed(&error))? {
+        true => btrfs::info(subvolume).map_err(|error| failed(&error))?.uuid,
+        false => None,
+    };
+    let uuid = uuid.map_or_else(String::new, |uuid| uuid.to_string());
+    Ok(format!("{uuid} {number}"))
 }
 
 /// The one who distributes tasks.
@@ -142,6 +159,18 @@ impl Orchestrator {
             ));
         }
         let queue = Queue::open(&paths.tasks(), Limits::default()).map_err(of_queue)?;
+        if let Some((_, before)) = &*place {
+            // What runs still goes by its id, which no other task must get.
+            let last = before.last_id().map_err(of_queue)?;
+            queue.continue_after(last).map_err(of_queue)?;
+        }
+        let home = home(&paths.tasks())?;
+        let interrupted = queue.at_home(&home, now()).map_err(of_queue)?;
+        if !interrupted.is_empty() {
+            log::warn!(
+                "the tasks were brought back, and those that were open then are not run again: {interrupted:?}"
+            );
+        }
         let found = queue.recover(now()).map_err(of_queue)?;
         if found != tasks::Recovered::default() {
             log::warn!(
@@ -253,6 +282,7 @@ impl Orchestrator {
 
     /// Distributes until the daemon ends.
     pub(crate) async fn distribute(self: Arc<Self>) {
+        let mut changes = self.hall.changes();
         while !self.ending.load(Ordering::SeqCst) {
             let at_work = Arc::clone(&self);
             let due = tokio::task::spawn_blocking(move || at_work.hand_out()).await;
@@ -267,11 +297,32 @@ impl Orchestrator {
                     Some(MISHAP)
                 }
             };
+            self.until_due(pause, &mut changes).await;
+        }
+    }
+
+    /// Waits for a task, for the end of a pause, or until the tasks are those of another file.
+    async fn until_due(&self, pause: Option<Duration>, changes: &mut watch::Receiver<u64>) {
+        let pause = sleep(pause);
+        tokio::pin!(pause);
+        loop {
             tokio::select! {
-                () = self.bell.notified() => {}
-                () = sleep(pause) => {}
+                () = self.bell.notified() => return,
+                () = &mut pause => return,
+                changed = changes.changed() => {
+                    if changed.is_err() || self.is_elsewhere() {
+                        return;
+                    }
+                }
             }
         }
+    }
+
+    /// Whether another file than the one that is open is in the queue's place.
+    fn is_elsewhere(&self) -> bool {
+        let known = lock(&self.queue).as_ref().map(|(known, _)| *known);
+        let paths = self.hall.registry.site().paths();
+        known.is_some() && paths.is_ok_and(|paths| identity(&paths.tasks()) != known)
     }
 
     /// Tells who submitted a task.
