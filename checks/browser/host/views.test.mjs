@@ -1,0 +1,56 @@
+/** Every view of a real host: no fault that a program can find, at three sizes, in light and dark; and what the page weighs. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { sound } from '../axe.mjs';
+import { Shell, VIEWS } from '../pages.mjs';
+import { SIZES, launch, logIn, open } from '../rig.mjs';
+import { Host } from './host.mjs';
+
+const MOST_BYTES = 100_000;
+const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
+const host = new Host();
+let browser, storageState;
+before(async () => {
+  browser = await launch();
+  storageState = await logIn(browser, host.link());
+  mkdirSync(RESULTS, { recursive: true });
+});
+after(() => browser.close());
+
+test('the first view weighs less than 100 kB', async (t) => {
+  const { page, context, close } = await open(browser, { storageState });
+  const protocol = await context.newCDPSession(page);
+  await protocol.send('Network.enable');
+  let bytes = 0;
+  protocol.on('Network.loadingFinished', ({ encodedDataLength }) => { bytes += encodedDataLength; });
+  const shell = new Shell(page, host.url);
+  await shell.open('chat');
+  await page.waitForLoadState('networkidle');
+  t.diagnostic(`chat: ${(bytes / 1000).toFixed(1)} kB, headers and history included`);
+  assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
+  await close();
+});
+
+const PLACES = [...VIEWS.map((view) => [view, '']), ['containers', 'web-01'], ['ledger', '1'], ['tools', 'container_create']];
+
+for (const size of ['phone', 'tablet', 'desk']) {
+  test(`every view is sound and fits: ${size}`, async () => {
+    const { page, close } = await open(browser, { storageState, viewport: SIZES[size], reducedMotion: 'reduce', allow: /404/ });
+    const shell = new Shell(page, host.url);
+    for (const [view, path] of PLACES) {
+      await shell.open(view, path);
+      const name = path ? `${view}-${path}` : view;
+      await page.screenshot({ path: `${RESULTS}${name}-${SIZES[size].width}.png` });
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${name} is wider than the page`);
+      // Rules beside contrast depend on neither colours nor, but for the navigation, on sizes.
+      if (size === 'tablet') continue;
+      await page.emulateMedia({ colorScheme: 'light' });
+      await sound(page, name, 'light');
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await sound(page, name, 'dark');
+    }
+    await close();
+  });
+}
