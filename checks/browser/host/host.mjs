@@ -1,6 +1,6 @@
 /** The demo's host, on which the page is tried: its login links, its program, and restarts of what runs. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -28,6 +28,16 @@ export class Host {
     return JSON.parse(this.agent('--json', 'web', 'login', '--role', role)).url;
   }
 
+  /** Makes a container that is not declared, so that the daemon leaves it as it is. @param {string} name */
+  make(name) {
+    this.agent('container', 'create', name, '--template', 'busybox');
+  }
+
+  /** @param {string} name of a container that is not declared; it may be gone already */
+  remove(name) {
+    if (existsSync(join(this.base, 'base/@containers', name))) this.agent('container', 'destroy', name);
+  }
+
   /** The names of the containers that run, asked of LXC itself. */
   running() {
     return execFileSync('lxc-ls', ['--lxcpath', join(this.base, 'base/@containers'), '--running', '-1'], { encoding: 'utf8' }).split('\n').filter(Boolean);
@@ -37,8 +47,10 @@ export class Host {
     return this.#stop(DAEMON);
   }
 
+  /** Its socket is given to the web server, as `demo/up.sh` gives it. */
   async startDaemon(words) {
     this.#start(DAEMON, words);
+    await until(() => chownSync(join(this.base, 'ovs/jsonrpc.sock'), 0, Number(userOf(this.#pid(WEB)).gid)));
     await until(() => this.agent('--json', 'status'));
   }
 

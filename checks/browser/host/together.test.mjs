@@ -23,39 +23,38 @@ async function begin(allow) {
 /** The words of all messages, plans and calls, in order. */
 const told = (page) => page.locator('op-message, op-plan, op-tool').allTextContents();
 
-test('two browsers see the same, live', async () => {
+test('two browsers see the same, live', async (t) => {
+  host.make('web-05');
+  t.after(() => host.remove('web-05'));
   const [one, two] = [await begin(), await begin()];
   await two.shell.go('Containers');
-  await two.page.getByRole('button', { name: 'Stop web-02' }).waitFor();
-  await one.chat.say('stop container web-02');
-  await one.chat.plan().getByRole('button', { name: 'Apply' }).waitFor();
+  await two.page.getByRole('button', { name: 'Stop web-05' }).waitFor();
+  const { plan, done } = await one.chat.ask('stop container web-05');
+  await plan.getByRole('button', { name: 'Apply' }).waitFor();
   // The plan of the one is approved in the other.
   await two.shell.go('Chat');
   await two.chat.apply();
-  await one.chat.plan().getByText('applied').waitFor();
-  await one.chat.tool('Stop a container').getByText('done', { exact: true }).waitFor();
+  await plan.getByText('applied').waitFor();
+  await done();
   await two.shell.go('Containers');
-  await two.page.getByRole('button', { name: 'Start web-02' }).waitFor();
+  await two.page.getByRole('button', { name: 'Start web-05' }).waitFor();
   // What is done elsewhere is seen too.
-  host.agent('container', 'start', 'web-02');
-  await two.page.getByRole('button', { name: 'Stop web-02' }).waitFor();
+  host.agent('container', 'start', 'web-05');
+  await two.page.getByRole('button', { name: 'Stop web-05' }).waitFor();
   await two.shell.go('Chat');
-  assert.deepEqual(await told(one.page), await told(two.page));
+  assert.deepEqual(await told(two.page), await told(one.page));
   await one.close();
   await two.close();
 });
 
 test('the daemon is started anew, and the page goes on', async () => {
   const { page, shell, chat, close } = await begin();
-  await chat.say('list containers');
-  await chat.answer().getByText('3 containers').waitFor();
+  await (await chat.ask('list containers')).done();
   const words = await host.stopDaemon();
-  await chat.say('list containers');
-  await page.locator('op-message, op-tool').last().getByText(/daemon/).first().waitFor();
+  const away = await chat.ask('list containers');
+  await away.tool.getByText('the daemon cannot be reached').waitFor();
   await host.startDaemon(words);
-  const before = await page.locator('op-tool').count();
-  await chat.say('list containers');
-  await page.locator('op-tool').nth(before).getByText('done', { exact: true }).waitFor();
+  await (await chat.ask('list containers')).done();
   await shell.go('Containers');
   await page.getByRole('button', { name: 'Stop web-01' }).waitFor();
   await close();
@@ -64,10 +63,10 @@ test('the daemon is started anew, and the page goes on', async () => {
 test('the web server is started anew: nothing is lost, and nothing done twice', async () => {
   // A connection that is refused is told by the browser.
   const { page, chat, close } = await begin(/WebSocket|ERR_CONNECTION/);
-  await chat.say('show container web-01');
-  await chat.tool().getByText('done', { exact: true }).waitFor();
-  await page.waitForFunction(() => document.querySelectorAll('op-tool .card.running').length === 0);
+  const first = await chat.ask('show container web-01');
+  await first.answer.waitFor();
   const before = await told(page);
+  const said = await page.locator('op-message:has(.message.user)').count();
   const words = await host.stopWeb();
   await page.getByText('No connection').waitFor();
   await chat.say('list containers');
@@ -75,12 +74,13 @@ test('the web server is started anew: nothing is lost, and nothing done twice', 
   await host.startWeb(words);
   await page.getByRole('button', { name: 'Try now' }).click();
   await page.getByText('No connection').waitFor({ state: 'hidden' });
-  await chat.answer().getByText('3 containers').waitFor();
+  const { answer } = await chat.since(said);
+  await answer.getByText('3 containers').waitFor();
   const now = await told(page);
   assert.deepEqual(now.slice(0, before.length), before);
   assert.equal(now.length, before.length + 3, 'a sentence, its call, and its answer');
   await page.reload();
-  await chat.answer().getByText('3 containers').waitFor();
+  await page.locator('op-message').last().getByText('3 containers').waitFor();
   assert.deepEqual((await told(page)).slice(-3), now.slice(-3), 'another page sees the same');
   await close();
 });
