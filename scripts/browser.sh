@@ -83,7 +83,8 @@ screenshots)
     if [[ -n ${OPDBUS_URL-} ]]; then
         node screenshots.mjs "${2:-$root/docs/images}"
     else
-        beside_demo screenshots.mjs "${2:-$root/docs/images}"
+        # Its paths are seen in the pictures.
+        DEMO_BASE=/var/lib/op-dbus-pictures beside_demo screenshots.mjs "${2:-$root/docs/images}"
     fi
     ;;
 serve) node fixture.mjs "${2:-8099}" ;;

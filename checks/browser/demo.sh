@@ -3,7 +3,8 @@
 #
 #   checks/browser/demo.sh COMMAND…
 #
-# Links, mounts and ports are in namespaces of their own. DEMO_PROGRAM is the program, if it is not to be built.
+# Links, mounts and ports are in namespaces of their own. DEMO_PROGRAM is the program, if it is not to be built;
+# DEMO_BASE where the demo is, if not in a directory of its own.
 set -euo pipefail
 here=$(realpath "$(dirname "$0")")
 
@@ -12,7 +13,7 @@ if [[ -z ${OPDBUS_BESIDE_DEMO-} ]]; then
     exec unshare --net --mount --propagation private "$0" "$@"
 fi
 
-DEMO_BASE=$(mktemp --directory --tmpdir op-dbus-page-XXXXXX)
+DEMO_BASE=${DEMO_BASE:-$(mktemp --directory --tmpdir op-dbus-page-XXXXXX)}
 export DEMO_BASE
 log=$(mktemp)
 tidy() {

@@ -45,7 +45,7 @@ const MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</scri
 test('markup in what is said, done and written down stays text', async (t) => {
   t.after(() => host.agent('snapshot', 'delete', 'marked'));
   host.agent('snapshot', 'create', 'marked', '@state', '--reason', MARKUP);
-  const { page, shell, chat, close } = await begin('admin', /404/);
+  const { page, shell, chat, close } = await begin('admin', /404|422/);
   const sound = async (where) => {
     const found = await page.evaluate(() => ({ pwned: window.pwned, foreign: document.querySelectorAll('img:not([src="icon.svg"]), script:not([src]), iframe, object, [onerror], [onclick]').length }));
     assert.deepEqual(found, { pwned: undefined, foreign: 0 }, where);
@@ -53,7 +53,7 @@ test('markup in what is said, done and written down stays text', async (t) => {
   await chat.say(`show container ${MARKUP}`);
   await page.locator('op-message:has(.message.user)').last().getByText('onerror').waitFor();
   await chat.say('list snapshots');
-  await page.locator('op-tool').last().getByText('onerror').first().waitFor();
+  await page.locator('op-tool').last().getByText('onerror').first().waitFor({ state: 'attached' });
   await sound('chat');
   await shell.go('Ledger');
   await page.getByText('Snapshot marked').first().waitFor();
