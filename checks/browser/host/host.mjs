@@ -20,7 +20,7 @@ export class Host {
 
   /** What the program of the demo prints. @param {string[]} words */
   agent(...words) {
-    return execFileSync(this.program, ['--yes', '--file', join(this.base, 'demo.yaml'), ...words], { encoding: 'utf8' });
+    return execFileSync(this.program, ['--yes', '--file', join(this.base, 'demo.yaml'), ...words], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   /** A link that logs in once. @param {'viewer' | 'operator' | 'admin'} [role] */
