@@ -10,6 +10,8 @@ here=$(realpath "$(dirname "$0")")
 
 if [[ -z ${OPDBUS_BESIDE_DEMO-} ]]; then
     export OPDBUS_BESIDE_DEMO=1
+    # Within there is no network that what it is built of could come from.
+    [[ -n ${DEMO_PROGRAM-} ]] || "$here/../../scripts/build.sh" >/dev/null
     exec unshare --net --mount --propagation private "$0" "$@"
 fi
 
