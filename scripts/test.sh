@@ -85,9 +85,10 @@ demo() {
 }
 
 # What hosts are installed with, on disks and networks of its own.
+# The page of the chat too, in a browser.
 shell_tests() {
     local script status reason
-    for script in ../checks/shell/*.sh; do
+    for script in ../checks/shell/*.sh ../scripts/browser.sh; do
         if ((EUID != 0)); then
             skip "${script##*/}" "needs root"
             continue

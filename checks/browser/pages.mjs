@@ -41,6 +41,29 @@ export class Chat {
     await this.field.press('Enter');
   }
 
+  /**
+   * Says something, and gives what comes of it, also where the same was said before.
+   * @param {string} text
+   */
+  async ask(text) {
+    const own = this.page.locator('op-message:has(.message.user)');
+    const before = await own.count();
+    await this.say(text);
+    return this.since(before);
+  }
+
+  /**
+   * What came after a sentence of the user.
+   * @param {number} at its number from 0
+   */
+  async since(at) {
+    const own = this.page.locator('op-message:has(.message.user:not(.pending))').nth(at);
+    await own.waitFor();
+    const next = (/** @type {string} */ kind) => own.locator(`xpath=following::${kind}`).first();
+    const tool = next('op-tool');
+    return { plan: next('op-plan'), tool, answer: next('op-message'), done: () => tool.locator('.card.done').waitFor() };
+  }
+
   /** The newest plan. */
   plan() {
     return this.page.locator('op-plan').last();

@@ -3,22 +3,21 @@
  *
  *   node screenshots.mjs [DIRECTORY]
  *
- * OPDBUS_URL   a login link or address of a real server; without it the fixture's made-up host
+ * OPDBUS_URL   a login link of a server; without it the demo that DEMO_BASE names
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Fixture } from './fixture.mjs';
+import { Host } from './host/host.mjs';
 import { SIZES, launch, logIn, open } from './rig.mjs';
 import { Shell } from './pages.mjs';
 
 const MOST_BYTES = 120_000;
 const into = process.argv[2] ?? fileURLToPath(new URL('../../docs/images/', import.meta.url));
 mkdirSync(into, { recursive: true });
-const real = process.env.OPDBUS_URL;
-const fixture = real ? null : await new Fixture().start();
-const url = real ? new URL('./', real.split('#')[0]).href : fixture.url;
+const link = process.env.OPDBUS_URL ?? new Host().link();
+const url = new URL('./', link.split('#')[0]).href;
 const browser = await launch();
 
 /** Takes one picture; it is made smaller where `cwebp` is. */
@@ -39,25 +38,24 @@ async function tour(size, colorScheme, suffix, views) {
   await shell.open('chat');
   if (!said) {
     said = true;
-    await shell.chat.say('show me all containers');
-    await shell.chat.answer().waitFor();
-    await shell.chat.say('create container web-02 with socket networking');
-    await shell.chat.plan().waitFor();
+    await (await shell.chat.ask('show me all containers')).answer.waitFor();
+    await shell.chat.ask('create container web-03 with socket networking');
   }
-  await page.getByRole('log').getByText('web-02').first().waitFor();
+  await shell.chat.plan().getByText('web-03').first().waitFor();
   await picture(page, `chat-${suffix}`);
   for (const view of views) {
     await shell.open(view);
-    await page.waitForTimeout(200);
+    // Its plots take some values.
+    if (view === 'host') await page.waitForFunction(() => document.querySelector('svg.plot'));
+    await page.waitForTimeout(view === 'host' ? 8000 : 200);
     await picture(page, `${view}-${suffix}`);
   }
   await close();
 }
 
-const state = real ? await logIn(browser, real) : undefined;
+const state = await logIn(browser, link);
 let said = false;
 await tour('desk', 'light', 'light', ['containers', 'topology', 'ledger', 'tools', 'host']);
 await tour('desk', 'dark', 'dark', ['topology']);
 await tour('phone', 'light', 'phone', ['topology']);
 await browser.close();
-await fixture?.stop();

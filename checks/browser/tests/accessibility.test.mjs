@@ -1,7 +1,7 @@
 /** axe finds nothing on any view, with the states that a view can be in. In dark only the contrast can be another. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder } from '@axe-core/playwright';
+import { sound as check } from '../axe.mjs';
 import { Fixture } from '../fixture.mjs';
 import { Shell, VIEWS } from '../pages.mjs';
 import { SIZES, launch, open } from '../rig.mjs';
@@ -9,16 +9,6 @@ import { SIZES, launch, open } from '../rig.mjs';
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
-
-/** Everything that WCAG 2.2 AA and good practice ask for and a program can find. */
-const ALL = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-
-async function check(page, what, colorScheme) {
-  // There are no frames: no page of axe's own is needed to put their findings together.
-  const axe = new AxeBuilder({ page }).setLegacyMode();
-  const { violations } = await (colorScheme === 'light' ? axe.withTags(ALL) : axe.withRules('color-contrast')).analyze();
-  assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 120)} ${failureSummary}`).join(' | ')}`), []);
-}
 
 for (const colorScheme of ['light', 'dark']) {
   test(`axe finds nothing, ${colorScheme}`, async () => {

@@ -103,7 +103,7 @@ test('a form is made from a schema, nested ones too, and says what is missing', 
   await shell.open('tools', 'task_submit');
   await page.getByRole('button', { name: 'Plan…' }).click();
   await page.getByRole('alert').getByText('it is required').waitFor();
-  await page.getByLabel(/^operation/).fill('systemd_restart_unit');
+  await page.getByRole('textbox', { name: /^operation/ }).fill('systemd_restart_unit');
   await page.getByLabel(/^arguments/).fill('{ no json');
   await page.getByRole('button', { name: 'Add steps' }).click();
   await page.getByLabel(/^what/).fill('first');

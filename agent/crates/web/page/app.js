@@ -31,7 +31,7 @@ class App extends Component {
     prepare();
     fill(this.#banners, this.#offline, this.#window);
     fill(this, el('a', { class: 'skip', href: '#main', onclick: (/** @type {Event} */ event) => { event.preventDefault(); this.#main.focus(); } }, 'Skip to the content'),
-      el('header', { class: 'top' }, el('a', { class: 'brand', href: '#/chat' }, el('img', { src: 'icon.svg', alt: '', width: 24, height: 24 }), el('span', {}, 'operation-dbus')), el('span', { class: 'grow' }), this.#who),
+      el('header', { class: 'top' }, el('a', { class: 'brand', href: '#/chat', 'aria-label': 'operation-dbus' }, el('img', { src: 'icon.svg', alt: '', width: 24, height: 24 }), el('span', {}, 'operation-dbus')), el('span', { class: 'grow' }), this.#who),
       this.#nav, this.#banners, this.#main);
     addEventListener('hashchange', () => void this.#go(), { signal });
     store.on('connection', () => this.#drawConnection(), signal);

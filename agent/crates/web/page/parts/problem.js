@@ -4,7 +4,6 @@ import { icon } from '../icons.js';
 
 /** @type {Record<string, string>} */
 const REMEDIES = {
-  refused: 'Your role may not do this, or something else is running. Ask an administrator, or try again later.',
   forbidden: 'Your role may not do this. Ask an administrator.',
   'plan-changed': 'The host has changed since the plan was shown. Make a new plan.',
   'rate-limited': 'Wait a moment, then try again.',

@@ -49,7 +49,7 @@ export function table({ columns, rows, left_out = 0 }, label) {
   draw();
   const id = unique('table');
   return el('div', { class: 'answer-table' },
-    el('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-labelledby': id },
+    el('div', { class: 'scroll', role: 'group', tabindex: '0', 'aria-labelledby': id },
       el('table', {}, el('caption', { id, class: 'unseen' }, label), el('thead', {}, el('tr', {}, heads)), body)),
     more, left_out > 0 && el('p', { class: 'hint' }, `${left_out} more were left out: ask for less, or use the terminal.`));
 }

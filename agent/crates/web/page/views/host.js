@@ -18,6 +18,10 @@ export class Host extends Component {
 
   mount(/** @type {AbortSignal} */ signal) {
     fill(this, el('header', { class: 'view-head' }, el('h1', {}, 'Host')), this.#body);
+    // A host that is as declared has nothing to press: the keyboard scrolls the view itself.
+    this.tabIndex = 0;
+    this.setAttribute('role', 'group');
+    this.setAttribute('aria-label', 'Host');
     store.watch(['host']);
     store.on('topic', ({ detail }) => { if (detail === 'host') this.#take(store.topics.host); }, signal);
     if (store.topics.host) this.#take(store.topics.host);

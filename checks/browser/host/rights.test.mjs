@@ -1,0 +1,80 @@
+/** Who may look only, and whatever the host has of markup in its names and words. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Shell, VIEWS } from '../pages.mjs';
+import { launch, logIn, open } from '../rig.mjs';
+import { Host } from './host.mjs';
+
+const host = new Host();
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+test('a viewer sees plans and no Apply, and is refused what goes around the page', async () => {
+  const [admin, viewer] = [await begin('admin'), await begin('viewer', /403/)];
+  await (await admin.chat.ask('stop container web-02')).plan.waitFor();
+  const plan = viewer.chat.plan();
+  await plan.getByText('takes an operator').waitFor();
+  assert.equal(await plan.getByRole('button').count(), 0);
+  const [posted, told] = await viewer.page.evaluate(async () => {
+    const post = await fetch('/api/tools/container_stop', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ arguments: { name: 'web-02' } }) });
+    const plan = [...document.querySelectorAll('op-plan')].at(-1)?.textContent?.match(/P\d+/)?.[0];
+    const socket = new WebSocket('/ws');
+    const refused = new Promise((resolve) => {
+      socket.onmessage = ({ data }) => {
+        const event = JSON.parse(data);
+        if (event.type === 'error') resolve(event.message);
+        if (event.status === 'failed') resolve(event.error.message);
+      };
+    });
+    socket.onopen = () => socket.send(JSON.stringify({ type: 'approve', plan }));
+    return [post.status, await refused];
+  });
+  assert.equal(posted, 403);
+  assert.match(told, /takes the role operator/);
+  await viewer.shell.go('Containers');
+  await viewer.page.getByRole('link', { name: 'web-02' }).waitFor();
+  assert.equal(await viewer.page.getByRole('button', { name: /Start|Stop|Create/ }).count(), 0);
+  assert.ok(host.running().includes('web-02'));
+  await viewer.close();
+  await admin.close();
+});
+
+const MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
+
+test('markup in what is said, done and written down stays text', async (t) => {
+  t.after(() => host.agent('snapshot', 'delete', 'marked'));
+  host.agent('snapshot', 'create', 'marked', '@state', '--reason', MARKUP);
+  const { page, shell, chat, close } = await begin('admin', /404|422/);
+  const sound = async (where) => {
+    const found = await page.evaluate(() => ({ pwned: window.pwned, foreign: document.querySelectorAll('img:not([src="icon.svg"]), script:not([src]), iframe, object, [onerror], [onclick]').length }));
+    assert.deepEqual(found, { pwned: undefined, foreign: 0 }, where);
+  };
+  await chat.say(`show container ${MARKUP}`);
+  await page.locator('op-message:has(.message.user)').last().getByText('onerror').waitFor();
+  await chat.say('list snapshots');
+  await page.locator('op-tool').last().getByText('onerror').first().waitFor({ state: 'attached' });
+  await sound('chat');
+  await shell.go('Ledger');
+  await page.getByText('Snapshot marked').first().waitFor();
+  await page.getByRole('searchbox').fill('img src onerror');
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: /snapshot_create.*marked/ }).first().click();
+  await page.locator('op-ledger').getByText('onerror').first().waitFor();
+  await sound('entry');
+  for (const view of VIEWS) {
+    await shell.open(view);
+    await sound(view);
+  }
+  await shell.open('containers', encodeURIComponent(MARKUP));
+  await sound('container that is not there');
+  await close();
+});
+
+async function begin(role, allow) {
+  const storageState = await logIn(browser, host.link(role));
+  const session = await open(browser, { storageState, ...(allow && { allow }) });
+  const shell = new Shell(session.page, host.url);
+  await shell.open('chat');
+  return { ...session, shell, chat: shell.chat };
+}
