@@ -102,6 +102,25 @@ async fn a_destroy_takes_the_typed_name() {
 }
 
 #[tokio::test]
+async fn a_yes_counts_only_for_what_was_shown_before_it() {
+    let daemon = Daemon::new();
+    let mut seat = sit(&daemon.chat(), "alice");
+    // Said before the plan was there: in the same breath, and in the next one.
+    seat.hear("start container web-01\nyes");
+    of(&mut seat, "plan").await;
+    of(&mut seat, "assistant").await;
+    assert!(daemon.done().is_empty());
+    seat.hear("start container web-01");
+    seat.hear("yes");
+    of(&mut seat, "assistant").await;
+    assert!(daemon.done().is_empty());
+    // Now it was.
+    seat.hear("yes");
+    until(&mut seat, |event| event["status"] == "done").await;
+    assert_eq!(daemon.done().len(), 1);
+}
+
+#[tokio::test]
 async fn nobody_agrees_to_the_plan_of_another_and_no_answer_is_an_approval() {
     let daemon = Daemon::new();
     let chat = daemon.chat();
