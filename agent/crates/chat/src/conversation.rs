@@ -1,4 +1,4 @@
-//! One user's conversation: what all of their browsers see, in one order.
+//! One user's conversation: what all of their browsers with the same role see, in one order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
@@ -69,8 +69,8 @@ pub(crate) struct Entered {
 
 impl Conversation {
     /// The conversation of a user, as far as it was kept. What a process before this one left open is closed.
-    pub(crate) fn open(dir: Option<&Path>, user: &str) -> Self {
-        let history = History::open(dir, user);
+    pub(crate) fn open(dir: Option<&Path>, user: &str, role: &str) -> Self {
+        let history = History::open(dir, &format!("{user}\n{role}"));
         let kept: Vec<_> = history.values().collect();
         let conversation = Self {
             user: user.into(),
@@ -468,12 +468,12 @@ mod tests {
     #[test]
     fn the_same_message_is_taken_in_once_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Conversation::open(Some(dir.path()), "alice");
+        let first = Conversation::open(Some(dir.path()), "alice", "admin");
         assert!(first.take_in(Some("m1"), "hello").is_some());
         assert!(first.take_in(Some("m1"), "hello").is_none());
         assert!(first.take_in(None, "x") < first.take_in(None, "x"));
         drop(first);
-        let again = Conversation::open(Some(dir.path()), "alice");
+        let again = Conversation::open(Some(dir.path()), "alice", "admin");
         assert!(again.take_in(Some("m1"), "hello").is_none());
         // It was never answered, and that is said once.
         let events = again.history(None, 100)["events"].clone();
@@ -483,7 +483,7 @@ mod tests {
             (Some("unanswered"), Some("m1"))
         );
         drop(again);
-        let third = Conversation::open(Some(dir.path()), "alice");
+        let third = Conversation::open(Some(dir.path()), "alice", "admin");
         assert_eq!(
             third.history(None, 100)["events"].as_array().unwrap().len(),
             4
@@ -492,7 +492,7 @@ mod tests {
 
     #[test]
     fn who_is_slow_is_let_go() {
-        let conversation = Conversation::open(None, "alice");
+        let conversation = Conversation::open(None, "alice", "admin");
         let mut slow = conversation.enter(None, None);
         for n in 0..QUEUE + 1 {
             say(&conversation, &n.to_string());
@@ -517,7 +517,7 @@ mod tests {
         fn a_browser_that_goes_and_comes_sees_everything_once(
             steps in proptest::collection::vec((0_u8..4, 1_usize..6), 1..40),
         ) {
-            let conversation = Conversation::open(None, "alice");
+            let conversation = Conversation::open(None, "alice", "admin");
             let mut entered = conversation.enter(Some(0), None);
             let mut seen = Vec::new();
             let mut all = 0;

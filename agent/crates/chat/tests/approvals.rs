@@ -6,7 +6,7 @@ mod daemon;
 use std::time::Duration;
 
 use chat::Seat;
-use daemon::{Daemon, sit};
+use daemon::{Daemon, sit, speaker_as};
 use serde_json::{Value, json};
 
 /// The next event that `is` knows.
@@ -118,6 +118,25 @@ async fn a_yes_counts_only_for_what_was_shown_before_it() {
     seat.hear("yes");
     until(&mut seat, |event| event["status"] == "done").await;
     assert_eq!(daemon.done().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_with_a_lesser_role_sees_and_stops_nothing_of_the_other() {
+    let daemon = Daemon::new();
+    let chat = daemon.chat();
+    let mut admin = sit(&chat, "alice");
+    admin.hear("start container web-01");
+    let plan = of(&mut admin, "plan").await;
+    let viewer = speaker_as("alice", "viewer");
+    let kept = chat.history(&viewer, None, 100);
+    assert_eq!(kept["events"], json!([]));
+    let mut lesser = chat.join(viewer, Some(0), None);
+    assert_eq!(of(&mut lesser, "hello").await["next_seq"], 1);
+    lesser.hear(&json!({ "type": "cancel", "plan": plan["plan"] }).to_string());
+    assert_eq!(of(&mut lesser, "error").await["code"], "not-found");
+    // Another browser with the same role sees all of it.
+    let mut same = chat.join(speaker_as("alice", "admin"), Some(0), None);
+    assert_eq!(of(&mut same, "plan").await["plan"], plan["plan"]);
 }
 
 #[tokio::test]

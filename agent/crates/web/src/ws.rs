@@ -122,7 +122,7 @@ impl Chat {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Value, Refusal> {
-        Ok(self.talk.history(&session.name, before, limit))
+        Ok(self.talk.history(&speaker(session), before, limit))
     }
 
     /// The declaration was read. A model that is declared as before goes on.
