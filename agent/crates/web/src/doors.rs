@@ -147,7 +147,7 @@ impl Doors {
     async fn route(&self, plan: &Plan, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
         let peer = peer(&request);
-        if let Err(seconds) = self.addresses.draw(peer.address.ip()) {
+        if let Err(seconds) = self.addresses.draw(peer.origin()) {
             self.rest.metrics.too_many();
             return Err(too_often(seconds));
         }

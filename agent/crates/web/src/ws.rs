@@ -174,7 +174,7 @@ pub(crate) async fn serve(
             return Refusal::new(StatusCode::BAD_REQUEST, text).into_response();
         }
     };
-    let address = head.extensions.get::<Peer>().map(|peer| peer.address.ip());
+    let address = head.extensions.get::<Peer>().map(Peer::origin);
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
         Ok(upgrade) => upgrade,
         Err(refused) => return refused.into_response(),

@@ -175,7 +175,7 @@ impl Rest {
         };
         let name = match &session {
             Some(session) => session.name.clone(),
-            None => peer.address.ip().to_string(),
+            None => peer.origin().to_string(),
         };
         // A session by its own name: one that is out of hand leaves its owner's others alone.
         let who = session.as_ref().and_then(|session| session.id.as_deref());
