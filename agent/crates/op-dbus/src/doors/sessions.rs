@@ -319,8 +319,9 @@ fn wait(links: &mut Vec<Link>, link: Link, now: u64) {
     links.retain(|link| link.ends > now);
     let own = links.iter().filter(|other| other.uid == link.uid);
     if own.count() >= LINKS_OF_ONE {
-        let oldest = links.iter().position(|other| other.uid == link.uid);
-        oldest.map(|at| links.remove(at));
+        if let Some(oldest) = links.iter().position(|other| other.uid == link.uid) {
+            links.remove(oldest);
+        }
     } else if links.len() >= LINKS {
         links.remove(0);
     }
