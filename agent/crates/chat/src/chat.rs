@@ -33,7 +33,8 @@ pub struct Chat {
     /// It was said that the thinker is away.
     told_away: AtomicBool,
     observer: Observer,
-    conversations: Mutex<HashMap<Arc<str>, Arc<Conversation>>>,
+    /// By user and role.
+    conversations: Mutex<HashMap<(Arc<str>, String), Arc<Conversation>>>,
 }
 
 impl Chat {
@@ -83,22 +84,26 @@ impl Chat {
         (self.observer)(tool, result, took);
     }
 
-    fn conversations(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Conversation>>> {
+    fn conversations(&self) -> MutexGuard<'_, HashMap<(Arc<str>, String), Arc<Conversation>>> {
         self.conversations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn conversation(&self, user: &str) -> Arc<Conversation> {
+    /// The conversation of a user with a role: a session that was begun with a lesser one is not shown what the other
+    /// was, and stops nothing of it.
+    fn conversation(&self, speaker: &Speaker) -> Arc<Conversation> {
+        let (user, role) = (&speaker.name, speaker.right().role);
+        let key = (Arc::clone(user), role);
         let mut all = self.conversations();
-        if let Some(known) = all.get(user) {
+        if let Some(known) = all.get(&key) {
             return Arc::clone(known);
         }
         if all.len() >= HELD {
             all.retain(|_, one| Arc::strong_count(one) > 1 || !one.is_idle());
         }
-        let conversation = Arc::new(Conversation::open(self.state.as_deref(), user));
-        all.insert(user.into(), Arc::clone(&conversation));
+        let conversation = Arc::new(Conversation::open(self.state.as_deref(), user, &key.1));
+        all.insert(key, Arc::clone(&conversation));
         conversation
     }
 
@@ -110,19 +115,19 @@ impl Chat {
         after: Option<u64>,
         conversation: Option<&str>,
     ) -> Seat {
-        let with = self.conversation(&speaker.name);
+        let with = self.conversation(&speaker);
         Seat::new(Arc::clone(self), with, speaker, after, conversation)
     }
 
     /// `{"events": […], "more": bool}`: at most so many events of a user before a number, oldest first.
-    pub fn history(&self, user: &str, before: Option<u64>, limit: usize) -> Value {
-        self.conversation(user).history(before, limit)
+    pub fn history(&self, speaker: &Speaker, before: Option<u64>, limit: usize) -> Value {
+        self.conversation(speaker).history(before, limit)
     }
 
     /// `{"completions": [{"text", "title"}]}`: ways to go on with a sentence.
     pub async fn complete(&self, speaker: &Speaker, text: &str) -> Result<Value, api::Error> {
         let known = self.knowledge.get(speaker).await?;
-        let conversation = self.conversation(&speaker.name);
+        let conversation = self.conversation(speaker);
         // A message may be being answered: typing does not wait for that.
         let context = conversation
             .context

@@ -1,4 +1,4 @@
-//! One user's conversation: what all of their browsers see, in one order.
+//! One user's conversation: what all of their browsers with the same role see, in one order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
@@ -36,11 +36,19 @@ struct State {
     running: HashMap<String, oneshot::Sender<()>>,
     ids: HashSet<String>,
     ids_in_order: VecDeque<String>,
-    window: Option<(String, Instant)>,
+    window: Option<Window>,
     /// The entry of the last change.
     entry: Option<i64>,
     /// Why the last thing came out as it did.
     why: Option<String>,
+}
+
+/// A run that waits to be confirmed.
+struct Window {
+    run: String,
+    end: Instant,
+    /// The number of the first event that could tell of it.
+    seq: u64,
 }
 
 struct Listener {
@@ -61,8 +69,8 @@ pub(crate) struct Entered {
 
 impl Conversation {
     /// The conversation of a user, as far as it was kept. What a process before this one left open is closed.
-    pub(crate) fn open(dir: Option<&Path>, user: &str) -> Self {
-        let history = History::open(dir, user);
+    pub(crate) fn open(dir: Option<&Path>, user: &str, role: &str) -> Self {
+        let history = History::open(dir, &format!("{user}\n{role}"));
         let kept: Vec<_> = history.values().collect();
         let conversation = Self {
             user: user.into(),
@@ -123,7 +131,7 @@ impl Conversation {
             conversation: state.history.conversation.clone(),
             next_seq: state.history.next(),
             missed,
-            window: state.window.as_ref().map(|(run, end)| {
+            window: state.window.as_ref().map(|Window { run, end, .. }| {
                 let left = end.saturating_duration_since(Instant::now()).as_secs();
                 json!({ "run": run, "seconds_left": left })
             }),
@@ -172,19 +180,18 @@ impl Conversation {
         }
     }
 
-    /// Takes a message in; false if it was there before.
-    pub(crate) fn take_in(&self, id: Option<&str>, content: &str) -> bool {
+    /// Takes a message in; its number, or none if it was there before.
+    pub(crate) fn take_in(&self, id: Option<&str>, content: &str) -> Option<u64> {
         let mut state = self.state();
         if let Some(id) = id
             && !state.remember(id)
         {
-            return false;
+            return None;
         }
         let body = Body::User {
             id: id.map(str::to_owned),
         };
-        state.tell(&body, content, &[]);
-        true
+        Some(state.tell(&body, content, &[]))
     }
 
     /// Whether a message was taken in before.
@@ -260,12 +267,23 @@ impl Conversation {
 
     /// A run waits to be confirmed from now on, or none.
     pub(crate) fn set_window(&self, window: Option<(String, Instant)>) {
-        self.state().window = window;
+        let mut state = self.state();
+        let seq = state.history.next();
+        state.window = window.map(|(run, end)| Window { run, end, seq });
     }
 
     /// The run that waits.
     pub(crate) fn window(&self) -> Option<String> {
-        self.state().window.as_ref().map(|(run, _)| run.clone())
+        self.state()
+            .window
+            .as_ref()
+            .map(|window| window.run.clone())
+    }
+
+    /// Whether a run waited before the event of this number.
+    pub(crate) fn had_window(&self, seq: u64) -> bool {
+        let state = self.state();
+        state.window.as_ref().is_some_and(|window| window.seq < seq)
     }
 
     /// Keeps the entry of the last change.
@@ -450,12 +468,13 @@ mod tests {
     #[test]
     fn the_same_message_is_taken_in_once_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Conversation::open(Some(dir.path()), "alice");
-        assert!(first.take_in(Some("m1"), "hello") && !first.take_in(Some("m1"), "hello"));
-        assert!(first.take_in(None, "x") && first.take_in(None, "x"));
+        let first = Conversation::open(Some(dir.path()), "alice", "admin");
+        assert!(first.take_in(Some("m1"), "hello").is_some());
+        assert!(first.take_in(Some("m1"), "hello").is_none());
+        assert!(first.take_in(None, "x") < first.take_in(None, "x"));
         drop(first);
-        let again = Conversation::open(Some(dir.path()), "alice");
-        assert!(!again.take_in(Some("m1"), "hello"));
+        let again = Conversation::open(Some(dir.path()), "alice", "admin");
+        assert!(again.take_in(Some("m1"), "hello").is_none());
         // It was never answered, and that is said once.
         let events = again.history(None, 100)["events"].clone();
         let last = events.as_array().unwrap().last().unwrap();
@@ -464,7 +483,7 @@ mod tests {
             (Some("unanswered"), Some("m1"))
         );
         drop(again);
-        let third = Conversation::open(Some(dir.path()), "alice");
+        let third = Conversation::open(Some(dir.path()), "alice", "admin");
         assert_eq!(
             third.history(None, 100)["events"].as_array().unwrap().len(),
             4
@@ -473,7 +492,7 @@ mod tests {
 
     #[test]
     fn who_is_slow_is_let_go() {
-        let conversation = Conversation::open(None, "alice");
+        let conversation = Conversation::open(None, "alice", "admin");
         let mut slow = conversation.enter(None, None);
         for n in 0..QUEUE + 1 {
             say(&conversation, &n.to_string());
@@ -498,7 +517,7 @@ mod tests {
         fn a_browser_that_goes_and_comes_sees_everything_once(
             steps in proptest::collection::vec((0_u8..4, 1_usize..6), 1..40),
         ) {
-            let conversation = Conversation::open(None, "alice");
+            let conversation = Conversation::open(None, "alice", "admin");
             let mut entered = conversation.enter(Some(0), None);
             let mut seen = Vec::new();
             let mut all = 0;

@@ -85,8 +85,9 @@ pub(crate) async fn propose(
         .collect::<Vec<_>>()
         .join("; ");
     let until = Instant::now() + LIFE;
-    let pending = |id: String| Pending {
+    let pending = |id: String, seq: u64| Pending {
         id,
+        seq,
         tool: tool.name.clone(),
         title: tool.title.clone(),
         effect,
@@ -101,7 +102,7 @@ pub(crate) async fn propose(
     let mut id = String::new();
     message.conversation.show(&tool.name, |seq| {
         id = format!("P{seq}");
-        let pending = pending(id.clone());
+        let pending = pending(id.clone(), seq);
         let card = Card {
             plan: id.clone(),
             tool: tool.name.clone(),

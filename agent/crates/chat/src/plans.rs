@@ -16,6 +16,8 @@ const DECIDED: usize = 200;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pending {
     pub(crate) id: String,
+    /// The number of the event that showed it.
+    pub(crate) seq: u64,
     pub(crate) tool: String,
     pub(crate) title: String,
     /// All of them, as the tool gets them.
@@ -165,6 +167,7 @@ mod tests {
     fn plan(id: &str, name: Option<&str>) -> Pending {
         Pending {
             id: id.to_owned(),
+            seq: 1,
             tool: "container_destroy".to_owned(),
             title: String::new(),
             arguments: json!({ "name": id }),

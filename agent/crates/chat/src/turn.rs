@@ -38,6 +38,8 @@ pub(crate) struct Message {
     role: String,
     /// Before this message.
     past: Vec<Past>,
+    /// Its number. Nobody agrees to what they were shown after it.
+    seq: u64,
 }
 
 /// Takes a message in, to be answered after those before it.
@@ -62,9 +64,9 @@ pub(crate) fn hear(
         }
     })?;
     let past = conversation.past(PAST);
-    if !conversation.take_in(id.as_deref(), &content) {
+    let Some(seq) = conversation.take_in(id.as_deref(), &content) else {
         return Ok(());
-    }
+    };
     let (chat, conversation, speaker) =
         (Arc::clone(chat), Arc::clone(conversation), speaker.clone());
     tokio::spawn(async move {
@@ -77,7 +79,7 @@ pub(crate) fn hear(
             &conversation,
             &speaker,
             &mut context,
-            (id, content, past),
+            (id, content, past, seq),
         )
         .await;
         drop(place);
@@ -90,7 +92,7 @@ async fn answer(
     conversation: &Arc<Conversation>,
     speaker: &Speaker,
     context: &mut say::Context,
-    (id, text, past): (Option<String>, String, Vec<Past>),
+    (id, text, past, seq): (Option<String>, String, Vec<Past>, u64),
 ) {
     let known = match chat.knowledge.get(speaker).await {
         Ok(known) => known,
@@ -111,6 +113,7 @@ async fn answer(
         role: speaker.right().role,
         text,
         past,
+        seq,
         ..Message::again(chat, conversation, speaker, &known, id)
     };
     let understood = known
@@ -147,6 +150,7 @@ impl Message {
             id: String::new(),
             role: String::new(),
             past: Vec::new(),
+            seq: 0,
         }
     }
 
@@ -326,10 +330,10 @@ impl Message {
         }
     }
 
-    /// A sentence agrees to the one plan that waits, if that asks for no name.
+    /// A sentence agrees to the one plan that waits, if that was shown before it and asks for no name.
     fn apply(&self, said: Said) {
         let text = match self.conversation.waiting_plans().as_slice() {
-            [] if self.conversation.window().is_some() => {
+            [] if self.conversation.had_window(self.seq) => {
                 return window::confirm(&self.chat, &self.conversation, &self.speaker);
             }
             [] => "No plan waits. Say what you want, and you are shown the plan of it.".to_owned(),
@@ -339,6 +343,10 @@ impl Message {
                 ),
                 None if plan.wish.by_model => format!(
                     "The language model proposed the plan {}: agree to it on its card.",
+                    plan.id
+                ),
+                None if plan.seq > self.seq => format!(
+                    "The plan {} was shown after you said that: look at it, and say yes again.",
                     plan.id
                 ),
                 None => match approve(

@@ -6,7 +6,7 @@ mod daemon;
 use std::time::Duration;
 
 use chat::Seat;
-use daemon::{Daemon, sit};
+use daemon::{Daemon, sit, speaker_as};
 use serde_json::{Value, json};
 
 /// The next event that `is` knows.
@@ -99,6 +99,44 @@ async fn a_destroy_takes_the_typed_name() {
     seat.hear(&approve(&plan, Some("web-01")));
     until(&mut seat, |event| event["status"] == "done").await;
     assert_eq!(daemon.done().len(), 1);
+}
+
+#[tokio::test]
+async fn a_yes_counts_only_for_what_was_shown_before_it() {
+    let daemon = Daemon::new();
+    let mut seat = sit(&daemon.chat(), "alice");
+    // Said before the plan was there: in the same breath, and in the next one.
+    seat.hear("start container web-01\nyes");
+    of(&mut seat, "plan").await;
+    of(&mut seat, "assistant").await;
+    assert!(daemon.done().is_empty());
+    seat.hear("start container web-01");
+    seat.hear("yes");
+    of(&mut seat, "assistant").await;
+    assert!(daemon.done().is_empty());
+    // Now it was.
+    seat.hear("yes");
+    until(&mut seat, |event| event["status"] == "done").await;
+    assert_eq!(daemon.done().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_with_a_lesser_role_sees_and_stops_nothing_of_the_other() {
+    let daemon = Daemon::new();
+    let chat = daemon.chat();
+    let mut admin = sit(&chat, "alice");
+    admin.hear("start container web-01");
+    let plan = of(&mut admin, "plan").await;
+    let viewer = speaker_as("alice", "viewer");
+    let kept = chat.history(&viewer, None, 100);
+    assert_eq!(kept["events"], json!([]));
+    let mut lesser = chat.join(viewer, Some(0), None);
+    assert_eq!(of(&mut lesser, "hello").await["next_seq"], 1);
+    lesser.hear(&json!({ "type": "cancel", "plan": plan["plan"] }).to_string());
+    assert_eq!(of(&mut lesser, "error").await["code"], "not-found");
+    // Another browser with the same role sees all of it.
+    let mut same = chat.join(speaker_as("alice", "admin"), Some(0), None);
+    assert_eq!(of(&mut same, "plan").await["plan"], plan["plan"]);
 }
 
 #[tokio::test]

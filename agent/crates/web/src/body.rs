@@ -14,6 +14,8 @@ use crate::plain::{Refusal, busy};
 
 /// The largest body of a request, in bytes.
 pub(crate) const LARGEST: usize = 4 << 20;
+/// The largest body of who has not said yet who they are, in bytes: a code or a token.
+pub(crate) const LARGEST_UNKNOWN: usize = 8 << 10;
 /// What a body may hold: less than the daemon takes, which gets the arguments with something around them.
 const BODY: Bounds = Bounds {
     bytes: LARGEST,
@@ -25,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A body that may be parsed: it is looked at first, since parsing takes many times the memory of a text that is all
 /// brackets.
-pub(crate) async fn whole(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
-    let read = tokio::time::timeout(PATIENCE, read(body, room)).await;
+pub(crate) async fn whole(body: Body, room: &mut Room, most: usize) -> Result<Bytes, Refusal> {
+    let read = tokio::time::timeout(PATIENCE, read(body, room, most)).await;
     let body = read.unwrap_or_else(|_| {
         Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -44,8 +46,9 @@ pub(crate) async fn json(
     headers: &HeaderMap,
     body: Body,
     room: &mut Room,
+    most: usize,
 ) -> Result<Value, Refusal> {
-    let body = whole(body, room).await?;
+    let body = whole(body, room, most).await?;
     if body.is_empty() {
         return Ok(Value::Null);
     }
@@ -65,7 +68,7 @@ pub(crate) async fn json(
 }
 
 /// Reads a body, which takes room as it comes in: what is only announced takes none.
-async fn read(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
+async fn read(body: Body, room: &mut Room, most: usize) -> Result<Bytes, Refusal> {
     let mut parts = body.into_data_stream();
     let mut whole = Vec::new();
     while let Some(part) = parts.next().await {
@@ -73,10 +76,10 @@ async fn read(body: Body, room: &mut Room) -> Result<Bytes, Refusal> {
             let text = format!("the body did not arrive whole: {error}");
             Refusal::new(StatusCode::BAD_REQUEST, text)
         })?;
-        if whole.len() + part.len() > LARGEST {
+        if whole.len() + part.len() > most {
             return Err(Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("a request has at most {LARGEST} bytes"),
+                format!("a request has at most {most} bytes here"),
             ));
         }
         room.grow(part.len())

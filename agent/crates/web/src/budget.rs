@@ -10,6 +10,9 @@ const EACH: usize = 8 << 20;
 /// The same for all speakers together.
 const ALL: usize = 32 << 20;
 
+/// How many speakers are remembered who hold nothing.
+const REMEMBERED: usize = 1024;
+
 /// The bytes that may be held.
 pub(crate) struct Budget {
     each: usize,
@@ -59,6 +62,10 @@ impl Budget {
     /// Room for a body of this speaker, none so far.
     pub(crate) fn of(&self, name: &str) -> Room {
         let mut speakers = self.speakers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who holds nothing is not missed: without a session, speakers are addresses, and those are many.
+        if speakers.len() >= REMEMBERED {
+            speakers.retain(|_, own| Arc::strong_count(own) > 1);
+        }
         let own = speakers
             .entry(name.to_owned())
             .or_insert_with(|| Arc::new(Semaphore::new(self.each)));
@@ -113,6 +120,18 @@ mod tests {
         drop(first);
         second.grow(7).unwrap();
         assert_eq!(second.grow(1), Err(Full::Speaker));
+    }
+
+    #[test]
+    fn who_holds_nothing_is_forgotten() {
+        let budget = Budget::new(10, 15);
+        let mut held = budget.of("a");
+        held.grow(10).unwrap();
+        for n in 0..5000 {
+            drop(budget.of(&n.to_string()));
+        }
+        assert!(budget.speakers.lock().unwrap().len() <= REMEMBERED + 1);
+        assert_eq!(budget.of("a").grow(1), Err(Full::Speaker));
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Doors {
     async fn route(&self, plan: &Plan, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
         let peer = peer(&request);
-        if let Err(seconds) = self.addresses.draw(peer.address.ip()) {
+        if let Err(seconds) = self.addresses.draw(peer.origin()) {
             self.rest.metrics.too_many();
             return Err(too_often(seconds));
         }
@@ -238,7 +238,7 @@ impl Doors {
         room: &mut Room,
     ) -> Result<Request<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let body = body::whole(body, room).await?;
+        let body = body::whole(body, room, body::LARGEST).await?;
         // What is not JSON is told by the protocol's end.
         if let Ok(message) = serde_json::from_slice::<Value>(&body) {
             bearer::permit(&self.client, token, &message).await?;

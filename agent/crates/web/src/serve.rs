@@ -1,8 +1,9 @@
 //! Connections: how many, how long, and how they end.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -35,11 +36,31 @@ pub(crate) struct Peer {
     pub(crate) secure: bool,
 }
 
+impl Peer {
+    /// Whom the limits by address count.
+    pub(crate) fn origin(&self) -> IpAddr {
+        origin(self.address.ip())
+    }
+}
+
+/// An address as limits count it: of IPv6 the network, since one host has all addresses of a /64 (RFC 6177 §2).
+fn origin(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        other => other,
+    }
+}
+
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// How many there are at once; further ones wait in the kernel's queue.
     pub connections: usize,
+    /// How many of them one address has; further ones are closed at once.
+    pub of_address: usize,
     /// How long the head of a request may take, and how long a connection may wait for its next one.
     pub head: Duration,
     /// How many bytes a head may have.
@@ -54,6 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            of_address: 256,
             head: Duration::from_secs(10),
             head_bytes: 32 << 10,
             headers: 64,
@@ -71,6 +93,7 @@ pub async fn serve<A: Answers>(
     end: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections));
+    let crowd = Arc::new(Crowd::default());
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -79,6 +102,10 @@ pub async fn serve<A: Answers>(
             accepted = accept(&listener, &room) => accepted,
         };
         if let Some((stream, address, place)) = accepted {
+            let Some(seat) = crowd.enter(origin(address.ip()), limits.of_address) else {
+                log::debug!("{address} has too many connections; one more is not served");
+                continue;
+            };
             let (doors, end) = (Arc::clone(&doors), end.clone());
             let acceptor = tls.as_ref().map(Tls::acceptor);
             connections.spawn(async move {
@@ -99,7 +126,7 @@ pub async fn serve<A: Answers>(
                         }
                     }
                 }
-                drop(place);
+                drop((seat, place));
             });
         }
     }
@@ -107,6 +134,44 @@ pub async fn serve<A: Answers>(
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, all).await.is_err() {
         log::warn!("answers were still on their way at the end");
+    }
+}
+
+/// How many connections each address has.
+#[derive(Default)]
+struct Crowd(Mutex<HashMap<IpAddr, usize>>);
+
+/// One of them, until this is dropped.
+struct Seat {
+    crowd: Arc<Crowd>,
+    address: IpAddr,
+}
+
+impl Crowd {
+    /// One more, if the address has fewer than so many.
+    fn enter(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Seat> {
+        let mut there = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = there.entry(address).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Seat {
+            crowd: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut there = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = there.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                there.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -160,5 +225,30 @@ async fn connection<A: Answers>(
     if let Err(error) = ended {
         // Peers that vanish, are too slow, or do not speak HTTP.
         log::debug!("a connection ended early: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_does_not_take_all_connections() {
+        let crowd = Arc::new(Crowd::default());
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let held: Vec<_> = (0..3).map(|_| crowd.enter(one, 3).unwrap()).collect();
+        assert!(crowd.enter(one, 3).is_none());
+        assert!(crowd.enter(other, 3).is_some());
+        drop(held);
+        assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_network_of_one_host_counts_as_one_address() {
+        let counted = |text: &str| origin(text.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(counted("::1"), "::1");
+        assert_eq!(counted("192.0.2.7"), "192.0.2.7");
     }
 }

@@ -36,6 +36,8 @@ const PULSE: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(65);
 /// How long one event may take to be sent.
 const SENDING: Duration = Duration::from_secs(20);
+/// How long the daemon may take to say whether a token is still good.
+const ASKING: Duration = Duration::from_secs(5);
 /// What is read at once: connections are many, and most of them are idle.
 const BUFFER: usize = 4 << 10;
 
@@ -56,6 +58,7 @@ pub(crate) struct Setting {
 /// What all of the chat's connections share.
 pub(crate) struct Chat {
     talk: Arc<chat::Chat>,
+    client: Client,
     metrics: Arc<Metrics>,
     places: Places,
     /// Where the model's use of today is kept.
@@ -83,6 +86,7 @@ impl Chat {
             },
         );
         let chat = Self {
+            client: setting.client.clone(),
             talk: chat::Chat::observed(setting.client, setting.state.clone(), count),
             metrics: setting.metrics,
             places: Places::default(),
@@ -122,7 +126,7 @@ impl Chat {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Value, Refusal> {
-        Ok(self.talk.history(&session.name, before, limit))
+        Ok(self.talk.history(&speaker(session), before, limit))
     }
 
     /// The declaration was read. A model that is declared as before goes on.
@@ -170,7 +174,7 @@ pub(crate) async fn serve(
             return Refusal::new(StatusCode::BAD_REQUEST, text).into_response();
         }
     };
-    let address = head.extensions.get::<Peer>().map(|peer| peer.address.ip());
+    let address = head.extensions.get::<Peer>().map(Peer::origin);
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
         Ok(upgrade) => upgrade,
         Err(refused) => return refused.into_response(),
@@ -233,9 +237,11 @@ async fn talk(
     let _counted = chat.metrics.socket();
     let mut pulse = tokio::time::interval(PULSE);
     let mut heard = Instant::now();
+    let mut disowned = std::pin::pin!(disowned(&chat.client, session.clone()));
     let why = loop {
         tokio::select! {
             () = session.over() => break Why::LoggedOut,
+            () = &mut disowned => break Why::LoggedOut,
             () = chat.end.cancelled() => break Why::OverHere,
             event = seat.next() => match event {
                 None => break Why::TooSlow,
@@ -265,6 +271,27 @@ async fn talk(
         }
     };
     send(&mut socket, Message::Close(Some(why.frame()))).await;
+}
+
+/// Waits until the daemon knows the speaker's token no more: one that is declared has no end of its own, and live state
+/// would be told for as long as the connection is there. A daemon that is away has nothing to tell, either.
+async fn disowned(client: &Client, session: Session) {
+    loop {
+        tokio::time::sleep(PULSE).await;
+        let token = session.access().token;
+        let over = match tokio::time::timeout(ASKING, client.whoami(Some(&token))).await {
+            Ok(Ok(who)) => who.role.is_none(),
+            // A right one is never told that there were too many wrong ones.
+            Ok(Err(error)) => matches!(
+                error.code(),
+                Some(api::Code::Unauthenticated | api::Code::RateLimited)
+            ),
+            Err(_) => false,
+        };
+        if over {
+            return;
+        }
+    }
 }
 
 /// Sends one message; false if the client does not take it.

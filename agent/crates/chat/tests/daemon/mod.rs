@@ -75,10 +75,14 @@ impl Daemon {
 }
 
 pub fn speaker(name: &str) -> Speaker {
+    speaker_as(name, "admin")
+}
+
+pub fn speaker_as(name: &str, role: &'static str) -> Speaker {
     let token: Arc<str> = format!("opdbus_{name}").into();
     Speaker::new(name, move || Right {
         token: Arc::clone(&token),
-        role: "admin".to_owned(),
+        role: role.to_owned(),
     })
 }
 

@@ -23,8 +23,9 @@ use signer::{Kind, Signer, random};
 pub(crate) const ACCESS: u64 = 600;
 /// How long a link is valid, in seconds.
 const LINK: u64 = 300;
-/// How many links wait at once; the oldest goes.
-const LINKS: usize = 64;
+/// How many links of one user wait at once, and how many of all; the oldest goes.
+const LINKS_OF_ONE: usize = 8;
+const LINKS: usize = 256;
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -121,17 +122,14 @@ impl Sessions {
         let code = random::<32>().map_err(|error| ToolError::failed("make a code", error))?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now();
-        links.retain(|link| link.ends > now);
-        if links.len() >= LINKS {
-            links.remove(0);
-        }
-        links.push(Link {
+        let link = Link {
             digest: Sha256::digest(code.as_bytes()).into(),
             uid: caller.uid,
             name: caller.name.clone(),
             role,
             ends: now + LINK,
-        });
+        };
+        wait(&mut links, link, now);
         Ok(json!({ "code": code, "name": caller.name, "role": role, "seconds": LINK }))
     }
 
@@ -316,6 +314,20 @@ impl Sessions {
     }
 }
 
+/// Has a link wait. Nobody pushes out the links of others by asking for many.
+fn wait(links: &mut Vec<Link>, link: Link, now: u64) {
+    links.retain(|link| link.ends > now);
+    let own = links.iter().filter(|other| other.uid == link.uid);
+    if own.count() >= LINKS_OF_ONE {
+        if let Some(oldest) = links.iter().position(|other| other.uid == link.uid) {
+            links.remove(oldest);
+        }
+    } else if links.len() >= LINKS {
+        links.remove(0);
+    }
+    links.push(link);
+}
+
 impl Open {
     fn at(file: PathBuf) -> Result<Self, ToolError> {
         let key = file.with_file_name("session.key");
@@ -431,5 +443,34 @@ fn replayed(registry: &Registry, session: &Session, id: &str, peer: u32) {
     entry.operation = "web_session_end".to_owned();
     if let Err(error) = registry.record_refused(&caller, entry) {
         log::error!("that is not in the ledger: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_many_links_pushes_out_their_own() {
+        let link = |uid, number: u8| Link {
+            digest: [number; 32],
+            uid,
+            name: String::new(),
+            role: Role::Viewer,
+            ends: 100,
+        };
+        let mut links = Vec::new();
+        wait(&mut links, link(0, 1), 0);
+        for number in 0..200 {
+            wait(&mut links, link(1000, number), 0);
+        }
+        let left: Vec<_> = links.iter().map(|link| link.digest[0]).collect();
+        assert_eq!(left, [1, 192, 193, 194, 195, 196, 197, 198, 199]);
+        for uid in 2000..3000 {
+            wait(&mut links, link(uid, 0), 0);
+        }
+        assert_eq!(links.len(), LINKS);
+        wait(&mut links, link(0, 2), 100);
+        assert_eq!(links.len(), 1);
     }
 }

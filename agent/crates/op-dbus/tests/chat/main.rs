@@ -231,3 +231,25 @@ fn who_may_not_is_told_so() {
         .collect();
     assert_eq!(many.last().unwrap().as_ref().err(), Some(&429));
 }
+
+#[test]
+fn a_token_that_was_taken_back_ends_its_connections() {
+    let Some(host) = Host::plain() else { return };
+    let mut viewer = Client::new(&host.web, &host.viewer);
+    let mut admin = Client::new(&host.web, &host.admin);
+    for client in [&mut viewer, &mut admin] {
+        client.of("hello");
+        client.send(&json!({ "type": "watch", "topics": ["host"] }));
+        client.of("state");
+    }
+    std::fs::remove_file(host.rig.machine.dir().join("token-viewer")).unwrap();
+    // The other one goes on to watch, and what it is told is not told here.
+    let end = loop {
+        if let Err(code) = viewer.next() {
+            break code;
+        }
+    };
+    assert_eq!(end, 4401);
+    admin.say("{\"type\":\"ping\"}");
+    admin.of("pong");
+}

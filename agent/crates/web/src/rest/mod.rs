@@ -38,7 +38,9 @@ const FRESH: Duration = Duration::from_secs(60);
 /// How many requests a session, or a token without one, may send at once, and how many a second after that.
 const SESSION_AT_ONCE: f64 = 240.0;
 const SESSION_A_SECOND: f64 = 40.0;
-/// The same of attempts to log in, by address.
+/// Where one logs in.
+const LOGIN: &str = "/api/login";
+/// The same of attempts to log in that failed, by address.
 const LOGINS_AT_ONCE: f64 = 10.0;
 const LOGINS_A_SECOND: f64 = 0.5;
 
@@ -173,24 +175,25 @@ impl Rest {
         };
         let name = match &session {
             Some(session) => session.name.clone(),
-            None => peer.address.ip().to_string(),
-        };
-        let often = match route.path {
-            "/api/login" => &self.logins,
-            _ => &self.often,
+            None => peer.origin().to_string(),
         };
         // A session by its own name: one that is out of hand leaves its owner's others alone.
         let who = session.as_ref().and_then(|session| session.id.as_deref());
         let who = who.unwrap_or(&name).to_owned();
         if route.path != "/healthz"
-            && let Err(seconds) = often.draw(who)
+            && let Err(seconds) = self.often.draw(who)
         {
             self.metrics.too_many();
             return Err(too_often(seconds));
         }
         let mut room = self.budget.of(&name);
+        // What is known of nobody takes little room from the others.
+        let most = match route.who {
+            Who::Anybody => body::LARGEST_UNKNOWN,
+            Who::Session => body::LARGEST,
+        };
         let body = match route.takes {
-            Takes::Body(_) => body::json(&head.headers, content, &mut room).await?,
+            Takes::Body(_) => body::json(&head.headers, content, &mut room, most).await?,
             Takes::Nothing | Takes::Query(_) => Value::Null,
         };
         let origin = head.headers.get(ORIGIN);
@@ -207,6 +210,15 @@ impl Rest {
             secure_cookies: peer.secure || https,
         };
         let mut answer = (route.act)(ask).await;
+        // Only what was wrong counts: nobody keeps the others of an address out by guessing.
+        let wrong = |refusal: &Refusal| refusal.status() == StatusCode::UNAUTHORIZED;
+        if route.path == LOGIN
+            && answer.as_ref().is_err_and(wrong)
+            && let Err(seconds) = self.logins.draw(name)
+        {
+            self.metrics.too_many();
+            return Err(too_often(seconds));
+        }
         if head.method == Method::HEAD
             && let Ok(answer) = &mut answer
         {

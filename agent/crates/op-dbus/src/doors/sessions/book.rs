@@ -106,7 +106,8 @@ impl Book {
             return Renewal::Renewed;
         }
         let again = number + 1 == session.renewed;
-        if again && now.saturating_sub(session.renewed_at) <= OVERLAP {
+        // Either way: a clock that was set back must not make this last.
+        if again && now.abs_diff(session.renewed_at) <= OVERLAP {
             return Renewal::Again;
         }
         match self.0.remove(id) {
@@ -146,6 +147,13 @@ mod tests {
         book
     }
 
+    /// Renewed once.
+    fn late_book() -> Book {
+        let mut book = book();
+        assert_eq!(book.renew("a", 0, NOW + 600), Renewal::Renewed);
+        book
+    }
+
     #[test]
     fn each_refresh_token_renews_once() {
         let mut book = book();
@@ -161,6 +169,12 @@ mod tests {
         ));
         assert!(matches!(
             book.renew("a", 0, NOW + 1201),
+            Renewal::Replayed(_)
+        ));
+        // Nor for longer if the clock was set back meanwhile.
+        let mut back = late_book();
+        assert!(matches!(
+            back.renew("a", 0, NOW - 3600),
             Renewal::Replayed(_)
         ));
         // The session is over for who has the newest one, too.
