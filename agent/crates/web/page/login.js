@@ -51,10 +51,26 @@ form.addEventListener('submit', (event) => {
   if (given) void logIn(given.startsWith('opdbus_') ? { token: given } : { code: given });
 });
 
+/** Who is logged in here already, if anybody. */
+async function before() {
+  const response = await fetch('api/session', { credentials: 'same-origin', headers: { Accept: 'application/json' } }).catch(() => null);
+  return response?.ok ? response.json() : null;
+}
+
 const code = location.hash.slice(1);
 if (code) {
   // The code is not to stay in the history, nor to be copied with the address.
   history.replaceState(null, '', location.pathname);
+  const usual = text.textContent;
   text.textContent = 'Logging in…';
-  void logIn({ code }).then(() => { text.textContent = 'Run this on the host, and open the link that it prints:'; });
+  const session = await before();
+  if (session) {
+    // Somebody else's link must not put who is logged in into that other conversation unasked.
+    text.textContent = `You are logged in as ${session.user} (${session.role}). Press the button to log in by this link instead.`;
+    token.value = code;
+    token.focus();
+  } else {
+    await logIn({ code });
+    text.textContent = usual;
+  }
 }

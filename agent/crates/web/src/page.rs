@@ -14,10 +14,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rust_embed::Embed;
 
-/// What the page may do (Content Security Policy Level 3): its own scripts and styles, and its own host.
+/// What the page may do (Content Security Policy Level 3, Trusted Types): its own scripts and styles, its own host, and
+/// no text as markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; font-src 'self'; form-action 'none'; base-uri 'none'; \
-                      frame-ancestors 'none'";
+                      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 /// What is served where no file is named.
 const FIRST: &str = "chat.html";
 

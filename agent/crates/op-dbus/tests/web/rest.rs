@@ -194,6 +194,7 @@ fn only_the_page_is_served_and_only_as_itself() {
             "x-content-type-options: nosniff",
             "referrer-policy: no-referrer",
             "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'; trusted-types 'none'",
             "cross-origin-opener-policy: same-origin",
             "etag: \"",
         ] {
