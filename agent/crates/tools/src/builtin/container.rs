@@ -15,6 +15,7 @@ use super::program::{self, Finished};
 use crate::call::Call;
 use crate::caller::Role;
 use crate::engine::host::no_container;
+use crate::engine::past::ByCommand;
 use crate::engine::{Changed, Host, Limits, Session};
 use crate::error::ToolError;
 use crate::page::{Page, page};
@@ -287,10 +288,39 @@ fn preview(
     alter: impl FnOnce(&mut Host) -> Result<Subject, ToolError>,
 ) -> Result<Plan, ToolError> {
     let mut host = Host::new(&*call.site.declaration_if_any()?)?;
+    let before = host.by_command.clone();
     let subject = alter(&mut host)?;
     let plan = reconcile::plan(&host.plugins)?;
     let wanted = resources(&plan, &subject);
-    Ok(plan.only(&wanted))
+    let mut plan = plan.only(&wanted);
+    if plan.is_empty() {
+        plan.changes = kept_anew(&before, &host.by_command);
+    }
+    Ok(plan)
+}
+
+/// What the list of containers made by command says anew. It counts where the host is as wanted already: without it
+/// the daemon brings back what was there before.
+pub(super) fn kept_anew(before: &ByCommand, after: &ByCommand) -> Vec<Change> {
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let change = |name: &ContainerName| {
+        let (before, after) = (before.get(name), after.get(name));
+        let verb = match (before, after) {
+            (before, after) if before == after => return None,
+            (None, _) => Verb::Create,
+            (_, None) => Verb::Delete,
+            _ => Verb::Update,
+        };
+        let resource = format!("record:{name}");
+        Some(Change::new(
+            "lxc",
+            resource,
+            verb,
+            json!(before),
+            json!(after),
+        ))
+    };
+    names.into_iter().filter_map(change).collect()
 }
 
 /// Applies what concerns one container; keeps the list of containers made by command only if that works.
@@ -308,7 +338,11 @@ fn carry_out(
     if kept {
         session.host.save_by_command()?;
     }
-    let changed = session.change(Some(&|plan| resources(plan, &subject)), limits);
+    let limits = Limits {
+        beside: kept_anew(&before, &session.host.by_command),
+        ..limits.clone()
+    };
+    let changed = session.change(Some(&|plan| resources(plan, &subject)), &limits);
     if changed.is_err() && kept {
         session.host.set_by_command(before)?;
         session.host.save_by_command()?;
