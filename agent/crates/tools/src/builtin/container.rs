@@ -11,11 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::kept::kept_anew;
 use super::program::{self, Finished};
 use crate::call::Call;
 use crate::caller::Role;
 use crate::engine::host::no_container;
-use crate::engine::past::ByCommand;
 use crate::engine::{Changed, Host, Limits, Session};
 use crate::error::ToolError;
 use crate::page::{Page, page};
@@ -297,30 +297,6 @@ fn preview(
         plan.changes = kept_anew(&before, &host.by_command);
     }
     Ok(plan)
-}
-
-/// What the list of containers made by command says anew. It counts where the host is as wanted already: without it
-/// the daemon brings back what was there before.
-pub(super) fn kept_anew(before: &ByCommand, after: &ByCommand) -> Vec<Change> {
-    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let change = |name: &ContainerName| {
-        let (before, after) = (before.get(name), after.get(name));
-        let verb = match (before, after) {
-            (before, after) if before == after => return None,
-            (None, _) => Verb::Create,
-            (_, None) => Verb::Delete,
-            _ => Verb::Update,
-        };
-        let resource = format!("record:{name}");
-        Some(Change::new(
-            "lxc",
-            resource,
-            verb,
-            json!(before),
-            json!(after),
-        ))
-    };
-    names.into_iter().filter_map(change).collect()
 }
 
 /// Applies what concerns one container; keeps the list of containers made by command only if that works.

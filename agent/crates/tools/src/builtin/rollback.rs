@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::container;
+use super::kept::kept_anew;
 use crate::call::Call;
 use crate::caller::Role;
 use crate::engine::mark::{self, Mark};
@@ -213,7 +213,7 @@ fn is_more_than_resources(now: &Declaration, then: &Declaration) -> bool {
 
 /// What is put back beside the resources: the declaration's file, and the list of containers made by command.
 fn beside(now: &Host, way: &Way) -> Vec<Change> {
-    let mut changes = container::kept_anew(&now.by_command, &way.by_command);
+    let mut changes = kept_anew(&now.by_command, &way.by_command);
     if let Some(path) = &way.put_back {
         let file = format!("file:{}", path.display());
         let after = json!({ "as_of": way.of });
