@@ -44,17 +44,6 @@ impl Client {
         Self::on(file.into(), web, "", &[("Authorization", &bearer)]).expect("a connection")
     }
 
-    /// A client that takes in little and reads nothing until it is asked to.
-    pub fn slow(web: &Web, token: &str) -> Self {
-        use rustix::net::sockopt::set_socket_recv_buffer_size;
-        use rustix::net::{AddressFamily, SocketType, connect, socket};
-        let file = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        set_socket_recv_buffer_size(&file, 4096).unwrap();
-        connect(&file, &web.address).unwrap();
-        let bearer = format!("Bearer {token}");
-        Self::on(file.into(), web, "", &[("Authorization", &bearer)]).expect("a connection")
-    }
-
     /// A client with these headers; the status if it is refused.
     pub fn with(web: &Web, query: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
         Self::on(web.connect(), web, query, headers)

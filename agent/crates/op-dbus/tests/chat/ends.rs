@@ -86,41 +86,6 @@ fn a_connection_ends_with_its_session() {
 }
 
 #[test]
-fn who_reads_too_slowly_comes_back_and_misses_nothing() {
-    let Some(host) = Host::plain() else { return };
-    let mut slow = Client::slow(&host.web, &host.admin);
-    slow.of("hello");
-    let mut fast = Client::new(&host.web, &host.admin);
-    fast.of("hello");
-    // Ten sentences make thirty events and more.
-    let ten = vec!["show me all containers"; 10].join(". ");
-    for n in 0..12 {
-        let id = format!("m{n}");
-        let content = format!("{ten}. {}", "x".repeat(2_000));
-        fast.send(&json!({ "type": "message", "id": id, "content": content }));
-    }
-    let mut answers = 0;
-    while answers < 120 {
-        fast.until("an answer", |event| event["type"] == "assistant");
-        answers += 1;
-    }
-    assert_eq!(slow.end(), 1013);
-    assert!(slow.seq < fast.seq, "{} {}", slow.seq, fast.seq);
-    let mut again = Client::after(&host.web, &host.admin, slow.seq);
-    assert_eq!(again.of("hello")["resumed"], true);
-    let mut seen: Vec<u64> = slow
-        .seen
-        .iter()
-        .filter_map(|event| event["seq"].as_u64())
-        .collect();
-    while again.seq < fast.seq {
-        let event = again.next().expect("what was missed");
-        seen.extend(event["seq"].as_u64());
-    }
-    assert!(seen.windows(2).all(|two| two[0] + 1 == two[1]), "{seen:?}");
-}
-
-#[test]
 fn a_restart_keeps_what_was_said() {
     let Some(mut host) = Host::plain() else {
         return;

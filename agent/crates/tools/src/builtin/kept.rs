@@ -35,12 +35,24 @@ pub(super) fn kept_anew(before: &ByCommand, after: &ByCommand) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use declaration::Container;
+    use declaration::{Container, Network, Size};
     use serde_json::Value;
 
     fn list(containers: &[(&str, bool)]) -> ByCommand {
-        let container = |running: bool| -> Container {
-            serde_json::from_value(json!({ "template": "busybox", "running": running })).unwrap()
+        let container = |running: bool| Container {
+            template: "busybox".parse().unwrap(),
+            network: Network::Socket,
+            running,
+            bridge: None,
+            address: None,
+            gateway: None,
+            cores: 2,
+            memory: Size::from_mib(64),
+            swap: Size::from_mib(64),
+            unprivileged: true,
+            autostart: true,
+            after: Vec::new(),
+            adopt: false,
         };
         let named = containers.iter();
         named
@@ -65,7 +77,10 @@ mod tests {
                 ("record:stopped", Verb::Update)
             ]
         );
-        assert_eq!((&changes[0].after, &changes[1].before), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&changes[0].after, &changes[1].before),
+            (&Value::Null, &Value::Null)
+        );
         assert!(changes.iter().all(|change| !change.destroys));
         assert!(kept_anew(&before, &before).is_empty());
     }
