@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secret_names::sounds_secret;
 use serde_json::{Map, Value, json};
 
-use crate::answer::{cut, title};
+use crate::answer::{cut, thing};
 use crate::call::{self, Order};
 use crate::chat::Chat;
 use crate::conversation::Conversation;
@@ -241,12 +241,7 @@ fn resource(change: &Value) -> String {
 /// A change in words, such as `create container web-01`.
 fn text_of(change: &Value) -> String {
     let verb = change["verb"].as_str().unwrap_or("change");
-    let resource = change["resource"].as_str().unwrap_or_default();
-    let what = match resource.split_once(':') {
-        Some((kind, name)) => format!("{} {name}", title(kind).to_lowercase()),
-        None => resource.to_owned(),
-    };
-    let mut text = format!("{verb} {}", cut(&what, 300));
+    let mut text = format!("{verb} {}", thing(&change["resource"]));
     if change["destroys"] == true {
         text.push_str(", whose data is lost for good");
     }

@@ -39,7 +39,8 @@ fn offer(mut text: String, tools: Vec<&Tool>) -> (String, Vec<Alternative>) {
     let mut offered = Vec::new();
     let few = tools.len() < 3;
     for tool in tools {
-        let sentences = tool.sentences.iter().take(if few { OFFERED } else { 1 });
+        let sentences = tool.sentences.iter().filter(|text| is_sentence(text, tool));
+        let sentences = sentences.take(if few { OFFERED } else { 1 });
         offered.extend(sentences.map(|sentence| Alternative {
             sentence: sentence.clone(),
             tool: tool.name.clone(),
@@ -52,13 +53,18 @@ fn offer(mut text: String, tools: Vec<&Tool>) -> (String, Vec<Alternative>) {
     (text, offered)
 }
 
+/// What a person would say. What only programs call is called by its name, and that is nothing to teach.
+fn is_sentence(text: &str, tool: &Tool) -> bool {
+    text.contains(' ') && !text.contains(&tool.name)
+}
+
 /// The first tool of each part of the host that has sentences.
 fn one_of_each(catalog: &Catalog) -> Vec<&Tool> {
     let mut seen = Vec::new();
     let tools = catalog
         .tools()
         .iter()
-        .filter(|tool| !tool.sentences.is_empty());
+        .filter(|tool| tool.sentences.iter().any(|text| is_sentence(text, tool)));
     tools
         .filter(|tool| {
             let new = !seen.contains(&tool.domain.as_str());
@@ -66,4 +72,40 @@ fn one_of_each(catalog: &Catalog) -> Vec<&Tool> {
             new
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tool(name: &str, domain: &str, sentences: &[&str]) -> Tool {
+        let tool = json!({
+            "name": name, "title": name, "description": "", "domain": domain, "effect": "read", "role": "viewer",
+            "input_schema": {}, "examples": [], "sentences": sentences,
+        });
+        serde_json::from_value(tool).unwrap()
+    }
+
+    #[test]
+    fn help_offers_sentences_only() {
+        let catalog = Catalog::new(vec![
+            tool(
+                "ledger_new_origin",
+                "ledger",
+                &["ledger_new_origin", "call ledger_new_origin"],
+            ),
+            tool("ledger_log", "ledger", &["ledger_log", "show the ledger"]),
+            tool("upstream_read", "mcp", &["call upstream_read"]),
+        ]);
+        for topic in [None, Some("ledger")] {
+            let (text, offered) = help(&catalog, topic);
+            let offered: Vec<_> = offered.iter().map(|one| one.sentence.as_str()).collect();
+            assert_eq!(offered, ["show the ledger"], "{text}");
+            assert!(
+                !text.contains("ledger_new_origin") && !text.contains("upstream_read"),
+                "{text}"
+            );
+        }
+    }
 }

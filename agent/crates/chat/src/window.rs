@@ -121,7 +121,7 @@ fn tell(conversation: &Conversation, run: &str, seconds_left: u64, decision: Opt
             format!("The changes are undone in {seconds_left} seconds unless they are confirmed.")
         }
         Some(Decision::Confirmed) => "The changes stay.".to_owned(),
-        Some(_) => "The changes were undone, since nobody confirmed them.".to_owned(),
+        Some(_) => "The changes were undone: they were not confirmed.".to_owned(),
     };
     let body = Body::Window {
         seconds_left,

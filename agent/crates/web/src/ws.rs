@@ -30,6 +30,9 @@ use places::{Place, Places};
 
 /// The largest text of a client, in bytes.
 const LARGEST: usize = 64 << 10;
+/// How much of a text is read at most: who sends a little too much is told so before the connection ends, since all of
+/// it was taken in.
+const READ: usize = 2 * LARGEST;
 /// How often a connection is looked after.
 const PULSE: Duration = Duration::from_secs(20);
 /// How long a client may be silent: it answers each ping.
@@ -187,8 +190,8 @@ pub(crate) async fn serve(
     };
     let chat = Arc::clone(chat);
     upgrade
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST)
+        .max_message_size(READ)
+        .max_frame_size(READ)
         .read_buffer_size(BUFFER)
         .write_buffer_size(0)
         .on_upgrade(move |socket| async move {
@@ -254,6 +257,7 @@ async fn talk(
             frame = socket.recv() => {
                 heard = Instant::now();
                 match frame {
+                    Some(Ok(Message::Text(text))) if text.len() > LARGEST => break Why::TooLarge,
                     Some(Ok(Message::Text(text))) if place.may_speak() => seat.hear(&text),
                     Some(Ok(Message::Text(_))) => seat.refuse("rate-limited", "slower: at most 20 messages a second"),
                     Some(Ok(Message::Binary(_))) => break Why::NoText,

@@ -11,6 +11,12 @@ pub use readable::{readable, title};
 pub use table::{Column, Table};
 pub use tree::Node;
 
+/// How many changes, or remarks, a sentence names.
+const SAID: usize = 3;
+/// What names the thing that a change was about.
+const NAMED: [&str; 7] = [
+    "name", "unit", "path", "plugin", "task", "target", "package",
+];
 /// The largest answer that is kept as it came, in bytes of JSON.
 const LARGEST_RAW: usize = 32 << 10;
 
@@ -54,7 +60,11 @@ pub struct Told {
 /// The form for the answer of a tool.
 pub fn of(output: &Value) -> Told {
     match output {
-        Value::Object(map) => of_object(map),
+        Value::Object(map) => {
+            let mut told = of_object(map);
+            told.summary.push_str(&remarks(map));
+            told
+        }
         Value::Array(rows) => rows_of("item", rows).unwrap_or_else(|| of_list(rows)),
         other => Told {
             summary: readable("", other),
@@ -104,10 +114,15 @@ fn of_object(map: &Map<String, Value>) -> Told {
         }
         return told;
     }
+    // What a change did not do is nothing to look at.
+    let is_change = map.contains_key("outcome");
+    let told = |value: &Value| !is_change || value.as_array().is_none_or(|list| !list.is_empty());
+    let shown = map.iter().filter(|(_, value)| told(value));
+    let shown = shown.map(|(key, value)| (key.clone(), value.clone()));
     Told {
         summary: headline(map),
         answer: Answer::Tree {
-            root: tree::of("answer", &Value::Object(map.clone())),
+            root: tree::of("answer", &Value::Object(shown.collect())),
         },
     }
 }
@@ -117,10 +132,12 @@ fn of_change(map: &Map<String, Value>) -> Option<Told> {
     let outcome = map.get("outcome")?.as_str()?;
     let changes = map.get("changes")?.as_array()?;
     let count = counted(changes.len(), "change");
+    let done = done(changes);
     let summary = match outcome {
         "unchanged" => "There was nothing to change".to_owned(),
-        "applied" => format!("Done: {count}"),
-        "awaiting-confirmation" => format!("Done: {count}, to be confirmed"),
+        "applied" | "done" if changes.is_empty() => "Done".to_owned(),
+        "applied" | "done" => format!("Done: {done}"),
+        "awaiting-confirmation" => format!("Done: {done}, to be confirmed"),
         "rolled-back" => "It failed, and everything was undone".to_owned(),
         "stuck" => "It failed, and not everything could be undone".to_owned(),
         other => format!("{}: {count}", title(other)),
@@ -136,6 +153,43 @@ fn of_change(map: &Map<String, Value>) -> Option<Told> {
         summary,
         answer: Answer::Table(Table::of(&rows.collect::<Vec<_>>())),
     })
+}
+
+/// Changes in words, such as `created container web-01`.
+fn done(changes: &[Value]) -> String {
+    let one = |change: &Value| {
+        let verb = match change["verb"].as_str().unwrap_or("change") {
+            verb if verb.ends_with('e') => format!("{verb}d"),
+            verb => format!("{verb}ed"),
+        };
+        format!("{verb} {}", thing(&change["resource"]))
+    };
+    let mut texts: Vec<_> = changes.iter().take(SAID).map(one).collect();
+    let more = changes.len() - texts.len();
+    if more > 0 {
+        texts.push(format!("{more} more"));
+    }
+    texts.join(", ")
+}
+
+/// A resource in words, such as `container web-01`.
+pub(crate) fn thing(resource: &Value) -> String {
+    let resource = resource.as_str().unwrap_or_default();
+    let what = match resource.split_once(':') {
+        Some((kind, name)) => format!("{} {name}", title(kind).to_lowercase()),
+        None => resource.to_owned(),
+    };
+    cut(&what, 300)
+}
+
+/// What people should know of an answer besides.
+fn remarks(map: &Map<String, Value>) -> String {
+    let notes = map.get("notes").and_then(Value::as_array);
+    let texts = notes.into_iter().flatten().filter_map(|note| {
+        let text = note.as_str().or_else(|| note["text"].as_str())?;
+        Some(format!(". {}", cut(text.trim_end_matches('.'), 300)))
+    });
+    texts.take(SAID).collect()
 }
 
 /// Content of a file or output of a command: lines.
@@ -184,6 +238,18 @@ fn of_list(rows: &[Value]) -> Told {
 
 /// What is most telling of an object, in a line.
 fn headline(map: &Map<String, Value>) -> String {
+    let word = |key: &str| map.get(key).and_then(Value::as_str);
+    match word("outcome") {
+        Some("unchanged") => return "There was nothing to change".to_owned(),
+        Some("done" | "applied") => {
+            let name = NAMED.iter().find_map(|key| word(key));
+            return name.map_or_else(
+                || "Done".to_owned(),
+                |name| format!("Done: {}", cut(name, 200)),
+            );
+        }
+        _ => {}
+    }
     let keys = [
         "text",
         "summary",
@@ -284,11 +350,79 @@ mod tests {
             "run": "r1", "outcome": "applied", "duration_ms": 12, "notes": [],
             "changes": [{ "plugin": "lxc", "resource": "container:a", "verb": "create", "before": null, "after": {} }],
         }));
-        assert_eq!(told.summary, "Done: 1 change");
+        assert_eq!(told.summary, "Done: created container a");
         let Answer::Table(table) = told.answer else {
             panic!("no table")
         };
         assert_eq!(table.rows[0]["resource"], "lxc/container:a");
+    }
+
+    #[test]
+    fn a_change_is_a_sentence_without_what_it_did_not_do() {
+        let told = of(&json!({
+            "name": "before-test", "outcome": "done", "subvolumes": ["@data"], "made": [], "pruned": [],
+            "notes": ["@data: without the 2 subvolumes in it."],
+        }));
+        assert_eq!(
+            told.summary,
+            "Done: before-test. @data: without the 2 subvolumes in it"
+        );
+        let Answer::Tree { root } = told.answer else {
+            panic!("no tree")
+        };
+        let labels: Vec<_> = root
+            .children
+            .iter()
+            .map(|part| part.label.as_str())
+            .collect();
+        assert_eq!(labels.len(), 4, "{labels:?}");
+        assert!(!labels.contains(&"Made") && !labels.contains(&"Pruned"));
+        let many: Vec<_> = (0..5)
+            .map(|n| json!({ "verb": "delete", "resource": format!("port:p{n}") }))
+            .collect();
+        let told = of(&json!({ "outcome": "applied", "changes": many }));
+        assert_eq!(
+            told.summary,
+            "Done: deleted port p0, deleted port p1, deleted port p2, 2 more"
+        );
+        assert_eq!(
+            of(&json!({ "outcome": "unchanged", "name": "x" })).summary,
+            "There was nothing to change"
+        );
+    }
+
+    #[test]
+    fn an_answer_without_hits_says_what_was_looked_for() {
+        let told = of(&json!({
+            "understood": { "operation": "container_create" }, "hits": [], "passing": 0,
+            "notes": ["nothing was created yesterday"],
+        }));
+        assert_eq!(told.summary, "No hits. nothing was created yesterday");
+    }
+
+    #[test]
+    fn what_others_wrote_stays_text() {
+        let evil = "<img src=x onerror=alert(1)><script>alert(2)</script>";
+        let answers = [
+            // A line of the journal, an entry of the ledger, a name, a file.
+            json!({ "entries": [{ "time": "2026-11-21T00:00:00Z", "unit": evil, "message": evil }] }),
+            json!({ "entries": [{ "id": 1, "operation": evil, "metadata": { "outcome": evil, "actor": { "name": evil } } }] }),
+            json!({ "name": evil, "outcome": "done", "notes": [evil] }),
+            json!({ "outcome": "applied", "changes": [{ "verb": evil, "resource": evil, "plugin": evil }] }),
+            json!({ "text": format!("{evil}\n{evil}") }),
+            json!({ evil: { evil: [evil] } }),
+        ];
+        for answer in answers {
+            let told = of(&answer);
+            let html = crate::markdown::plain(&told.summary);
+            assert!(
+                !html.contains("<img") && !html.contains("<script"),
+                "{html}"
+            );
+            // The page writes these as text: nothing was taken out or made into HTML before.
+            let shown = serde_json::to_string(&told.answer).unwrap();
+            assert!(shown.contains(evil) && !shown.contains("&lt;"), "{shown}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::Client;
+use declaration::{ContainerName, Network};
 use serde_json::{Value, json};
 
 use super::told;
@@ -21,6 +22,7 @@ const CHAIN: [(&str, &str); 3] = [
 /// What tools say.
 #[derive(Default)]
 struct Seen {
+    host: Value,
     containers: Value,
     bridges: Value,
     ports: Value,
@@ -32,7 +34,8 @@ struct Seen {
 pub(super) async fn ask(client: &Client, speaker: &Speaker) -> Result<Value, api::Error> {
     let all = || json!({ "limit": 1000 });
     let listed = speaker.call("container_list", all());
-    let (containers, bridges, ports, interfaces, links, routes) = tokio::join!(
+    let (host, containers, bridges, ports, interfaces, links, routes) = tokio::join!(
+        told(client, speaker, "host_info", json!({})),
         client.call(&listed, |_| {}),
         told(client, speaker, "ovs_list_bridges", all()),
         told(client, speaker, "ovs_list_ports", all()),
@@ -53,6 +56,7 @@ pub(super) async fn ask(client: &Client, speaker: &Speaker) -> Result<Value, api
         containers => containers.unwrap_or_default(),
     };
     Ok(draw(&Seen {
+        host,
         containers,
         bridges,
         ports,
@@ -112,7 +116,15 @@ fn text<'a>(item: &'a Value, key: &str) -> &'a str {
 
 fn draw(seen: &Seen) -> Value {
     let mut drawing = Drawing::default();
-    drawing.node("host", "host", "This host", "up", Value::Null);
+    let name = seen.host["kernel_hostname"].as_str();
+    let name = name.filter(|name| !name.is_empty());
+    drawing.node(
+        "host",
+        "host",
+        name.unwrap_or("This host"),
+        "up",
+        Value::Null,
+    );
     switch(&mut drawing, seen);
     containers(&mut drawing, seen);
     ways_out(&mut drawing, seen);
@@ -168,18 +180,33 @@ fn containers(drawing: &mut Drawing, seen: &Seen) {
             "stopped"
         };
         drawing.node(&id, "container", name, running, detail);
-        let ports = ["sock_", "mesh_"].map(|prefix| format!("port:{prefix}{name}"));
-        let port = ports.iter().find(|port| drawing.has(port)).cloned();
+        let mut ports = ports_of(name)
+            .into_iter()
+            .map(|port| format!("port:{port}"));
+        let port = ports.find(|port| drawing.has(port));
         let bridge = format!("bridge:{}", text(state, "bridge"));
         match port {
             Some(port) => drawing.link(&port, &id, text(state, "network"), None),
-            // A long name has a port that does not show it, and who does not run has none.
+            // Who does not run has no port.
             None if drawing.has(&bridge) => {
                 drawing.link(&bridge, &id, text(state, "network"), None)
             }
             None => drawing.link("host", &id, "none", None),
         }
     }
+}
+
+/// The names that a container's port may have: a long name has a port that does not show it.
+fn ports_of(name: &str) -> Vec<String> {
+    let Ok(name) = name.parse::<ContainerName>() else {
+        return Vec::new();
+    };
+    let ports = [Network::Socket, Network::Mesh].map(|network| name.port(network));
+    ports
+        .into_iter()
+        .flatten()
+        .map(|port| port.to_string())
+        .collect()
 }
 
 /// The links with a default route, and the ports of bridges that are hardware.
@@ -296,13 +323,18 @@ mod tests {
 
     #[test]
     fn a_house_is_drawn() {
+        let long: ContainerName = "a-name-that-is-long".parse().unwrap();
+        let long_port = long.port(Network::Socket).unwrap().to_string();
         let seen = Seen {
+            host: json!({ "kernel_hostname": "edge-01" }),
             containers: json!({ "containers": [
+                { "name": long.to_string(), "state": { "running": true, "network": "socket", "bridge": "br0" } },
                 { "name": "web-01", "made_by": "command", "state": { "running": true, "network": "socket", "bridge": "br0" } },
                 { "name": "a-very-long-name", "made_by": "declaration", "state": { "running": false, "network": "socket", "bridge": "br0" } },
             ]}),
             bridges: json!({ "bridges": [{ "name": "br0", "datapath_type": "netdev" }] }),
-            ports: json!({ "ports": [{ "name": "br0", "bridge": "br0" }, { "name": "sock_web-01", "bridge": "br0" }, { "name": "eth0", "bridge": "br0" }] }),
+            ports: json!({ "ports": [{ "name": "br0", "bridge": "br0" }, { "name": "sock_web-01", "bridge": "br0" },
+                { "name": long_port, "bridge": "br0" }, { "name": "eth0", "bridge": "br0" }] }),
             interfaces: json!({ "interfaces": [{ "port": "sock_web-01", "link_state": "up" }] }),
             links: json!({ "links": [
                 { "name": "lo", "kind": null }, { "name": "eth0", "kind": null, "carrier": true },
@@ -321,6 +353,10 @@ mod tests {
             ("bridge:br0", "port:sock_web-01"),
             ("port:sock_web-01", "container:web-01"),
             ("bridge:br0", "container:a-very-long-name"),
+            (
+                &format!("port:{long_port}"),
+                "container:a-name-that-is-long",
+            ),
             ("port:eth0", "uplink:eth0"),
             ("uplink:br0", "internet"),
             ("host", "mesh:nm0"),
@@ -328,6 +364,9 @@ mod tests {
         ] {
             assert!(link(from, to), "{from} → {to}: {drawn:#}");
         }
+        assert!(
+            items(&drawn, "nodes").any(|node| node["label"] == "edge-01" && node["id"] == "host")
+        );
         assert!(
             !items(&drawn, "nodes")
                 .any(|node| node["id"] == "uplink:lo" || node["id"] == "port:br0")
@@ -361,5 +400,6 @@ mod tests {
     fn a_host_that_says_nothing_is_a_host() {
         let nothing = draw(&Seen::default());
         assert_eq!(items(&nothing, "nodes").count(), 1);
+        assert_eq!(nothing["nodes"][0]["label"], "This host");
     }
 }

@@ -18,6 +18,11 @@ pub struct Say {
     pub containers: Value,
     /// Calls that change something wait for the bell.
     pub hangs: bool,
+    /// A run that waits to be confirmed for so many milliseconds is what comes of a change.
+    pub window: Option<i64>,
+    /// The run waits, or was confirmed.
+    pub waits: bool,
+    pub confirmed: bool,
     /// All calls of tools, and what was taken back.
     pub calls: Vec<Value>,
     pub cancelled: usize,
@@ -155,9 +160,44 @@ async fn answer(asked: &Value, say: &Mutex<Say>, bell: &Notify) -> Value {
             if hangs {
                 bell.notified().await;
             }
-            json!({ "result": { "run": "r1", "outcome": "applied", "changes": [], "notes": [] }, "entry": 7 })
+            let resource = format!(
+                "container:{}",
+                params["arguments"]["name"].as_str().unwrap()
+            );
+            let changes = json!([{ "plugin": "lxc", "resource": resource, "verb": "update" }]);
+            let mut result =
+                json!({ "run": "r1", "outcome": "applied", "changes": changes, "notes": [] });
+            let mut say = say.lock().unwrap();
+            if let Some(window) = say.window {
+                say.waits = true;
+                result["outcome"] = json!("awaiting-confirmation");
+                result["deadline_ms"] = json!(jiff::Timestamp::now().as_millisecond() + window);
+            }
+            json!({ "result": result, "entry": 7 })
+        }
+        _ if name.starts_with("state_") || name == "ledger_log" => {
+            of_window(name, &mut say.lock().unwrap())
         }
         _ => failed("not-found", "no such tool"),
+    }
+}
+
+/// What is known of a run that waits to be confirmed.
+fn of_window(name: &str, say: &mut Say) -> Value {
+    match name {
+        "state_status" if say.waits => json!({ "result": { "awaiting": { "run": "r1" } } }),
+        "state_status" => json!({ "result": { "awaiting": null } }),
+        "state_confirm" if !say.waits => failed("refused", "no run waits to be confirmed"),
+        "state_confirm" => {
+            (say.waits, say.confirmed) = (false, true);
+            json!({ "result": { "run": "r1", "outcome": "applied" }, "entry": 8 })
+        }
+        _ if say.confirmed => {
+            json!({ "result": { "entries": [{ "metadata": { "run": "r1", "outcome": "done" } }] } })
+        }
+        _ => {
+            json!({ "result": { "entries": [{ "metadata": { "run": "r0", "outcome": "done" } }] } })
+        }
     }
 }
 

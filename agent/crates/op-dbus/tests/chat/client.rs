@@ -101,6 +101,18 @@ impl Client {
         }
     }
 
+    /// The code that it ends with, after whatever comes before.
+    #[track_caller]
+    pub fn end(&mut self) -> u16 {
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT {
+            if let Err(code) = self.next() {
+                return code;
+            }
+        }
+        panic!("it did not end: {:#?}", self.seen);
+    }
+
     /// The next event that `is` knows.
     #[track_caller]
     pub fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {

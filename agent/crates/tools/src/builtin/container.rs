@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::kept::kept_anew;
 use super::program::{self, Finished};
 use crate::call::Call;
 use crate::caller::Role;
@@ -287,10 +288,15 @@ fn preview(
     alter: impl FnOnce(&mut Host) -> Result<Subject, ToolError>,
 ) -> Result<Plan, ToolError> {
     let mut host = Host::new(&*call.site.declaration_if_any()?)?;
+    let before = host.by_command.clone();
     let subject = alter(&mut host)?;
     let plan = reconcile::plan(&host.plugins)?;
     let wanted = resources(&plan, &subject);
-    Ok(plan.only(&wanted))
+    let mut plan = plan.only(&wanted);
+    if plan.is_empty() {
+        plan.changes = kept_anew(&before, &host.by_command);
+    }
+    Ok(plan)
 }
 
 /// Applies what concerns one container; keeps the list of containers made by command only if that works.
@@ -308,7 +314,11 @@ fn carry_out(
     if kept {
         session.host.save_by_command()?;
     }
-    let changed = session.change(Some(&|plan| resources(plan, &subject)), limits);
+    let limits = Limits {
+        beside: kept_anew(&before, &session.host.by_command),
+        ..limits.clone()
+    };
+    let changed = session.change(Some(&|plan| resources(plan, &subject)), &limits);
     if changed.is_err() && kept {
         session.host.set_by_command(before)?;
         session.host.save_by_command()?;

@@ -9,6 +9,7 @@ mod host;
 mod inspect;
 mod introspect;
 mod journal;
+mod kept;
 mod ledger;
 mod network;
 mod openflow;

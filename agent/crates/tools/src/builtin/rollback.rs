@@ -6,11 +6,12 @@ mod way;
 use std::time::Duration;
 
 use declaration::Declaration;
-use reconcile::{Change, Journal, Note, Plan, RunLock, Stage, Story};
+use reconcile::{Change, Journal, Note, Plan, RunLock, Stage, Story, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::kept::kept_anew;
 use crate::call::Call;
 use crate::caller::Role;
 use crate::engine::mark::{self, Mark};
@@ -127,6 +128,9 @@ fn preview(call: &Call<'_>, input: Rollback) -> Result<Plan, ToolError> {
     if let Some(wanted) = wanted {
         plan = plan.only(&wanted);
     }
+    if plan.is_empty() {
+        plan.changes = beside(&Host::new(&*call.site.declaration_if_any()?)?, &way);
+    }
     let fate = match input.over_conflicts {
         true => "changed since, and overwritten",
         false => "conflict, left alone",
@@ -207,6 +211,23 @@ fn is_more_than_resources(now: &Declaration, then: &Declaration) -> bool {
     then != *now
 }
 
+/// What is put back beside the resources: the declaration's file, and the list of containers made by command.
+fn beside(now: &Host, way: &Way) -> Vec<Change> {
+    let mut changes = kept_anew(&now.by_command, &way.by_command);
+    if let Some(path) = &way.put_back {
+        let file = format!("file:{}", path.display());
+        let after = json!({ "as_of": way.of });
+        changes.push(Change::new(
+            "declaration",
+            file,
+            Verb::Update,
+            json!({}),
+            after,
+        ));
+    }
+    changes
+}
+
 /// Declaration and containers made by command first, then the resources; all of it back if that fails.
 fn carry_out(
     call: &Call<'_>,
@@ -231,6 +252,10 @@ fn carry_out(
     let choice = choice
         .as_ref()
         .map(|choice| choice as &crate::engine::Choice<'_>);
+    let limits = Limits {
+        beside: beside(&before, way),
+        ..limits.clone()
+    };
     let mut replaced = None;
     let done = (|| {
         if commands {
@@ -239,14 +264,10 @@ fn carry_out(
         if let (Some(path), Some(text)) = (&way.put_back, &way.text) {
             replaced = Some(place::replace(path, text.as_bytes())?);
         }
-        session.change(choice, limits)
+        session.change(choice, &limits)
     })();
     match done {
-        Ok(mut changed) => {
-            let wrote = commands || replaced.is_some();
-            if changed.outcome == Ended::Unchanged && wrote {
-                changed.outcome = Ended::Applied;
-            }
+        Ok(changed) => {
             if replaced.is_some() && changed.outcome != Ended::AwaitingConfirmation {
                 asked::stands(&session.host.paths, &back);
             }

@@ -221,6 +221,7 @@ fn apply(call: &Call<'_>, input: Apply) -> Result<Changed, ToolError> {
         unattended: input.unattended,
         careful: input.careful,
         except,
+        ..Limits::default()
     };
     session.change(None, &limits)
 }

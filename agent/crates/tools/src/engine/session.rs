@@ -44,6 +44,8 @@ pub struct Limits {
     pub careful: bool,
     /// Leave these resources alone too.
     pub except: BTreeSet<Key>,
+    /// What is written down anew beside the resources: the plan, where no resource has to be changed.
+    pub beside: Vec<Change>,
 }
 
 /// A host under the lock, with nothing left behind by an earlier run.
@@ -159,15 +161,20 @@ impl<'a> Session<'a> {
         if limits.careful || !limits.except.is_empty() {
             (plan, left) = careful(plan, limits);
         }
+        let unchanged = plan.is_empty();
+        if unchanged {
+            plan.changes.clone_from(&limits.beside);
+        }
         let hash = plan.hash();
         let run = run_id();
         if let Some(shown) = &self.call.options.plan {
             bind(Some(shown), &hash)?;
         }
-        if plan.is_empty() {
-            let outcome = match self.recovered {
-                true => Ended::Recovered,
-                false => Ended::Unchanged,
+        if unchanged {
+            let outcome = match (self.recovered, plan.is_empty()) {
+                (true, _) => Ended::Recovered,
+                (false, true) => Ended::Unchanged,
+                (false, false) => Ended::Applied,
             };
             if only.is_none() && left.is_empty() {
                 self.host.heartbeat(&run, outcome, hash.as_str());

@@ -260,8 +260,10 @@ fn will_be(filing: Filing, state: Option<&str>, runtime: bool) -> Option<&'stati
         (Filing::Mask, false) => "masked",
         (Filing::Mask, true) => "masked-runtime",
         (Filing::Disable, _) => {
+            // A unit that is linked, or enabled by others (`systemctl is-enabled`), has links too.
+            let begins = ["enabled", "linked", "alias", "indirect"];
             return state
-                .is_some_and(|state| state.starts_with("enabled"))
+                .is_some_and(|state| begins.iter().any(|begin| state.starts_with(begin)))
                 .then_some("disabled");
         }
         (Filing::Unmask, _) => {

@@ -1,0 +1,86 @@
+//! Runs that are taken back unless somebody confirms them.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod daemon;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat::{Chat, Seat};
+use daemon::{Daemon, sit};
+use serde_json::{Value, json};
+
+async fn of(seat: &mut Seat, kind: &str) -> Value {
+    let found = async {
+        loop {
+            let event: Value = serde_json::from_str(&seat.next().await.unwrap()).unwrap();
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
+    found.unwrap_or_else(|_| panic!("no {kind} came"))
+}
+
+/// A run that waits for so many milliseconds.
+async fn open(window: i64) -> (Daemon, Arc<Chat>, Seat, Value) {
+    let daemon = Daemon::new();
+    daemon.say.lock().unwrap().window = Some(window);
+    let chat = daemon.chat();
+    let mut seat = sit(&chat, "alice");
+    seat.hear("start container web-01");
+    let plan = of(&mut seat, "plan").await;
+    seat.hear(&json!({ "type": "approve", "plan": plan["plan"] }).to_string());
+    let window = of(&mut seat, "window").await;
+    assert_eq!(window["run"], "r1");
+    assert!(window["decision"].is_null(), "{window:#}");
+    (daemon, chat, seat, window)
+}
+
+#[tokio::test]
+async fn a_window_counts_down_and_who_comes_later_sees_it() {
+    let (_daemon, chat, _seat, window) = open(600_000).await;
+    let left = window["seconds_left"].as_u64().unwrap();
+    assert!((1..=600).contains(&left), "{left}");
+    let told = window["content"].as_str().unwrap();
+    assert!(told.contains(&left.to_string()), "{told}");
+    let mut late = sit(&chat, "alice");
+    assert_eq!(of(&mut late, "hello").await["window"]["run"], "r1");
+    // It is nobody else's.
+    let mut bob = sit(&chat, "bob");
+    assert!(of(&mut bob, "hello").await["window"].is_null());
+}
+
+#[tokio::test]
+async fn it_is_confirmed_by_its_button_or_by_a_sentence() {
+    for text in [r#"{"type":"confirm"}"#, "yes"] {
+        let (daemon, chat, mut seat, _) = open(600_000).await;
+        seat.hear(text);
+        let end = of(&mut seat, "window").await;
+        assert_eq!(
+            (&end["decision"], &end["seconds_left"]),
+            (&json!("confirmed"), &json!(0))
+        );
+        assert!(daemon.say.lock().unwrap().confirmed);
+        let mut late = sit(&chat, "alice");
+        assert!(of(&mut late, "hello").await["window"].is_null());
+    }
+}
+
+#[tokio::test]
+async fn what_was_confirmed_elsewhere_stays_and_what_nobody_confirmed_was_undone() {
+    for (confirmed, decision) in [(true, "confirmed"), (false, "reverted")] {
+        let (daemon, _chat, mut seat, _) = open(600_000).await;
+        {
+            let mut say = daemon.say.lock().unwrap();
+            (say.waits, say.confirmed) = (false, confirmed);
+        }
+        let end = of(&mut seat, "window").await;
+        assert_eq!(end["decision"], decision);
+        // To confirm what is over confirms nothing.
+        seat.hear(r#"{"type":"confirm"}"#);
+        let failed = async { while of(&mut seat, "tool").await["status"] != "failed" {} };
+        failed.await;
+    }
+}
