@@ -23,6 +23,9 @@ const HELD: usize = 32;
 /// Told of each call of a tool: its name, how it came out, how long it took.
 pub type Observer = Box<dyn Fn(&str, &Result<Value, api::Error>, Duration) + Send + Sync>;
 
+/// By user and role.
+type Conversations = HashMap<(Arc<str>, String), Arc<Conversation>>;
+
 /// All conversations with the host.
 pub struct Chat {
     pub(crate) client: Client,
@@ -33,8 +36,7 @@ pub struct Chat {
     /// It was said that the thinker is away.
     told_away: AtomicBool,
     observer: Observer,
-    /// By user and role.
-    conversations: Mutex<HashMap<(Arc<str>, String), Arc<Conversation>>>,
+    conversations: Mutex<Conversations>,
 }
 
 impl Chat {
@@ -84,7 +86,7 @@ impl Chat {
         (self.observer)(tool, result, took);
     }
 
-    fn conversations(&self) -> MutexGuard<'_, HashMap<(Arc<str>, String), Arc<Conversation>>> {
+    fn conversations(&self) -> MutexGuard<'_, Conversations> {
         self.conversations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,5 @@
 //! Runs that are taken back unless somebody confirms them.
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
 
 mod daemon;
 

@@ -79,9 +79,10 @@ impl Names {
             (None, _) => true,
             (Some(origin), None) => origin.to_str().is_ok_and(|origin| {
                 let own = host.as_ref().map(Authority::as_str);
-                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                let asks = origin.split_once("://");
+                let asks = asks.filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
                 // The page itself, by the name that it was reached by.
-                authority == own || self.allows(origin)
+                asks.is_some_and(|(_, authority)| own == Some(authority)) || self.allows(origin)
             }),
             (Some(_), Some(_)) => false,
         };

@@ -1,6 +1,6 @@
 //! How connections end, and what is there when their clients come back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::wait_for;
 use serde_json::json;
@@ -72,16 +72,21 @@ fn a_connection_ends_with_its_session() {
     let cookie = log_in(&host);
     let mut kept = page(&host, &cookie);
     kept.of("hello");
-    let first = std::time::Instant::now();
+    let first = Instant::now();
+    let mut last = first;
     let mut cookie = cookie;
     wait_for("the first token is over", Duration::from_secs(60), || {
-        let headers = format!("Cookie: {cookie}\r\n{}", origin(&host));
-        let renewed = host.web.post("/api/session", &headers, "").expect(200);
-        cookie = cookies(&renewed.raw_head);
-        kept.send(&json!({ "type": "ping" }));
-        kept.of("pong");
+        // As often as a page would, and not as often as this machine can.
+        if last.elapsed() > Duration::from_secs(2) {
+            let headers = format!("Cookie: {cookie}\r\n{}", origin(&host));
+            let renewed = host.web.post("/api/session", &headers, "").expect(200);
+            cookie = cookies(&renewed.raw_head);
+            last = Instant::now();
+        }
         (first.elapsed() > Duration::from_secs(8)).then_some(())
     });
+    kept.send(&json!({ "type": "ping" }));
+    kept.of("pong");
     assert_eq!(kept.end(), 4401);
 }
 
