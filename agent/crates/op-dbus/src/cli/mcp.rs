@@ -48,7 +48,7 @@ pub(crate) enum WebCommand {
         /// What the session may do, instead of all that you may: viewer, operator or admin
         #[arg(long, value_parser = ["viewer", "operator", "admin"])]
         role: Option<String>,
-        /// Where your browser finds the server, such as https://host.example.org behind a proxy
+        /// Where your browser finds the server, such as `https://host.example.org` behind a proxy
         #[arg(long, value_name = "URL")]
         at: Option<String>,
     },
