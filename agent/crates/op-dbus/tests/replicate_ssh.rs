@@ -214,6 +214,8 @@ fn a_host_that_goes_away_has_nothing_half_received() {
     let done = rig.json(&["replicate", "far"]).expect(0).json();
     assert_eq!(done["outcome"], "done", "{done:#}");
     sshd.child.kill().unwrap();
+    // Only then does nobody listen any more.
+    sshd.child.wait().unwrap();
     let ended = rig.run(&["replicate", "far"]).expect(1);
     assert!(ended.err.contains("Connection refused"), "{ended:?}");
 }
