@@ -57,10 +57,8 @@ async function before() {
   return response?.ok ? response.json() : null;
 }
 
-const code = location.hash.slice(1);
-if (code) {
-  // The code is not to stay in the history, nor to be copied with the address.
-  history.replaceState(null, '', location.pathname);
+/** @param {string} code */
+async function useLink(code) {
   const usual = text.textContent;
   text.textContent = 'Logging in…';
   const session = await before();
@@ -69,8 +67,15 @@ if (code) {
     text.textContent = `You are logged in as ${session.user} (${session.role}). Press the button to log in by this link instead.`;
     token.value = code;
     token.focus();
-  } else {
-    await logIn({ code });
-    text.textContent = usual;
+    return;
   }
+  await logIn({ code });
+  text.textContent = usual;
+}
+
+const code = location.hash.slice(1);
+if (code) {
+  // The code is not to stay in the history, nor to be copied with the address.
+  history.replaceState(null, '', location.pathname);
+  void useLink(code);
 }
