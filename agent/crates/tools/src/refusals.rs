@@ -4,24 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use rate::{Counting, Rate};
+
 /// So many at once are recorded each by itself.
-const AT_ONCE: f64 = 60.0;
-/// After that, so many a second.
-const A_SECOND: f64 = 1.0;
+const RATE: Rate = Rate {
+    at_once: 60.0,
+    a_second: 1.0,
+};
 /// So many callers are remembered.
 const CALLERS: usize = 1024;
 
 /// What each caller has left, by uid and name: one user may speak for the owners of many tokens.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<(u32, String), Left>>);
-
-#[derive(Debug)]
-struct Left {
-    refusals: f64,
-    at: Instant,
-    /// How many were not recorded since the last that was.
-    left_out: u64,
-}
+pub(crate) struct Refusals(Mutex<HashMap<(u32, String), Counting>>);
 
 impl Refusals {
     /// Whether one more refusal is recorded: then how many were left out before it.
@@ -29,22 +24,12 @@ impl Refusals {
         let caller = (uid, name.to_owned());
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= CALLERS && !callers.contains_key(&caller) {
-            callers.retain(|_, left| left.left_out > 0);
+            callers.retain(|_, left| left.left_out() > 0);
         }
-        let left = callers.entry(caller).or_insert(Left {
-            refusals: AT_ONCE,
-            at: now,
-            left_out: 0,
-        });
-        let gained = now.saturating_duration_since(left.at).as_secs_f64() * A_SECOND;
-        left.refusals = AT_ONCE.min(left.refusals + gained);
-        left.at = now;
-        if left.refusals < 1.0 {
-            left.left_out += 1;
-            return None;
-        }
-        left.refusals -= 1.0;
-        Some(std::mem::take(&mut left.left_out))
+        let left = callers
+            .entry(caller)
+            .or_insert_with(|| Counting::new(RATE, now));
+        left.admit(now)
     }
 }
 

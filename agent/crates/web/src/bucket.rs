@@ -1,32 +1,25 @@
-//! How often somebody may ask: a token bucket each.
+//! How often each of many may ask.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rate::{Bucket, Rate};
 
 /// How many buckets are remembered. Full ones are forgotten first, since a new one is full too.
 const REMEMBERED: usize = 4096;
 
-/// Buckets of one size, by who draws from them.
+/// Buckets of one rate, by who draws from them.
 pub(crate) struct Buckets<K> {
-    /// What a bucket holds: so many at once.
-    holds: f64,
-    /// How many it gains a second.
-    gains: f64,
+    rate: Rate,
     drawn: Mutex<HashMap<K, Bucket>>,
 }
 
-struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
 impl<K: Eq + Hash> Buckets<K> {
-    pub(crate) fn new(holds: f64, gains: f64) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self {
-            holds,
-            gains,
+            rate,
             drawn: Mutex::default(),
         }
     }
@@ -38,42 +31,36 @@ impl<K: Eq + Hash> Buckets<K> {
 
     fn draw_at(&self, who: K, now: Instant) -> Result<(), u64> {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = |bucket: &Bucket| {
-            let gained = now.saturating_duration_since(bucket.at).as_secs_f64() * self.gains;
-            self.holds.min(bucket.left + gained)
-        };
         if drawn.len() >= REMEMBERED && !drawn.contains_key(&who) {
-            drawn.retain(|_, bucket| left(bucket) < self.holds);
+            drawn.retain(|_, bucket| !bucket.is_full(now));
             // More than that many at once are told to wait rather than forgotten.
             if drawn.len() >= REMEMBERED {
                 return Err(1);
             }
         }
-        let bucket = drawn.entry(who).or_insert(Bucket {
-            left: self.holds,
-            at: now,
-        });
-        bucket.left = left(bucket);
-        bucket.at = now;
-        if bucket.left < 1.0 {
-            let wait = ((1.0 - bucket.left) / self.gains).ceil();
-            // A few seconds; a number that is none becomes 0.
-            return Err((wait as u64).max(1));
-        }
-        bucket.left -= 1.0;
-        Ok(())
+        let bucket = drawn
+            .entry(who)
+            .or_insert_with(|| Bucket::new(self.rate, now));
+        bucket.draw(now).map_err(whole_seconds)
     }
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    let started = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(started).max(1)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn buckets<K: Eq + Hash>(at_once: f64, a_second: f64) -> Buckets<K> {
+        Buckets::new(Rate { at_once, a_second })
+    }
 
     #[test]
     fn who_asks_too_often_waits_and_others_do_not() {
-        let (buckets, now) = (Buckets::new(3.0, 0.5), Instant::now());
+        let (buckets, now) = (buckets(3.0, 0.5), Instant::now());
         assert_eq!([(); 3].map(|()| buckets.draw_at("a", now)), [Ok(()); 3]);
         assert_eq!(buckets.draw_at("a", now), Err(2));
         assert_eq!(buckets.draw_at("b", now), Ok(()));
@@ -88,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (buckets, now) = (Buckets::new(2.0, 1.0), Instant::now());
+        let (buckets, now) = (buckets(2.0, 1.0), Instant::now());
         for who in 0..REMEMBERED {
             assert_eq!(buckets.draw_at(who, now), Ok(()));
         }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use declaration::{Scope, TokenName, Web};
+use rate::{Counting, Rate};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -18,8 +19,10 @@ const SHORTEST: usize = 32;
 /// The longest one.
 const LONGEST: usize = 4096;
 /// So many wrong tokens are told each by itself; after that, so many a second.
-const AT_ONCE: f64 = 20.0;
-const A_SECOND: f64 = 0.5;
+const WRONG: Rate = Rate {
+    at_once: 20.0,
+    a_second: 0.5,
+};
 
 /// A token that is declared, and was presented.
 #[derive(Debug, Clone)]
@@ -53,10 +56,19 @@ impl Denied {
 }
 
 /// What is remembered of tokens: how many wrong ones came, and what was said of files. No secret.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tokens {
-    attempts: Mutex<Attempts>,
+    wrong: Mutex<Counting>,
     told: Mutex<BTreeMap<TokenName, String>>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            wrong: Mutex::new(Counting::new(WRONG, Instant::now())),
+            told: Mutex::default(),
+        }
+    }
 }
 
 impl Tokens {
@@ -88,8 +100,8 @@ impl Tokens {
 
     /// Counts a wrong token. A right one passes whatever came before.
     pub(crate) fn wrong(&self, uid: u32) -> Denied {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        match attempts.admit(Instant::now()) {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        match wrong.admit(Instant::now()) {
             Some(left_out) => {
                 log::warn!("user {uid} presents a wrong token; {left_out} more were not told");
                 Denied::Unknown
@@ -110,38 +122,6 @@ impl Tokens {
     fn forget(&self, name: &TokenName) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.remove(name);
-    }
-}
-
-#[derive(Debug)]
-struct Attempts {
-    left: f64,
-    at: Instant,
-    left_out: u64,
-}
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self {
-            left: AT_ONCE,
-            at: Instant::now(),
-            left_out: 0,
-        }
-    }
-}
-
-impl Attempts {
-    /// Whether one more is told: then how many were left out before it.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * A_SECOND;
-        self.left = AT_ONCE.min(self.left + gained);
-        self.at = now;
-        if self.left < 1.0 {
-            self.left_out += 1;
-            return None;
-        }
-        self.left -= 1.0;
-        Some(std::mem::take(&mut self.left_out))
     }
 }
 
@@ -264,12 +244,12 @@ mod tests {
 
     #[test]
     fn many_wrong_tokens_are_counted_and_no_longer_told() {
-        let mut attempts = Attempts::default();
-        let start = attempts.at;
-        let told = (0..1000).filter(|_| attempts.admit(start).is_some());
+        let start = Instant::now();
+        let mut wrong = Counting::new(WRONG, start);
+        let told = (0..1000).filter(|_| wrong.admit(start).is_some());
         assert_eq!(told.count(), 20);
         let later = start + Duration::from_secs(2);
-        assert_eq!(attempts.admit(later), Some(980));
-        assert_eq!(attempts.admit(later), None);
+        assert_eq!(wrong.admit(later), Some(980));
+        assert_eq!(wrong.admit(later), None);
     }
 }
