@@ -1,29 +1,36 @@
 //! The command line, as clap sees it; the man page and the completions are made from it.
 
 mod comeback;
+mod container;
 mod deploy;
+mod ledger;
 mod look;
 mod mcp;
+mod plugin;
 mod proof;
 mod say;
 mod snapshot;
+mod task;
 mod witness;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use declaration::{BridgeName, ContainerName, Size, TemplateName};
-use ipnet::IpNet;
+use declaration::Size;
 
 pub(crate) use comeback::{Restore, Rollback};
+pub(crate) use container::{Container, Template};
 pub(crate) use deploy::{Deploy, Standing};
+pub(crate) use ledger::{Ledger, Log};
 pub(crate) use look::{Bus, Cache, Embed, Inspect, Introspect, Part, Search};
 pub(crate) use mcp::{Mcp, McpClient, McpCommand, Reaching, Serve, Web, WebCommand};
+pub(crate) use plugin::Plugin;
 pub(crate) use proof::{Consistency, Prove, Verify, VerifyProof};
 pub(crate) use say::Say;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use task::{Agent, Submit, Task};
 pub(crate) use witness::{Witness, WitnessCommand};
 
 /// Keep an infrastructure host in its declared state.
@@ -264,65 +271,6 @@ pub(crate) enum Tool {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Task {
-    /// List the tasks that you submitted; all as an admin
-    #[command(visible_alias = "ls")]
-    List {
-        /// Only those in this state, such as queued, running, done or failed
-        #[arg(long)]
-        state: Option<String>,
-        /// Only those of this agent
-        #[arg(long)]
-        agent: Option<String>,
-    },
-    /// Show one task: its state, its result, each attempt at it
-    Show {
-        /// The task's number
-        id: i64,
-    },
-    /// Take a task back
-    Cancel {
-        /// The task's number
-        id: i64,
-    },
-    /// Give an agent a task, which is carried out even if you do not wait for it
-    Submit(Submit),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Submit {
-    /// What is to be done: a tool, or with --agent one of its short names
-    pub(crate) operation: String,
-    /// The arguments: KEY=VALUE, where a value that is JSON is taken as such; or one JSON object
-    pub(crate) arguments: Vec<String>,
-    /// The agent
-    #[arg(long)]
-    pub(crate) agent: Option<String>,
-    /// The hash of the plan that was shown; what destroys needs it
-    #[arg(long, value_name = "HASH")]
-    pub(crate) plan: Option<String>,
-    /// The higher the sooner, -10 to 10
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-    pub(crate) priority: i8,
-    /// It has to begin, and to end, within this time, such as 30s or 1h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) deadline: Option<Duration>,
-    /// How often it may be tried again after a failure that may pass
-    #[arg(long, default_value_t = 0)]
-    pub(crate) retries: u8,
-    /// Doing it twice is as good as doing it once: it may be run again after a crash
-    #[arg(long)]
-    pub(crate) idempotent: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Agent {
-    /// List the agents, with their names on the bus and their operations
-    #[command(visible_alias = "ls")]
-    List,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Daemon {
     /// The socket of the JSON-RPC door beside the one in the base
@@ -337,230 +285,6 @@ pub(crate) struct Daemon {
     /// How long an access token of a web session lives, in seconds: for tests
     #[arg(long, hide = true, default_value_t = crate::doors::sessions::ACCESS)]
     pub(crate) access_seconds: u64,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Container {
-    /// Make a container from a template, and start it
-    Create(Create),
-    /// List the containers
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show one container
-    Show {
-        /// The container
-        name: ContainerName,
-    },
-    /// Start a container
-    Start {
-        /// The container
-        name: ContainerName,
-    },
-    /// Stop a container
-    Stop {
-        /// The container
-        name: ContainerName,
-    },
-    /// Run a command in a container
-    Exec {
-        /// The container
-        name: ContainerName,
-        /// The command and its arguments
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<String>,
-    },
-    /// Remove a container and all its data
-    #[command(visible_alias = "rm")]
-    Destroy {
-        /// The container
-        name: ContainerName,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Create {
-    /// The container's name
-    pub(crate) name: ContainerName,
-    /// The template
-    #[arg(long, short)]
-    pub(crate) template: TemplateName,
-    /// How it is reached: by the bridge and Unix sockets, by the mesh, or not at all
-    #[arg(long, short, default_value = "socket")]
-    pub(crate) network: Network,
-    /// The bridge; the declaration's only one if there is one
-    #[arg(long)]
-    pub(crate) bridge: Option<BridgeName>,
-    /// Its address with prefix length, such as 10.0.0.11/24
-    #[arg(long)]
-    pub(crate) address: Option<IpNet>,
-    /// Its default gateway
-    #[arg(long)]
-    pub(crate) gateway: Option<std::net::IpAddr>,
-    /// CPU cores
-    #[arg(long, default_value_t = 2)]
-    pub(crate) cores: u32,
-    /// Memory, in MiB or with a unit (2GiB)
-    #[arg(long, default_value = "2048")]
-    pub(crate) memory: Size,
-    /// Swap, in MiB or with a unit
-    #[arg(long, default_value = "512")]
-    pub(crate) swap: Size,
-    /// Run it with the host's user ids
-    #[arg(long)]
-    pub(crate) privileged: bool,
-    /// Make it, but do not start it
-    #[arg(long)]
-    pub(crate) stopped: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Network {
-    /// The bridge, and the sockets of the containers on this host
-    Socket,
-    /// The mesh
-    Mesh,
-    /// Nothing but loopback
-    None,
-}
-
-impl Network {
-    /// As tools and the declaration write it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::Mesh => "mesh",
-            Self::None => "none",
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Template {
-    /// List the templates
-    #[command(visible_alias = "ls")]
-    List,
-    /// Build a declared template, or rebuild it from its recipe
-    Build {
-        /// The template
-        name: TemplateName,
-    },
-    /// Remove a template that nothing declares any more
-    #[command(visible_alias = "rm")]
-    Destroy {
-        /// The template
-        name: TemplateName,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Plugin {
-    /// List the plugins
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show one plugin: its resources, what may be declared, and the digests of its interfaces
-    Show {
-        /// The plugin
-        name: String,
-    },
-    /// Make the files of a plugin from what a service says of itself, and print them
-    Generate {
-        /// The service's name on the system bus, such as org.freedesktop.hostname1
-        service: String,
-        /// The plugin's name; without it the last part of the service's
-        #[arg(long)]
-        name: Option<String>,
-        /// Put them into BASE/@plugins, disabled
-        #[arg(long)]
-        write: bool,
-    },
-    /// Put a plugin into use
-    Enable {
-        /// The plugin
-        name: String,
-    },
-    /// Take a plugin out of use
-    Disable {
-        /// The plugin
-        name: String,
-    },
-    /// Keep a plugin as it is as a read-only snapshot, and write that as a stream
-    Export {
-        /// The plugin
-        name: String,
-        /// The new file that the stream goes into; `-` for standard output. Without it only the snapshot is made
-        #[arg(value_name = "FILE")]
-        stream: Option<PathBuf>,
-    },
-    /// Take in the stream of a plugin; it is disabled until it is enabled here
-    Import {
-        /// The file with the stream; `-` for standard input
-        #[arg(value_name = "FILE")]
-        stream: PathBuf,
-        /// Put it in the place of one of the same name, which is lost
-        #[arg(long)]
-        replace: bool,
-        /// Show what it is and what it could do, and take in nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Ledger {
-    /// List entries
-    Log(Log),
-    /// Show one entry, whole
-    Show {
-        /// The entry's id
-        id: i64,
-    },
-    /// Verify the whole chain, and all that was published of it
-    Verify(Verify),
-    /// Prove that an entry is in the ledger, in a file that anybody can check
-    Prove(Prove),
-    /// Check a proof, without a ledger and without a daemon
-    VerifyProof(VerifyProof),
-    /// Say, with a proof, whether one head is the beginning of another
-    Consistency(Consistency),
-    /// Print the newest checkpoint: the signed head of the ledger
-    Checkpoint {
-        /// Put aside the checkpoints of an old name or a lost key, and sign the ledger under the declared name
-        #[arg(long)]
-        new_origin: bool,
-    },
-    /// Print the ledger's public key
-    Key,
-    /// Bring a damaged ledger back: keep what verifies, quarantine the rest
-    Recover {
-        /// The ledger's public key, to know the checkpoints by where the host's own key is lost
-        #[arg(long, value_name = "KEY")]
-        key: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Log {
-    /// Not before this time (2026-01-31, 2026-01-31T12:00:00Z, or 2h, 3d ago)
-    #[arg(long)]
-    pub(crate) since: Option<String>,
-    /// Before this time
-    #[arg(long)]
-    pub(crate) until: Option<String>,
-    /// Only this operation
-    #[arg(long)]
-    pub(crate) operation: Option<String>,
-    /// Only this target
-    #[arg(long)]
-    pub(crate) target: Option<String>,
-    /// Only this run
-    #[arg(long)]
-    pub(crate) run: Option<String>,
-    /// The last N entries; 0 for all
-    #[arg(short = 'n', long, default_value_t = 50)]
-    pub(crate) limit: usize,
-    /// Go on printing as entries come
-    #[arg(long)]
-    pub(crate) follow: bool,
 }
 
 /// Reads `60s`, `5m`, `1h`, or a bare number of seconds.

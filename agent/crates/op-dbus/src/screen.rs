@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
+use declaration::Size;
 use indicatif::{ProgressBar, ProgressStyle};
-use reconcile::{Plan, Verb};
+use reconcile::{Change, Plan, Verb};
 use serde_json::Value;
 use tools::{Event, Kind};
 
@@ -204,7 +205,7 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
         text.push_str(&format!(
             "{style}{sign} {:6}{style:#} {key:width$}  {}\n",
             change.verb.to_string(),
-            differences(&change.before, &change.after)
+            differences(change)
         ));
         if change.adopts {
             text.push_str("         takes over what was not ours\n");
@@ -232,9 +233,10 @@ fn notes_text(plan: &Plan) -> String {
         .collect()
 }
 
-/// `memory: 1024 → 2048, running: false → true`; for creates and deletes the values alone.
-fn differences(before: &Value, after: &Value) -> String {
-    match (before, after) {
+/// `memory: 1GiB → 2GiB, running: false → true`; for creates and deletes the values alone.
+fn differences(change: &Change) -> String {
+    let said = |key: &str, value: &Value| said(&change.plugin, key, value);
+    match (&change.before, &change.after) {
         (Value::Object(before), Value::Object(after)) => {
             let mut keys: Vec<_> = before.keys().chain(after.keys()).collect();
             keys.sort();
@@ -245,7 +247,7 @@ fn differences(before: &Value, after: &Value) -> String {
                     before.get(key).unwrap_or(&null),
                     after.get(key).unwrap_or(&null),
                 );
-                (old != new).then(|| format!("{key}: {} → {}", short(old), short(new)))
+                (old != new).then(|| format!("{key}: {} → {}", said(key, old), said(key, new)))
             });
             parts.collect::<Vec<_>>().join(", ")
         }
@@ -253,10 +255,18 @@ fn differences(before: &Value, after: &Value) -> String {
             let parts = state
                 .iter()
                 .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| format!("{key}: {}", short(value)));
+                .map(|(key, value)| format!("{key}: {}", said(key, value)));
             parts.collect::<Vec<_>>().join(", ")
         }
         (before, after) => format!("{} → {}", short(before), short(after)),
+    }
+}
+
+/// A value of a plugin's resource as people write it: what a container has of memory is in bytes.
+pub(crate) fn said(plugin: &str, key: &str, value: &Value) -> String {
+    match (plugin, key, value.as_u64()) {
+        ("lxc", "memory" | "swap", Some(bytes)) => Size::from_bytes(bytes).to_string(),
+        _ => short(value),
     }
 }
 
@@ -302,4 +312,30 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(row.iter().map(String::as_str).collect()));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_of_containers_are_said_as_they_are_declared() {
+        let change = |plugin: &str| {
+            let state = |memory: u64| json!({ "memory": memory, "swap": 0, "cores": 2 });
+            let (before, after) = (state(256 << 20), state(1 << 30));
+            Change::new(plugin, "container:a", Verb::Update, before, after)
+        };
+        assert_eq!(differences(&change("lxc")), "memory: 256MiB → 1GiB");
+        assert_eq!(
+            differences(&change("other")),
+            "memory: 268435456 → 1073741824"
+        );
+        let made = Change {
+            before: Value::Null,
+            ..change("lxc")
+        };
+        assert!(differences(&made).contains("memory: 1GiB"));
+    }
 }

@@ -2,7 +2,9 @@
 
 use crate::fill::Ground;
 use crate::frames::{Argument, Frame, From};
+use crate::lexicon::Noun;
 use crate::meaning::Slot;
+use crate::names::count;
 use crate::world::Kind;
 
 /// What to ask for an argument.
@@ -15,6 +17,9 @@ pub(crate) fn asked(frame: &Frame, argument: &Argument, ground: &Ground<'_>) -> 
     let candidates = kind.map_or(&[][..], |kind| ground.world.names(kind));
     let what = match (argument.name, kind) {
         ("name" | "unit", Some(kind)) => format!("Which {}?", word(kind)),
+        ("name", None) if frame.nouns.contains(&Noun::Container) && several(ground) => {
+            "What are they to be called? `web-1 to web-3` are three names.".to_owned()
+        }
         ("name", None) if frame.tool.ends_with("create") => "What is it to be called?".to_owned(),
         (name, _) => format!("Which {}?", name.replace('_', " ")),
     };
@@ -23,6 +28,11 @@ pub(crate) fn asked(frame: &Frame, argument: &Argument, ground: &Ground<'_>) -> 
         question: what,
         candidates: candidates.iter().take(20).cloned().collect(),
     }
+}
+
+/// Whether more than one is to be made.
+fn several(ground: &Ground<'_>) -> bool {
+    count(ground.items).is_some_and(|(_, count)| count > 1)
 }
 
 /// A kind in a word.

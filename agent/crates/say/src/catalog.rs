@@ -174,13 +174,20 @@ impl Catalog {
     fn told(&self, clause: &Clause, reading: Reading<'_>) -> Vec<Understanding> {
         let tool = reading.tool;
         let each = match &reading.filled.each {
-            Some((name, values)) => values.iter().map(|value| Some((*name, value))).collect(),
+            // What is not known is asked for once, and then holds for each.
+            Some((name, values)) if !reading.filled.missing.is_empty() => {
+                vec![Some((*name, Value::from(values.clone())))]
+            }
+            Some((name, values)) => {
+                let values = values.iter().map(String::as_str);
+                values.map(|value| Some((*name, value.into()))).collect()
+            }
             None => vec![None],
         };
-        let of = |one: Option<(&str, &String)>| {
+        let of = |one: Option<(&str, Value)>| {
             let mut arguments = reading.filled.arguments.clone();
             if let Some((name, value)) = one {
-                arguments.insert(name.to_owned(), Value::from(value.as_str()));
+                arguments.insert(name.to_owned(), value);
             }
             self.understanding(
                 clause,
@@ -285,6 +292,13 @@ impl Catalog {
             score: 0.0,
             alternatives: alternatives.to_vec(),
         }
+    }
+
+    /// The tools by how near they come to some words, best first; those that do not come near at all are left out.
+    pub fn near(&self, text: &str) -> impl Iterator<Item = &Tool> {
+        let near = self.ranker.near(&self.tools, text, self.tools.len());
+        let near = near.into_iter().filter(|near| near.score >= OFFERED);
+        near.map(|near| &self.tools[near.tool])
     }
 
     fn alternatives(&self, text: &str, but: Option<&str>) -> Vec<Alternative> {

@@ -52,8 +52,11 @@ pub(crate) fn fill(frame: &Frame, ground: &Ground<'_>, known: Map<String, Value>
         let noun = |noun| frame.nouns.contains(&noun) || frame.also.contains(&noun);
         *used = item.nouns().any(noun) && item.known.iter().all(|known| !wants(frame, known.kind));
     }
+    filled.each = told_before(frame, &mut filled.arguments);
     for argument in frame.arguments {
-        if filled.arguments.contains_key(argument.name) {
+        let is_each = |(name, _): &(&str, _)| *name == argument.name;
+        if filled.arguments.contains_key(argument.name) || filled.each.as_ref().is_some_and(is_each)
+        {
             continue;
         }
         let value = value(frame, argument, ground, &mut filled);
@@ -73,6 +76,23 @@ pub(crate) fn fill(frame: &Frame, ground: &Ground<'_>, known: Map<String, Value>
         }
     }
     filled
+}
+
+/// Names that were told before something else was asked for, where the tool takes one at a time.
+fn told_before(
+    frame: &Frame,
+    known: &mut Map<String, Value>,
+) -> Option<(&'static str, Vec<String>)> {
+    let mut names = frame.arguments.iter().filter(|argument| {
+        matches!(
+            argument.from,
+            From::New | From::Known(_) | From::Only(_) | From::Second(_)
+        )
+    });
+    let name = names.find(|argument| known.get(argument.name).is_some_and(Value::is_array))?;
+    let values = known.remove(name.name)?;
+    let values = values.as_array()?.iter().filter_map(Value::as_str);
+    Some((name.name, values.map(str::to_owned).collect()))
 }
 
 fn wants(frame: &Frame, kind: Kind) -> bool {

@@ -178,11 +178,13 @@ use Verb as V;
 pub(crate) static FRAMES: &[Frame] = &[
     // Containers.
     frame("container_list", LOOK, &[N::Container], &[N::Host], &[]),
-    frame("container_show", LOOK, &[N::Container], &[N::Host], CONTAINER),
+    frame("container_show", LOOK, &[N::Container], &[N::Host, N::Memory, N::Processor, N::Resources], CONTAINER),
     frame("container_create", &[V::Create], &[N::Container], &[N::Bridge, N::Template, N::Listener, N::Address, N::Memory, N::Processor, N::Hardware], &[need("name", From::New), need("template", From::Template), may("network", From::Network), may("bridge", From::Known(Kind::Bridge)), may("gateway", From::Gateway), may("address", From::Address), may("cores", From::Beside(Mark::Cores)), may("swap", From::Size(Mark::Swap)), may("memory", From::Size(Mark::Memory)), may("privileged", From::Flag(Mark::Privileged, true)), may("stopped", From::Flag(Mark::Stopped, true))]),
     frame("container_start", &[V::Start], &[N::Container], &[], CONTAINER),
     frame("container_stop", &[V::Stop], &[N::Container], &[], CONTAINER),
+    frame("container_restart", &[V::Restart], &[N::Container], &[], CONTAINER),
     frame("container_destroy", &[V::Delete], &[N::Container], &[], CONTAINER),
+    frame("container_log", &[V::Show, V::List, V::Read], &[N::Console, N::Journal], &[N::Container, N::Entry], &[need("name", From::Known(Kind::Container)), may("limit", From::Limit)]),
     frame("template_list", LOOK, &[N::Template], &[N::Container], &[]),
     frame("template_build", &[V::Build], &[N::Template], &[N::Container], TEMPLATE),
     frame("template_destroy", &[V::Delete], &[N::Template], &[N::Container], TEMPLATE),
@@ -208,6 +210,7 @@ pub(crate) static FRAMES: &[Frame] = &[
     frame("introspect_network", LOOK, &[N::Listener], &[N::Port, N::Host], &[]),
     frame("ovs_list_bridges", LOOK, &[N::Bridge], &[N::Ovs], &[]),
     frame("ovs_list_ports", LOOK, &[N::Port], &[N::Bridge, N::Ovs], &[may("bridge", From::Known(Kind::Bridge))]),
+    frame("ovs_list_ports", &[V::Show, V::List, V::Plot], &[N::Topology], &[N::Bridge, N::Ovs, N::Host], &[may("bridge", From::Known(Kind::Bridge))]),
     frame("ovs_list_interfaces", LOOK, &[N::Interface], &[N::Bridge, N::Ovs, N::Link], &[may("bridge", From::Known(Kind::Bridge))]),
     frame("ovs_show", LOOK, &[N::Ovs], &[N::Host], &[]),
     frame("openflow_flow_counts", &[V::Count], &[N::Flow], &[N::Bridge], BRIDGE_TABLE),
@@ -251,6 +254,8 @@ pub(crate) static FRAMES: &[Frame] = &[
     // The host.
     frame("host_info", LOOK, &[N::Host], &[], &[]),
     frame("host_info", LOOK, &[N::Memory], &[N::Host], &[]),
+    frame("host_resources", LOOK, &[N::Resources], &[N::Host, N::Runtime, N::Memory, N::Processor], &[may("since", From::SinceSeconds)]),
+    frame("host_resources", &[V::Plot], &[N::Resources, N::Runtime, N::Memory, N::Processor], &[N::Host], &[may("since", From::SinceSeconds)]),
     frame("host_sessions", LOOK, &[N::Session], &[], &[]),
     frame("introspect_sessions", &[V::Inspect], &[N::Session], &[], &[]),
     frame("host_set_hostname", &[V::Set], &[N::Hostname], &[], &[need("hostname", From::Free)]),

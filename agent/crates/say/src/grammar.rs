@@ -9,6 +9,7 @@ use crate::fill::{Filled, Ground, fill};
 use crate::frames::{FRAMES, Frame};
 use crate::items::Item;
 use crate::lexicon::{Mark, Noun, Sense, Verb};
+use crate::meaning::Slot;
 use crate::tool::{Effect, Tool};
 use crate::world::World;
 
@@ -30,6 +31,23 @@ pub(crate) struct Reading<'a> {
     pub(crate) score: f64,
     /// Every word has a place.
     pub(crate) whole: bool,
+}
+
+impl<'a> Reading<'a> {
+    /// One that leaves no doubt, by a form of its own: it goes before what frames make of the words.
+    pub(crate) fn sure(tool: &'a Tool, arguments: Map<String, Value>, missing: Vec<Slot>) -> Self {
+        Self {
+            tool,
+            filled: Filled {
+                arguments,
+                missing,
+                sure: true,
+                ..Filled::default()
+            },
+            score: 5.0,
+            whole: true,
+        }
+    }
 }
 
 /// Where the verb that leads a clause stands, if it has one: behind words that say nothing, or behind a noun as in
@@ -127,15 +145,18 @@ impl Clause {
                     .any(|known| known.kind != crate::world::Kind::User);
             !known && item.nouns().next().is_some() && item.nouns().all(|noun| ordinary(&noun))
         });
-        let past = self
-            .items
-            .iter()
-            .any(|item| item.has(Sense::Past) && item.lower != "running")
-            || (self.period.is_some()
-                && self
-                    .items
-                    .iter()
-                    .any(|item| item.has(Sense::State("failed"))));
+        // "Stopped" says how containers are, unless it says when that was or who did it.
+        let history = |item: &Item| {
+            ["was", "were", "did", "has", "have", "who", "when"].contains(&item.lower.as_str())
+        };
+        let stands = self.period.is_none() && !self.items.iter().any(history);
+        let past = self.items.iter().any(|item| {
+            item.has(Sense::Past) && item.lower != "running" && !(item.lower == "stopped" && stands)
+        }) || (self.period.is_some()
+            && self
+                .items
+                .iter()
+                .any(|item| item.has(Sense::State("failed"))));
         let when = self
             .items
             .first()

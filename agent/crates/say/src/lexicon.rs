@@ -12,7 +12,7 @@ pub(crate) enum Verb {
     Show, List, Read, Search, Start, Stop, Restart, Reload, Enable, Disable, Mask, Unmask, Create, Delete,
     Install, Uninstall, Update, Refresh, Verify, Validate, Prove, Plan, Apply, Confirm, Undo, Restore, Export,
     Import, Replace, Run, Build, Pin, Unpin, Diff, Rotate, Send, Set, Clear, Clean, Cancel, Write, Inspect,
-    Learn, Forget, Generate, Index, Submit, Snapshot, Count, Query, Keep, Replicate,
+    Learn, Forget, Generate, Index, Submit, Snapshot, Count, Query, Keep, Replicate, Plot,
 }
 
 /// What it is to be done with.
@@ -23,7 +23,8 @@ pub(crate) enum Noun {
     FlowTable, PortNumber, Ovs, Link, Address, Route, Neighbour, Listener, Snapshot, Ledger, Entry,
     Checkpoint, Head, Index, State, Plan, Drift, Run, Host, Session, Hostname, Timezone, Hardware, Filesystem,
     Runtime, Software, Bus, Object, Package, Installed, Updates, PackageList, Plugin, Stream, File, Directory,
-    Process, Command, Task, Agent, Cache, Learned, Kernel, Memory, Processor, Config, Intact,
+    Process, Command, Task, Agent, Cache, Learned, Kernel, Memory, Processor, Config, Intact, Resources, Console,
+    Topology,
 }
 
 /// A word that leads to something, or says something by itself.
@@ -62,13 +63,14 @@ use Sense::{Fill, Guard, Level, Past, Question, State};
 /// Phrases, parted by `|`, and what they mean. Of two for the same phrase both hold.
 #[rustfmt::skip]
 static PHRASES: &[(&str, Sense)] = &[
-    ("show|show me|display|print|see|view|let me see|give me|get|tell me about|tell me|describe|details of|detail|details|info on|info about|information about|look at|overview of|an overview of|status of|state of|check on|check|what's|what is|what are|whats|how is|how's|how are|is|are|which|what|which are|how|does|do|has|have|how well|how full|status|what about the|who is|who's|who are|who|report|monitor|fetch|dump|tail|cat|follow|open|read|where is|where are|any|are there|are there any|is there|is there any", Sense::Verb(Verb::Show)),
+    ("show|show me|display|print|see|view|let me see|give me|get|tell me about|tell me|describe|details of|detail|details|info on|info about|information about|look at|overview of|an overview of|status of|state of|check on|check|what's|what is|what are|whats|how is|how's|how are|is|are|which|what|which are|how|does|do|has|have|how well|how full|how much|status|what about the|who is|who's|who are|who|report|monitor|fetch|dump|tail|cat|follow|open|read|where is|where are|any|are there|are there any|is there|is there any", Sense::Verb(Verb::Show)),
+    ("plot|graph|chart|draw|plot of|graph of|chart of|a plot of|a graph of|a chart of|show a plot of|show a graph of|show a chart of|show me a plot of|show me a graph of|show me a chart of", Sense::Verb(Verb::Plot)),
     ("list|ls|enumerate|list all|show all", Sense::Verb(Verb::List)),
     ("cat|read|open|print|show|contents of|show me|content of", Sense::Verb(Verb::Read)),
     ("search|find|look for|search for|look up|grep|grep for|locate|lookup", Sense::Verb(Verb::Search)),
     ("start|boot|boot up|bring up|power on|turn on|switch on|fire up|launch|run|start up|power up|wake|wake up", Sense::Verb(Verb::Start)),
     ("stop|halt|shut down|shutdown|power off|turn off|switch off|take down|bring down|power down|kill|end", Sense::Verb(Verb::Stop)),
-    ("restart|bounce|cycle|power cycle|relaunch", Sense::Verb(Verb::Restart)),
+    ("restart|bounce|cycle|power cycle|relaunch|reboot", Sense::Verb(Verb::Restart)),
     ("reload|reread", Sense::Verb(Verb::Reload)),
     ("enable|activate|autostart", Sense::Verb(Verb::Enable)),
     ("disable|deactivate", Sense::Verb(Verb::Disable)),
@@ -130,6 +132,7 @@ static PHRASES: &[(&str, Sense)] = &[
     ("flow tables|flow table|openflow tables", Sense::Noun(Noun::FlowTable)),
     ("openflow ports|port numbers|openflow port numbers", Sense::Noun(Noun::PortNumber)),
     ("ovs|open vswitch|openvswitch", Sense::Noun(Noun::Ovs)),
+    ("topology|network topology|topology of the network|network map|map of the network|network diagram|wiring", Sense::Noun(Noun::Topology)),
     ("interface|interfaces|network interfaces|network interface|link|links|nic|nics|network card|network cards|network devices|netdevs|network links", Sense::Noun(Noun::Link)),
     ("address|addresses|ip address|ip addresses|ip|ips|ip's", Sense::Noun(Noun::Address)),
     ("route|routes|routing table|routing|default route|routing tables", Sense::Noun(Noun::Route)),
@@ -152,6 +155,8 @@ static PHRASES: &[(&str, Sense)] = &[
     ("hardware|pci devices|usb devices|block devices|sensors|firmware|numa nodes|cpus|processors|pci|usb|temperature|temperatures", Sense::Noun(Noun::Hardware)),
     ("filesystem|filesystems|file systems|file system|disk|disks|disk usage|disk space|mounts|mounted|df|free space|space|btrfs|full|storage|mount points|subvolumes", Sense::Noun(Noun::Filesystem)),
     ("load|pressure|runtime|cgroups|control groups|namespaces|limits|load and pressure|busy", Sense::Noun(Noun::Runtime)),
+    ("resources|resource usage|cpu usage|cpu use|processor usage|cpu load|resources over time|load over time|memory over time|cpu over time|utilization|utilisation|load history|cpu history|memory history", Sense::Noun(Noun::Resources)),
+    ("console|consoles|log of container|logs of container|log of the container|logs of the container|console log|console logs|console output|output of the console|lines of the console|boot messages|boot log", Sense::Noun(Noun::Console)),
     ("software|linux|operating system|kernel|distribution|generation|programs|linux version|os version", Sense::Noun(Noun::Software)),
     ("system bus|message bus|dbus|d-bus|bus names|names on the bus|services on the bus|services on the system bus|bus|dbus services|bus services", Sense::Noun(Noun::Bus)),
     ("objects|object|interfaces of|objects of", Sense::Noun(Noun::Object)),

@@ -114,9 +114,11 @@ fn unknown(
         if !argument.needed && kind != Kind::Unit {
             return None;
         }
+        // What something uses has no name.
+        let names = |noun: &Noun| !matches!(noun, Noun::Memory | Noun::Processor | Noun::Resources);
         let noun = |item: &Item| {
-            item.nouns()
-                .any(|noun| frame.nouns.contains(&noun) || frame.also.contains(&noun))
+            let mut nouns = item.nouns().filter(names);
+            nouns.any(|noun| frame.nouns.contains(&noun) || frame.also.contains(&noun))
         };
         let beside = |at: usize| {
             let before = items[..at]
@@ -197,7 +199,13 @@ pub(crate) fn new(argument: &Argument, ground: &Ground<'_>, filled: &mut Filled)
         (named || noun) && may(&items[*at]) && items[*at].number().is_none()
     });
     let free = |item: &Item| item.is_odd() && item.is_free() && item.known.is_empty();
-    let first = behind.or_else(|| next(items, &filled.used, free))?;
+    let Some(first) = behind.or_else(|| next(items, &filled.used, free)) else {
+        // What they are to be called is asked.
+        if let Some((at, _)) = count(items) {
+            filled.used[at] = true;
+        }
+        return None;
+    };
     filled.doubt = items[first]
         .known
         .iter()
@@ -243,17 +251,21 @@ pub(crate) fn new(argument: &Argument, ground: &Ground<'_>, filled: &mut Filled)
     }
 }
 
+/// How many containers a sentence speaks of, and where it says so: `three containers`.
+pub(crate) fn count(items: &[Item]) -> Option<(usize, usize)> {
+    let mut nouns = items.iter();
+    let noun = nouns.position(|item| item.has(Sense::Noun(Noun::Container)))?;
+    let at = items[..noun]
+        .iter()
+        .rposition(|item| item.number().is_some() && item.is_free())?;
+    Some((at, usize::try_from(items[at].number()?).ok()?))
+}
+
 /// A number of things before the noun has to be that of the names; one name stands for as many with numbers.
 fn counted(items: &[Item], filled: &mut Filled, names: &mut Vec<String>) -> Option<()> {
-    let noun = items
-        .iter()
-        .position(|item| item.has(Sense::Noun(Noun::Container)));
-    let Some(noun) = noun else { return Some(()) };
-    let count = items[..noun]
-        .iter()
-        .rposition(|item| item.number().is_some() && item.is_free());
-    let Some(at) = count else { return Some(()) };
-    let count = usize::try_from(items[at].number()?).ok()?;
+    let Some((at, count)) = count(items) else {
+        return Some(());
+    };
     if names.len() == 1 && (2..=MOST).contains(&count) {
         let stem = names[0].trim_end_matches('-').to_owned();
         *names = (1..=count)

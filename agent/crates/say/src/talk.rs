@@ -201,18 +201,7 @@ pub(crate) fn named_tool<'a>(catalog: &'a Catalog, clause: &Clause) -> Option<Re
         return None;
     }
     let missing = lacking(tool, &arguments);
-    let filled = Filled {
-        arguments,
-        missing,
-        sure: true,
-        ..Filled::default()
-    };
-    Some(Reading {
-        tool,
-        filled,
-        score: 5.0,
-        whole: true,
-    })
+    Some(Reading::sure(tool, arguments, missing))
 }
 
 /// What the schema needs and is not there.
@@ -293,17 +282,7 @@ pub(crate) fn exec<'a>(catalog: &'a Catalog, clause: &Clause) -> Option<Reading<
         ("name".to_owned(), json!(name)),
         ("command".to_owned(), json!(words)),
     ]);
-    let filled = Filled {
-        arguments,
-        sure: true,
-        ..Filled::default()
-    };
-    Some(Reading {
-        tool,
-        filled,
-        score: 5.0,
-        whole: true,
-    })
+    Some(Reading::sure(tool, arguments, Vec::new()))
 }
 
 /// The arguments that a clause gives for a tool, whatever its verbs are; nothing where that cannot be said.

@@ -56,6 +56,34 @@ fn each_tool_brings_sentences_that_lead_to_it() {
 }
 
 #[test]
+fn what_is_asked_for_once_holds_for_each() {
+    let catalog = catalog();
+    let world = say::World {
+        templates: ["alpine".to_owned(), "debian".to_owned()].into(),
+        ..say::World::default()
+    };
+    for talk in [
+        &["create three containers named web-1 to web-3", "alpine"][..],
+        &["create 3 containers", "web-1 to web-3", "alpine"],
+        &["create 3 containers from alpine", "web-1, web-2 and web-3"],
+    ] {
+        let mut context = Context::default();
+        let mut said = Vec::new();
+        for sentence in talk {
+            said = catalog.understand(&world, &context, sentence, &now());
+            said.iter().for_each(|one| context.note(one));
+        }
+        let calls: Vec<_> = said.into_iter().map(|one| one.meaning).collect();
+        let expected = ["web-1", "web-2", "web-3"].map(|name| Meaning::Call {
+            tool: "container_create".to_owned(),
+            arguments: serde_json::json!({ "name": name, "template": "alpine" }),
+            effect: say::Effect::Write,
+        });
+        assert_eq!(calls, expected, "{talk:?}");
+    }
+}
+
+#[test]
 fn the_list_of_sentences_is_that_of_the_tools() {
     let mut page = String::from(
         "# What can be said\n\nMade from the sentences that the tools bring; a test compares the two. Each is understood as the tool beside \

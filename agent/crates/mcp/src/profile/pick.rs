@@ -26,10 +26,11 @@ const MINIMAL: [&str; 10] = [
 ];
 
 /// Reads that few ask for. The profile `safe` does without them, so that it has room for what else only reads.
-const RARE: [&str; 34] = [
+const RARE: [&str; 35] = [
     "agent_list",
     "cache_stats",
     "command_list",
+    "host_resources",
     "host_sessions",
     "inspect_search",
     "inspect_show",
@@ -133,7 +134,13 @@ fn takes(selection: &Selection, tool: &ToolInfo) -> bool {
         Profile::Sysadmin => match domain {
             "state" => !matches!(name, "state_export" | "state_restore"),
             "packages" => true,
-            "systemd" => !matches!(name, "systemd_list_jobs" | "systemd_unit_properties"),
+            "systemd" => !matches!(
+                name,
+                "systemd_list_jobs"
+                    | "systemd_mask_unit"
+                    | "systemd_unit_properties"
+                    | "systemd_unmask_unit"
+            ),
             "containers" => !matches!(name, "container_exec" | "template_destroy"),
             "ledger" | "journal" => reads && !RARE.contains(&name),
             "host" => name == "host_info",

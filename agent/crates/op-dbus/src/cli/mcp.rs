@@ -49,7 +49,7 @@ pub(crate) enum WebCommand {
         #[arg(long, value_parser = ["viewer", "operator", "admin"])]
         role: Option<String>,
         /// Where your browser finds the server, such as `https://host.example.org` behind a proxy
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", value_parser = site)]
         at: Option<String>,
     },
     /// Make a token, and say how it is declared
@@ -162,8 +162,50 @@ pub(crate) enum McpClient {
     Vscode,
 }
 
+/// Scheme, host and port of a web site.
+fn site(text: &str) -> Result<String, String> {
+    let site = text.trim_end_matches('/');
+    let known = |url: &http::Uri| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.host().is_some_and(|host| !host.is_empty())
+            && url.path_and_query().is_none_or(|path| path == "/")
+    };
+    match site.parse().is_ok_and(|url| known(&url)) && !site.contains('@') {
+        true => Ok(site.to_owned()),
+        false => {
+            Err("write http:// or https://, the host, its port if any, and no path".to_owned())
+        }
+    }
+}
+
 /// Reads an address with a port.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is no address with a port, such as 127.0.0.1:8080"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_link_leads_to_a_site() {
+        for good in [
+            "https://chat.example.org",
+            "http://127.0.0.1:8080/",
+            "https://[::1]:8443",
+        ] {
+            assert_eq!(site(good).as_deref(), Ok(good.trim_end_matches('/')));
+        }
+        for bad in [
+            "",
+            "nonsense",
+            "chat.example.org:8080",
+            "ftp://host",
+            "https://host/chat",
+            "https://a@b",
+        ] {
+            assert!(site(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tools::engine::Site;
+use tokio::time::MissedTickBehavior;
+use tools::engine::{SAMPLE_EVERY, Site};
 use tools::{Cancel, Registry, ToolError};
 
 pub(crate) use keeper::{Poke, Trigger};
@@ -135,6 +136,7 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     let indexing = Cancel::default();
     tokio::spawn(index::keep(Arc::clone(&hall), indexing.clone()));
     tokio::spawn(rota::keep(Arc::clone(&registry), keeper.looks()));
+    tokio::spawn(sample(Arc::clone(&registry)));
     let checkpoints = Checkpoints::new(&registry);
     let publishing = tokio::spawn(checkpoints.clone().run(standing.changes()));
     let watchdog = notify::watchdog(Arc::clone(&standing));
@@ -180,6 +182,16 @@ async fn serve(site: Site, options: &cli::Daemon) -> Result<(), Failure> {
     checkpoints.last().await;
     log::info!("ended after {} ms", begun.elapsed().as_millis());
     Ok(())
+}
+
+/// Keeps how busy the machine is.
+async fn sample(registry: Arc<Registry>) {
+    let mut time = tokio::time::interval(SAMPLE_EVERY);
+    time.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        time.tick().await;
+        registry.site().resources().sample();
+    }
 }
 
 /// Goes on with the tasks of the time before.

@@ -10,6 +10,7 @@ use declaration::{ContainerName, Network, wiring};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::console;
 use super::host::{AppArmor, Cgroups, HostFacts};
 use super::ids;
 use super::layout::Layout;
@@ -133,6 +134,9 @@ fn identity(lines: &mut Lines, with: &Rendering<'_>) {
     }
     lines.set("log.file", directory.join(LOG).display());
     lines.set("log.level", "ERROR");
+    lines.set("console.logfile", console::file(&directory).display());
+    lines.set("console.size", console::SIZE);
+    lines.set("console.rotate", 1);
 }
 
 fn system(lines: &mut Lines, with: &Rendering<'_>) {

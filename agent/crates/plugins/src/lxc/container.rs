@@ -13,6 +13,7 @@ use super::Site;
 use super::config::{self, Rendering};
 use super::ids;
 use super::place::{Place, describe};
+use super::restart;
 use super::runtime::Stop;
 use super::seal::{Kind, Seal};
 use super::state::{self, Configuration, ContainerState};
@@ -32,6 +33,9 @@ pub(super) fn transition(before: &Value, after: &Value) -> Transition {
                  be taken over: move it away, and apply to make a new one"
             )),
         };
+    }
+    if restart::is_all_that_differs(before, after) {
+        return Transition::Keep { note: None };
     }
     let (Some(before), Some(after)) = (ContainerState::parse(before), ContainerState::parse(after))
     else {
@@ -242,7 +246,30 @@ impl<'a> Container<'a> {
             true => None,
             false => ContainerState::parse(&change.before),
         };
-        self.settle(&seal, before.as_ref(), &after, context)
+        match restart::replaced(change) {
+            Some(init) => self.restart(&seal, before.as_ref(), &after, (init, context)),
+            None => self.settle(&seal, before.as_ref(), &after, context),
+        }
+    }
+
+    /// Stops a container, unless its init is another one by now, and starts it. Should a crash leave it stopped, the
+    /// way back starts it.
+    fn restart(
+        &self,
+        seal: &Seal,
+        before: Option<&ContainerState>,
+        after: &ContainerState,
+        (init, context): (u32, &Context<'_>),
+    ) -> Result<(), PluginError> {
+        let runtime = &self.site.runtime;
+        if runtime.init(self.name)? == Some(init) {
+            (context.progress)("stopping");
+            runtime.stop(self.name, Stop::Gently)?;
+        }
+        self.settle(seal, before, after, context).map_err(|error| {
+            let left = format!("{error}. It was stopped for that, and stays stopped");
+            self.place.failed("restart", left)
+        })
     }
 
     /// Brings a container that is there into a state, from one in which it may run; `None` is one that
@@ -313,7 +340,15 @@ impl<'a> Container<'a> {
         match ContainerState::parse(&change.after) {
             Some(after) => {
                 let before = ContainerState::parse(&change.before);
-                self.settle(&seal, before.as_ref(), &after, context)
+                let settled = self.settle(&seal, before.as_ref(), &after, context);
+                match settled {
+                    // It does not run any more, by its own fault: nothing else has to wait for that to be mended.
+                    Err(error) if restart::replaced(&change.inverse()).is_some() => {
+                        (context.progress)(&error.to_string());
+                        Ok(())
+                    }
+                    settled => settled,
+                }
             }
             // Its configuration was beyond reading. The mended one stays.
             None if change.after["running"] == false => {

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::program;
 
+/// Where the kernel tells of the machine.
+const SYS: &str = "/sys";
+
 /// The machine's control groups and security modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HostFacts {
@@ -39,6 +42,25 @@ pub(super) enum Cgroups {
 }
 
 impl Cgroups {
+    /// Those of this machine.
+    pub(super) fn detect() -> Self {
+        Self::read(Path::new(SYS))
+    }
+
+    fn read(sys: &Path) -> Self {
+        let cgroup = sys.join("fs/cgroup");
+        let there = |name: &str| cgroup.join(name).exists();
+        if there("cgroup.controllers") {
+            return Self::Unified;
+        }
+        Self::Legacy {
+            cpu: there("cpu/cpu.cfs_quota_us"),
+            memory: there("memory/memory.limit_in_bytes"),
+            swap: there("memory/memory.memsw.limit_in_bytes"),
+            devices: there("devices/devices.allow"),
+        }
+    }
+
     /// What LXC's keys for this version begin with.
     pub(super) const fn prefix(self) -> &'static str {
         match self {
@@ -51,10 +73,7 @@ impl Cgroups {
 impl HostFacts {
     /// Reads them from `/sys`.
     pub(super) fn detect() -> Self {
-        let facts = Self::read(
-            Path::new("/sys"),
-            program::find("apparmor_parser").is_some(),
-        );
+        let facts = Self::read(Path::new(SYS), program::find("apparmor_parser").is_some());
         if facts.apparmor == AppArmor::Unloadable {
             log::warn!(
                 "AppArmor does not confine containers, since apparmor_parser is not there; install the \
@@ -65,21 +84,9 @@ impl HostFacts {
     }
 
     fn read(sys: &Path, has_parser: bool) -> Self {
-        let cgroup = sys.join("fs/cgroup");
-        let there = |name: &str| cgroup.join(name).exists();
-        let cgroups = if there("cgroup.controllers") {
-            Cgroups::Unified
-        } else {
-            Cgroups::Legacy {
-                cpu: there("cpu/cpu.cfs_quota_us"),
-                memory: there("memory/memory.limit_in_bytes"),
-                swap: there("memory/memory.memsw.limit_in_bytes"),
-                devices: there("devices/devices.allow"),
-            }
-        };
         let apparmor = fs::read_to_string(sys.join("module/apparmor/parameters/enabled"));
         Self {
-            cgroups,
+            cgroups: Cgroups::read(sys),
             apparmor: match apparmor.is_ok_and(|text| text.starts_with('Y')) {
                 true if has_parser => AppArmor::Profiles,
                 true => AppArmor::Unloadable,

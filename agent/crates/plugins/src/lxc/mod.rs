@@ -8,6 +8,7 @@
 mod acl;
 mod checksum;
 mod config;
+mod console;
 mod container;
 mod host;
 mod ids;
@@ -16,6 +17,7 @@ mod place;
 mod port;
 mod program;
 mod recipe;
+mod restart;
 mod rootfs;
 mod runtime;
 mod seal;
@@ -23,6 +25,7 @@ mod sockets;
 mod state;
 mod systemd;
 mod template;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -41,12 +44,15 @@ use container::Container;
 use host::HostFacts;
 use layout::Layout;
 use place::subdirectories;
+use restart::Restart;
 use runtime::Runtime;
 use sockets::Sockets;
 use state::{ContainerState, TemplateState};
 use template::Template;
 
 pub use checksum::disable_tx_checksum;
+pub use console::console;
+pub use usage::{Usage, usage};
 
 const NAME: &str = "lxc";
 
@@ -55,6 +61,7 @@ const NAME: &str = "lxc";
 pub struct LxcPlugin {
     site: Site,
     desired: BTreeMap<String, Desired>,
+    restart: Option<Restart>,
     /// Remarks on what was last observed.
     notes: Mutex<Vec<(String, String)>>,
 }
@@ -127,8 +134,21 @@ impl LxcPlugin {
                 layout,
             },
             desired: desired(declaration),
+            restart: None,
             notes: Mutex::default(),
         }
+    }
+
+    /// Wants a container that runs to be stopped and started, once. It keeps its data, its address and whatever else
+    /// is declared.
+    pub fn restarting(mut self, name: &ContainerName) -> Result<Self, PluginError> {
+        self.restart = Restart::of(name, &self.site.runtime)?;
+        if let Some(restart) = &self.restart
+            && let Some(desired) = self.desired.get_mut(&restart.resource)
+        {
+            restart.ask(&mut desired.state);
+        }
+        Ok(self)
     }
 
     /// Lets LXC call `agent` as `AGENT container-started PORT [LINK [DATABASE]]` when a container starts, in place of
@@ -283,7 +303,13 @@ impl Plugin for LxcPlugin {
         let mut seen = BTreeMap::new();
         self.observe_templates(&mut seen)?;
         self.observe_containers(&mut seen)?;
-        let remarks = self.remarks(&seen)?;
+        let mut remarks = self.remarks(&seen)?;
+        if let Some(restart) = &self.restart
+            && let Some(observed) = seen.get_mut(&restart.resource)
+        {
+            let remark = restart.tell(&mut observed.state, &self.site.runtime)?;
+            remarks.extend(remark.map(|text| (restart.resource.clone(), text)));
+        }
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = remarks;
         Ok(seen)
     }

@@ -93,6 +93,17 @@ impl Runtime {
         Ok(Some(state.trim().to_owned()))
     }
 
+    /// The process id of a container's init, as the machine has it; `None` if none runs.
+    pub(super) fn init(&self, name: &ContainerName) -> Result<Option<u32>, PluginError> {
+        if !self.containers.join(name.as_str()).join("config").exists() {
+            return Ok(None);
+        }
+        let mut command = self.tool("lxc-info")?;
+        command.args(["-n", name.as_str(), "-p", "-H"]);
+        let init = program::output(&mut command, &format!("look at container {name}"))?;
+        Ok(init.trim().parse().ok())
+    }
+
     /// Starts a container, unless it runs already.
     pub(super) fn start(&self, name: &ContainerName) -> Result<(), PluginError> {
         match self.is_active(name)? {
@@ -201,6 +212,13 @@ impl Runtime {
         // first can succeed after the others.
         let failed: Vec<_> = limits.iter().filter(|limit| set(limit).is_err()).collect();
         failed.into_iter().try_for_each(set)
+    }
+
+    /// What a file of a running container's control group says.
+    pub(super) fn counted(&self, name: &ContainerName, file: &str) -> Result<String, PluginError> {
+        let mut command = self.tool("lxc-cgroup")?;
+        command.args(["-n", name.as_str(), file]);
+        program::output(&mut command, &format!("read {file} of container {name}"))
     }
 
     /// Whether the machine starts the container when it starts; `None` where nothing keeps that.

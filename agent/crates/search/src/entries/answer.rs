@@ -128,6 +128,15 @@ impl<'a> Likeness<'a> {
     }
 }
 
+/// A question, and how it is to be answered.
+pub(super) struct Asked<'a> {
+    pub(super) method: Method,
+    pub(super) likeness: &'a Likeness<'a>,
+    pub(super) question: &'a str,
+    pub(super) now: &'a Zoned,
+    pub(super) limit: usize,
+}
+
 impl EntryIndex {
     /// Answers a question at a time, which also says in which zone. Takes nothing in: [`EntryIndex::grow`] does.
     ///
@@ -159,7 +168,14 @@ impl EntryIndex {
         now: &Zoned,
         limit: usize,
     ) -> Result<Answer, EntryError> {
-        let answer = || self.answer(method, source, likeness, question, now, limit);
+        let asked = Asked {
+            method,
+            likeness,
+            question,
+            now,
+            limit,
+        };
+        let answer = || self.answer(&self.open_to_read(source)?.database, source, &asked);
         match answer() {
             // Damage that the seal did not show: the next to open it looks at every byte.
             Err(EntryError::Database { source, .. }) if is_damage(&source) => {
@@ -170,40 +186,15 @@ impl EntryIndex {
         }
     }
 
-    fn answer(
-        &self,
-        method: Method,
-        source: &dyn Source,
-        likeness: &Likeness<'_>,
-        question: &str,
-        now: &Zoned,
-        limit: usize,
-    ) -> Result<Answer, EntryError> {
-        let open = self.open_to_read(source)?;
-        self.answer_from(
-            &open.database,
-            method,
-            source,
-            likeness,
-            question,
-            now,
-            limit,
-        )
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn answer_from(
+    pub(super) fn answer(
         &self,
         database: &Database,
-        method: Method,
         source: &dyn Source,
-        likeness: &Likeness<'_>,
-        question: &str,
-        now: &Zoned,
-        limit: usize,
+        asked: &Asked<'_>,
     ) -> Result<Answer, EntryError> {
+        let Asked { method, limit, .. } = *asked;
         let mut notes = Vec::new();
-        let (question, only) = self.narrow(database, question, now, &mut notes)?;
+        let (question, only) = self.narrow(database, asked.question, asked.now, &mut notes)?;
         let (entries, _, _) = database.extent().map_err(self.database())?;
         let passing = only
             .as_ref()
@@ -219,7 +210,7 @@ impl EntryIndex {
             if method != Method::Words {
                 self.alike(
                     database,
-                    likeness,
+                    asked.likeness,
                     &question.rest,
                     only.as_ref(),
                     limit,

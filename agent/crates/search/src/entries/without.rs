@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Zoned;
 
-use super::answer::{Answer, Likeness, Method};
+use super::answer::{Answer, Asked, Likeness, Method};
 use super::database::Database;
 use super::record::Source;
 use super::{EntryError, EntryIndex};
@@ -38,10 +38,14 @@ impl EntryIndex {
                 .grow(&batch.records, Some(&batch.last), None)
                 .map_err(self.database())?;
         }
-        let likeness = Likeness::by(&[]);
-        let method = Method::Words;
-        let mut answer =
-            self.answer_from(&database, method, source, &likeness, question, now, limit)?;
+        let asked = Asked {
+            method: Method::Words,
+            likeness: &Likeness::by(&[]),
+            question,
+            now,
+            limit,
+        };
+        let mut answer = self.answer(&database, source, &asked)?;
         if !all {
             answer
                 .notes

@@ -1,4 +1,6 @@
-//! Containers: create, list, show, start, stop, destroy. Thin sentences over plan and apply.
+//! Containers: create, list, show, start, stop, restart, destroy. Thin sentences over plan and apply.
+
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -37,9 +39,10 @@ struct Create {
     /// Its name: small letters, digits and `-`, at most 63 characters.
     #[schemars(with = "String")]
     name: ContainerName,
-    /// The template that it is made from.
-    #[schemars(with = "String")]
-    template: TemplateName,
+    /// The template that it is made from; the declaration's only one if there is one.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    template: Option<TemplateName>,
     /// How it is reached.
     #[serde(default)]
     network: Reached,
@@ -166,11 +169,34 @@ struct Whole {
     port: Option<String>,
     /// Where it lies.
     directory: String,
+    /// What it uses now; null where it does not run.
+    uses: Option<Uses>,
+}
+
+/// What a container that runs uses; null where the kernel does not count it.
+#[derive(Serialize, JsonSchema)]
+struct Uses {
+    /// Memory, with what holds its files, in bytes.
+    memory_bytes: Option<u64>,
+    /// Time of all processors since its start, in seconds.
+    cpu_seconds: Option<f64>,
+    /// Processes and threads.
+    tasks: Option<u64>,
+}
+
+impl From<plugins::lxc::Usage> for Uses {
+    fn from(usage: plugins::lxc::Usage) -> Self {
+        Self {
+            memory_bytes: usage.memory,
+            cpu_seconds: usage.processor.map(|time| time.as_secs_f64()),
+            tasks: usage.tasks,
+        }
+    }
 }
 
 pub(super) fn tools() -> Vec<Tool> {
     let domain = Domain::Containers;
-    vec![
+    let mut tools = vec![
         Tool::read(
             domain,
             "container_list",
@@ -184,10 +210,11 @@ pub(super) fn tools() -> Vec<Tool> {
             domain,
             "container_show",
             "Show a container",
-            "Shows one container: how it is, how it is declared, its port and its directory.",
+            "Shows one container: how it is, how it is declared, its port, its directory, and what memory and processor \
+             time it uses.",
             show,
         )
-.says(&["show container web-01", "how is web-01 doing?", "details of container web-01"])
+.says(&["show container web-01", "how is web-01 doing?", "details of container web-01", "how much memory does web-01 use?"])
         .example(json!({ "name": "web-01" })),
         Tool::write(
             domain,
@@ -208,28 +235,6 @@ pub(super) fn tools() -> Vec<Tool> {
 .says(&["create container web-01 with socket networking", "create debian container named db-01 with netmaker mesh", "create three containers named web-1 to web-3", "create container web-01 from debian-base with 4 GB memory and 2 cores", "create container web-01 at address 10.0.0.11/24"])
         .binds()
         .example(json!({ "name": "web-01", "template": "debian-base", "address": "10.0.0.11/24" })),
-        Tool::write(
-            domain,
-            "container_start",
-            "Start a container",
-            "Starts a container that is there and does not run.",
-            |call, input: Named| preview(call, |host| set_running(host, &input.name, true)),
-            |call, input: Named| switch(call, &input.name, true),
-        )
-.says(&["start container web-01", "boot web-01", "start web-01 and db-01"])
-        .binds()
-        .example(json!({ "name": "web-01" })),
-        Tool::write(
-            domain,
-            "container_stop",
-            "Stop a container",
-            "Stops a container that runs; its data stays.",
-            |call, input: Named| preview(call, |host| set_running(host, &input.name, false)),
-            |call, input: Named| switch(call, &input.name, false),
-        )
-.says(&["stop container web-01", "turn web-01 off", "shut down container web-01"])
-        .binds()
-        .example(json!({ "name": "web-01" })),
         Tool::write(
             domain,
             "container_exec",
@@ -262,7 +267,9 @@ pub(super) fn tools() -> Vec<Tool> {
 .says(&["destroy container web-01", "delete container web-01", "get rid of container web-01"])
         .binds()
         .example(json!({ "name": "web-01" })),
-    ]
+    ];
+    tools.extend(running::tools());
+    tools
 }
 
 /// The container that a call is about, as it is or will be declared.
@@ -344,8 +351,12 @@ fn create(host: &mut Host, input: &Create) -> Result<Subject, ToolError> {
             "there is a container `{name}` already; `op-dbus container show {name}` shows it"
         )));
     }
+    let template = match &input.template {
+        Some(template) => template.clone(),
+        None => only_template(host)?,
+    };
     let container = Container {
-        template: input.template.clone(),
+        template,
         network: input.network.into(),
         running: !input.stopped,
         bridge: input.bridge.clone(),
@@ -366,30 +377,23 @@ fn create(host: &mut Host, input: &Create) -> Result<Subject, ToolError> {
     subject(host, name)
 }
 
-fn set_running(host: &mut Host, name: &ContainerName, running: bool) -> Result<Subject, ToolError> {
-    let subject = subject(host, name)?;
-    host.set_running(name, running)?;
-    Ok(subject)
-}
-
-fn switch(call: &Call<'_>, name: &ContainerName, running: bool) -> Result<Changed, ToolError> {
-    let command = match running {
-        true => "container_start",
-        false => "container_stop",
-    };
-    let mut contradicts = false;
-    let changed = carry_out(call, command, &Limits::default(), |host| {
-        let subject = set_running(host, name, running)?;
-        contradicts = host.is_written(name) && subject.1.running != running;
-        Ok(subject)
-    })?;
-    if contradicts {
-        call.note(format!(
-            "The declaration says `running: {}` for {name}: the next apply, or the daemon, follows it again.",
-            !running
-        ));
+/// The template of a container for which none is named.
+fn only_template(host: &Host) -> Result<TemplateName, ToolError> {
+    let lxc = host.declaration.plugins.lxc.as_ref();
+    let names: Vec<_> = lxc.iter().flat_map(|lxc| lxc.templates.keys()).collect();
+    match names[..] {
+        [only] => Ok(only.clone()),
+        [] => Err(ToolError::Invalid(
+            "no template is declared that a container could be made from".to_owned(),
+        )),
+        _ => {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            Err(ToolError::Invalid(format!(
+                "say which template it is made from: there are {}",
+                names.join(", ")
+            )))
+        }
     }
-    Ok(changed)
 }
 
 fn destroy(host: &mut Host, name: &ContainerName) -> Result<Subject, ToolError> {
@@ -461,12 +465,18 @@ fn show(call: &Call<'_>, input: Named) -> Result<Whole, ToolError> {
     let declared = find(&host, name);
     let port = declared.as_ref().and_then(|it| name.port(it.network));
     let directory = host.paths.base.join("@containers").join(name.as_str());
+    // It may end in between.
+    let uses = match seen.state["running"] == json!(true) {
+        true => plugins::lxc::usage(&host.paths.base, name),
+        false => None,
+    };
     Ok(Whole {
         name: name.to_string(),
         state: seen.state,
         declared: json!(declared),
         port: port.map(|port| port.to_string()),
         directory: directory.display().to_string(),
+        uses: uses.map(Into::into),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod command;
+mod console;
 mod container;
 mod export;
 mod file;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Tool> {
         export::tools(),
         restore::tools(),
         container::tools(),
+        console::tools(),
         template::tools(),
         ledger::tools(),
         cache::tools(),

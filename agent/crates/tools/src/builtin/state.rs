@@ -91,7 +91,7 @@ struct Verified {
 
 #[derive(Deserialize, JsonSchema)]
 struct Query {
-    /// One plugin, such as `btrfs` or `lxc`; all without it.
+    /// One plugin, such as `btrfs` or `lxc`, or what it looks after, such as `containers`; all without it.
     #[serde(default)]
     plugin: Option<String>,
     #[serde(flatten)]
@@ -300,10 +300,23 @@ fn verify(call: &Call<'_>) -> Result<Verified, ToolError> {
     })
 }
 
+/// Plugins, for who knows only what they look after.
+const LOOKED_AFTER: [(&str, &str); 5] = [
+    ("bridges", "ovs"),
+    ("containers", "lxc"),
+    ("flows", "openflow"),
+    ("subvolumes", "btrfs"),
+    ("templates", "lxc"),
+];
+
 fn query(call: &Call<'_>, input: Query) -> Result<Queried, ToolError> {
     let host = host(call)?;
-    let every = plugins::views(&host.declaration, input.plugin.as_deref());
-    if let Some(only) = &input.plugin
+    let asked = input.plugin.as_deref().map(|asked| {
+        let found = LOOKED_AFTER.iter().find(|(what, _)| *what == asked);
+        found.map_or(asked, |(_, plugin)| plugin)
+    });
+    let every = plugins::views(&host.declaration, asked);
+    if let Some(only) = asked
         && !every.iter().any(|plugin| plugin.name() == only)
     {
         let names: Vec<_> = every.iter().map(|plugin| plugin.name()).collect();
@@ -316,7 +329,7 @@ fn query(call: &Call<'_>, input: Query) -> Result<Queried, ToolError> {
     let mut plugins = BTreeMap::new();
     for plugin in &every {
         let name = plugin.name();
-        if input.plugin.as_ref().is_some_and(|only| only != name) {
+        if asked.is_some_and(|only| only != name) {
             continue;
         }
         call.check()?;
@@ -329,7 +342,7 @@ fn query(call: &Call<'_>, input: Query) -> Result<Queried, ToolError> {
                 );
             }
             // Asked for by name it must answer; among all, what it lacks is its answer.
-            Err(error) if input.plugin.is_none() => {
+            Err(error) if asked.is_none() => {
                 plugins.insert(name.to_owned(), json!({ "error": error.to_string() }));
             }
             Err(error) => return Err(error.into()),

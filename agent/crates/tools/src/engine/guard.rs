@@ -10,7 +10,7 @@ use reconcile::{Journal, LockError, RunLock, Stage, Story, recover};
 
 use super::host::Host;
 use super::mark::Mark;
-use super::site::Paths;
+use super::paths::Paths;
 use super::witness::LedgerWitness;
 use crate::error::ToolError;
 

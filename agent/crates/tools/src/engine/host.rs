@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use declaration::{Container, ContainerName, ContainersFile, Declaration};
-use plugins::BtrfsPlugin;
+use plugins::{BtrfsPlugin, LxcPlugin};
 use reconcile::Plugin;
 use serde_json::{Value, json};
 
+use super::paths::Paths;
 use super::restoring;
 use super::session::Ended;
-use super::site::Paths;
 use crate::error::ToolError;
 
 /// A host with its declaration.
@@ -106,6 +106,17 @@ impl Host {
             }
             None => Err(no_container(name)),
         }
+    }
+
+    /// Lets one container run, in memory, and be stopped before where it runs already.
+    pub(crate) fn restart(&mut self, name: &ContainerName) -> Result<(), ToolError> {
+        self.set_running(name, true)?;
+        let lxc = LxcPlugin::new(&self.declaration).restarting(name)?;
+        let mut plugins = self.plugins.iter_mut();
+        if let Some(plugin) = plugins.find(|plugin| plugin.name() == lxc.name()) {
+            *plugin = Box::new(lxc);
+        }
+        Ok(())
     }
 
     /// Writes the containers made by command, whole or not at all.

@@ -5,8 +5,8 @@ use std::fmt;
 use ledger::{Expectations, Ledger, Published};
 use tlog::SignedCheckpoint;
 
+use super::paths::Paths;
 use super::publish::is_ours;
-use super::site::Paths;
 use crate::error::ToolError;
 use crate::export::Head;
 

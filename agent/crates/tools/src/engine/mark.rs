@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::host::write_whole;
-use super::site::Paths;
+use super::paths::Paths;
 use crate::error::ToolError;
 
 #[derive(Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 //! origin changed. What was published before stays as evidence; for witnesses it is another log from then on.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use durable::sync_directory;
 use jiff::Timestamp;
 use ledger::{Ledger, NewEntry, Published};
 use serde_json::{Value, json};
@@ -111,10 +112,10 @@ impl Site {
             if let Some(key) = &new.key {
                 let to = paths.keys().join(format!("checkpoint-before-{stamp}.key"));
                 fs::rename(key, to).map_err(failed)?;
-                sync(&paths.keys()).map_err(failed)?;
+                sync_directory(&paths.keys()).map_err(failed)?;
             }
-            sync(&archive)
-                .and_then(|()| sync(&paths.timing()))
+            sync_directory(&archive)
+                .and_then(|()| sync_directory(&paths.timing()))
                 .map_err(failed)?;
         }
         // The first head under the new name has this entry in it.
@@ -135,8 +136,4 @@ impl Site {
             Some(generation) => keys.join(format!("checkpoint-{generation}.key")),
         }))
     }
-}
-
-fn sync(directory: &Path) -> std::io::Result<()> {
-    fs::File::open(directory)?.sync_all()
 }

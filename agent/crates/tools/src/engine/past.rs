@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::host::{Host, write_whole};
-use super::site::{Paths, Site};
+use super::paths::Paths;
+use super::site::Site;
 use crate::error::ToolError;
 
 /// How many runs are remembered.

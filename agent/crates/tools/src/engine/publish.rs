@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use ledger::{Audit, Claim, Expectations, Ledger, ProofError, Published, Publisher};
 use tlog::{Algorithm, KeyFile, KeyFileError, KeyName, SignedCheckpoint, SigningKey, VerifierKey};
 
-use super::site::{Paths, Site};
+use super::paths::Paths;
+use super::site::Site;
 use crate::error::ToolError;
 
 /// The name of the key as a credential of systemd, and of its file.

@@ -16,8 +16,8 @@ use tlog::SignedCheckpoint;
 use super::host::{Host, write_whole};
 use super::kinship::{Kin, kin};
 use super::past::ByCommand;
+use super::paths::Paths;
 use super::publish::is_ours;
-use super::site::Paths;
 use crate::error::ToolError;
 use crate::export::Head;
 
@@ -70,10 +70,7 @@ impl Restoring {
     pub(crate) fn begin(&self, paths: &Paths) -> Result<(), ToolError> {
         let text = serde_json::to_vec(self)
             .map_err(|error| ToolError::failed("write down the restore", error))?;
-        let path = paths.restoring();
-        write_whole(&path, &text)?;
-        sync(path.parent().unwrap_or(Path::new("/")))
-            .map_err(|error| ToolError::failed("write down the restore", error))
+        write_whole(&paths.restoring(), &text)
     }
 
     /// Forgets it.
@@ -116,7 +113,8 @@ impl Restoring {
                 }
                 // First, since the ledger is published from when it is there.
                 place_checkpoint(paths, &work)?;
-                let place = fs::rename(&database, paths.ledger()).and_then(|()| sync(&paths.timing()));
+                let place = fs::rename(&database, paths.ledger())
+                    .and_then(|()| durable::sync_directory(&paths.timing()));
                 place.map_err(|error| ToolError::failed("put the old ledger in place", error))
             });
         let _ = fs::remove_dir_all(&work);
@@ -297,10 +295,6 @@ fn place_checkpoint(paths: &Paths, work: &Path) -> Result<(), ToolError> {
     };
     let name = if ours { "checkpoint" } else { OLD_CHECKPOINT };
     fs::rename(from, paths.timing().join(name)).map_err(failed)
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

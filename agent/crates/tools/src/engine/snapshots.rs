@@ -14,7 +14,8 @@ use plugins::{btrfs as subvolumes, mark};
 use serde_json::{Value, json};
 
 use super::host::Host;
-use super::site::{Paths, Site};
+use super::paths::Paths;
+use super::site::Site;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::replication::standings;

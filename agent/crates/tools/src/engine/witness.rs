@@ -10,8 +10,8 @@ use ledger::{Filter, Ledger, NewEntry};
 use reconcile::{Change, Ending, Record, Witness};
 use serde_json::{Value, json};
 
+use super::paths::Paths;
 use super::restoring;
-use super::site::Paths;
 use crate::call::{Event, Kind};
 
 type Failure = Box<dyn StdError + Send + Sync>;

@@ -234,6 +234,20 @@ impl Containers {
             .await
     }
 
+    /// Stops a container and starts it again (container_restart).
+    async fn restart(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        name: &str,
+    ) -> Result<String, Error> {
+        let arguments = json!({ "name": name });
+        let options = Options::default();
+        self.0
+            .call(&header, &emitter, "container_restart", arguments, options)
+            .await
+    }
+
     /// Removes a container and all its data (container_destroy). `plan` is the hash of what it would do; with an
     /// empty one the plan is given and nothing is done.
     async fn destroy(

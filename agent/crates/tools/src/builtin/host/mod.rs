@@ -1,6 +1,7 @@
 //! The machine itself: what it is, who is logged in, its name and its time zone.
 
 mod kernel;
+mod resources;
 mod services;
 
 use dbus::{Bus, Peer};
@@ -111,6 +112,15 @@ pub(super) fn tools() -> Vec<Tool> {
             info,
         )
 .says(&["what machine is this?", "uptime", "show the host", "how much memory is there?"]),
+        Tool::read(
+            domain,
+            "host_resources",
+            "Show resources over time",
+            "Shows how busy the processors were, how much memory was taken and how high the load was, as lines over \
+             time. The daemon takes a sample every 30 s and keeps those of six hours, as long as it runs.",
+            resources::resources,
+        )
+.says(&["cpu usage of the last hour", "plot the load", "show resources over time", "graph of the memory"]),
         Tool::read(
             domain,
             "host_sessions",

@@ -188,7 +188,7 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the ports of Open vSwitch's bridges, or of one.",
             list_ports,
         )
-.says(&["ports of bridge ovsbr0", "list ovs ports"])
+.says(&["ports of bridge ovsbr0", "list ovs ports", "show the topology"])
         .example(json!({ "bridge": "ovsbr0" })),
         Tool::read(
             domain,
