@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::answer::beginning;
 use crate::conversation::Conversation;
 use crate::knowledge::Knowledge;
-use crate::live::{self, Live, Topic};
+use crate::live::{Live, Topic};
 use crate::seat::Seat;
 use crate::speaker::Speaker;
 use crate::thinker::Thinker;
@@ -144,11 +144,7 @@ impl Chat {
 
     /// The value of a topic now, asked for somebody.
     pub async fn look(&self, topic: Topic, speaker: &Speaker) -> Result<Value, api::Error> {
-        match topic {
-            // It has samples of before, if somebody watches.
-            Topic::Host => self.live.host(speaker).await,
-            topic => live::ask(topic, &self.client, speaker).await,
-        }
+        self.live.look(topic, speaker).await
     }
 
     /// Something was changed through this process: who watches sees it at once.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -173,16 +173,10 @@ impl History {
             text.push_str(event);
             text.push('\n');
         }
-        let draft = path.with_extension("new");
-        let mut file = OpenOptions::new();
-        file.mode(0o600).create(true).write(true).truncate(true);
-        let mut file = file.open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
+        durable::replace(path, text.as_bytes(), 0o600)?;
         self.file = Some(Kept {
             path: path.to_owned(),
-            file,
+            file: OpenOptions::new().append(true).open(path)?,
             bytes: text.len(),
         });
         Ok(())

@@ -10,6 +10,7 @@ mod chat;
 mod conversation;
 mod event;
 mod history;
+mod kept;
 mod knowledge;
 mod live;
 pub mod markdown;

@@ -18,6 +18,7 @@ use llm::{Client, Settings};
 
 use crate::thinker::{Soon, Thinker, Thought, Turn, When};
 use meter::Meter;
+pub use offer::ALWAYS;
 use steps::Steps;
 
 /// How long a server that was away is left alone, so that not every message waits for it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secret_names::sounds_secret;
 use serde_json::{Map, Value, json};
 
-use crate::answer::{cut, thing};
+use crate::answer::{cut, thing, verb};
 use crate::call::{self, Order};
 use crate::chat::Chat;
 use crate::conversation::Conversation;
@@ -240,8 +240,7 @@ fn resource(change: &Value) -> String {
 
 /// A change in words, such as `create container web-01`.
 fn text_of(change: &Value) -> String {
-    let verb = change["verb"].as_str().unwrap_or("change");
-    let mut text = format!("{verb} {}", thing(&change["resource"]));
+    let mut text = format!("{} {}", verb(change), thing(&change["resource"]));
     if change["destroys"] == true {
         text.push_str(", whose data is lost for good");
     }
@@ -336,6 +335,29 @@ mod tests {
         );
         assert!(shown.get("after").is_none());
         assert_eq!(confirm_name(&tool(), &json!({}), &[one]), "web-01");
+        let update = |before: Value, after: Value| {
+            change(
+                &json!({ "plugin": "lxc", "resource": "container:a", "verb": "update", "before": before, "after": after }),
+            )
+        };
+        let runs = |running: bool| json!({ "running": running });
+        let (old, new) = (
+            json!({ "running": true, "init": 7 }),
+            json!({ "running": true, "init": "new" }),
+        );
+        for (before, after, said) in [
+            (runs(true), runs(false), "stop container a"),
+            (runs(false), runs(true), "start container a"),
+            (runs(false), new.clone(), "start container a"),
+            (old, new, "restart container a"),
+            (
+                runs(true),
+                json!({ "running": false, "cores": 1 }),
+                "update container a",
+            ),
+        ] {
+            assert_eq!(update(before, after)["text"], said);
+        }
         assert_eq!(
             confirm_name(&tool(), &json!({ "unit": "a.service" }), &[]),
             "a.service"

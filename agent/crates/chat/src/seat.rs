@@ -62,6 +62,10 @@ impl Seat {
         if let Some(event) = self.first.pop_front() {
             return Some(event);
         }
+        // Who is let go is told so at once: what waits for it is there again when it comes back.
+        if self.queue.is_closed() {
+            return None;
+        }
         tokio::select! {
             biased;
             event = self.queue.recv() => event,
@@ -130,5 +134,30 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.conversation.leave(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speaker::Right;
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_so_before_all_that_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = api::Client::via(dir.path().join("nobody"), "web");
+        let conversation = Arc::new(Conversation::open(None, "alice", "admin"));
+        let speaker = Speaker::new("alice", || Right {
+            token: "token".into(),
+            role: "admin".to_owned(),
+        });
+        let chat = Chat::new(client, None);
+        let mut seat = Seat::new(chat, Arc::clone(&conversation), speaker, None, None);
+        for _ in 0..300 {
+            conversation.tell(&Body::Assistant(Box::default()), "x", &[]);
+        }
+        let hello = seat.next().await.unwrap();
+        assert!(hello.contains("\"hello\""), "{hello}");
+        assert_eq!(seat.next().await, None);
     }
 }

@@ -1,9 +1,20 @@
 //! What is said about what can be said.
 
-use say::{Alternative, Catalog, Slot, Tool};
+use say::{Alternative, Catalog, Effect, Slot, Tool};
 
 /// How many sentences are offered at once.
 const OFFERED: usize = 8;
+/// What people ask for most, before the rest by its name.
+const FIRST: [&str; 8] = [
+    "containers",
+    "systemd",
+    "host",
+    "network",
+    "snapshots",
+    "ledger",
+    "state",
+    "ovs",
+];
 
 /// Asks for what a sentence lacks.
 pub(crate) fn question(what: &[Slot]) -> String {
@@ -17,6 +28,9 @@ pub(crate) fn question(what: &[Slot]) -> String {
 /// What can be said, of a topic if there is one; with sentences to go on with.
 pub(crate) fn help(catalog: &Catalog, topic: Option<&str>) -> (String, Vec<Alternative>) {
     let asked = topic.map(str::to_lowercase).unwrap_or_default();
+    if asked == "tools" {
+        return domains(catalog);
+    }
     let about = |tool: &&Tool| {
         !asked.is_empty()
             && (tool.domain == asked
@@ -33,6 +47,22 @@ pub(crate) fn help(catalog: &Catalog, topic: Option<&str>) -> (String, Vec<Alter
         return offer(format!("{}: {}", tool.title, tool.description), found);
     }
     offer(format!("About {asked} these can be said:"), found)
+}
+
+/// What there are tools for, and how one goes on from there.
+fn domains(catalog: &Catalog) -> (String, Vec<Alternative>) {
+    let tools = one_of_each(catalog);
+    let names: Vec<_> = tools.iter().map(|tool| tool.domain.as_str()).collect();
+    let text = format!(
+        "Available tools: {}. “help with {}” says what can be said of one.",
+        names.join(", "),
+        names.first().unwrap_or(&"containers"),
+    );
+    let help = |name: &&str| Alternative {
+        sentence: format!("help with {name}"),
+        tool: "help".to_owned(),
+    };
+    (text, names.iter().take(OFFERED).map(help).collect())
 }
 
 fn offer(mut text: String, tools: Vec<&Tool>) -> (String, Vec<Alternative>) {
@@ -58,20 +88,25 @@ fn is_sentence(text: &str, tool: &Tool) -> bool {
     text.contains(' ') && !text.contains(&tool.name)
 }
 
-/// The first tool of each part of the host that has sentences.
+/// Of each part of the host the first tool that has sentences, and that only looks if there is one.
 fn one_of_each(catalog: &Catalog) -> Vec<&Tool> {
-    let mut seen = Vec::new();
+    let mut found: Vec<&Tool> = Vec::new();
     let tools = catalog
         .tools()
         .iter()
         .filter(|tool| tool.sentences.iter().any(|text| is_sentence(text, tool)));
-    tools
-        .filter(|tool| {
-            let new = !seen.contains(&tool.domain.as_str());
-            seen.push(tool.domain.as_str());
-            new
-        })
-        .collect()
+    for tool in tools {
+        match found.iter_mut().find(|one| one.domain == tool.domain) {
+            None => found.push(tool),
+            Some(one) if one.effect != Effect::Read && tool.effect == Effect::Read => *one = tool,
+            Some(_) => {}
+        }
+    }
+    found.sort_by_key(|tool| {
+        let place = FIRST.iter().position(|name| *name == tool.domain);
+        place.unwrap_or(FIRST.len())
+    });
+    found
 }
 
 #[cfg(test)]
@@ -85,6 +120,20 @@ mod tests {
             "input_schema": {}, "examples": [], "sentences": sentences,
         });
         serde_json::from_value(tool).unwrap()
+    }
+
+    #[test]
+    fn tools_are_told_by_what_they_are_about() {
+        let catalog = Catalog::new(vec![
+            tool("agent_list", "agents", &["list agents"]),
+            tool("container_list", "containers", &["list containers"]),
+        ]);
+        let (text, offered) = help(&catalog, Some("tools"));
+        assert!(
+            text.starts_with("Available tools: containers, agents."),
+            "{text}"
+        );
+        assert_eq!(offered[0].sentence, "help with containers");
     }
 
     #[test]

@@ -6,32 +6,8 @@ mod daemon;
 use std::time::Duration;
 
 use chat::Seat;
-use daemon::{Daemon, sit, speaker_as};
-use serde_json::{Value, json};
-
-/// The next event that `is` knows.
-async fn until(seat: &mut Seat, is: impl Fn(&Value) -> bool) -> Value {
-    let mut seen = Vec::new();
-    let found = async {
-        loop {
-            let event: Value = serde_json::from_str(&seat.next().await.unwrap()).unwrap();
-            if is(&event) {
-                return event;
-            }
-            seen.push(event);
-        }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
-    found.unwrap_or_else(|_| panic!("it did not come: {seen:#?}"))
-}
-
-async fn of(seat: &mut Seat, kind: &str) -> Value {
-    until(seat, |event| event["type"] == kind).await
-}
-
-fn approve(plan: &Value, name: Option<&str>) -> String {
-    json!({ "type": "approve", "plan": plan["plan"], "name": name }).to_string()
-}
+use daemon::{Daemon, approve, of, sit, speaker_as, until};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_read_is_called_at_once_and_its_answer_is_a_table() {

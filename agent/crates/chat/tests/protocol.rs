@@ -3,9 +3,7 @@
 
 mod daemon;
 
-use std::time::Duration;
-
-use daemon::{Daemon, sit};
+use daemon::{Daemon, of, sit};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../../docs/websocket.md");
@@ -45,16 +43,8 @@ async fn the_page_shows_what_takes_place() {
         }
         let wanted: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        let found = async {
-            loop {
-                let event: Value = serde_json::from_str(&seat.next().await.unwrap()).unwrap();
-                if event["type"] == wanted["type"] {
-                    return event;
-                }
-            }
-        };
-        let event = tokio::time::timeout(Duration::from_secs(30), found).await;
-        let event = event.unwrap_or_else(|_| panic!("it did not come: {text}"));
+        println!("waits for {text}");
+        let event = of(&mut seat, wanted["type"].as_str().unwrap()).await;
         for (key, value) in wanted.as_object().unwrap() {
             let there = &event[key];
             match CHANGING.contains(&key.as_str()) || *value == "…" {

@@ -1,27 +1,13 @@
 //! Runs that are taken back unless somebody confirms them.
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod daemon;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chat::{Chat, Seat};
-use daemon::{Daemon, sit};
+use daemon::{Daemon, approve, of, sit};
 use serde_json::{Value, json};
-
-async fn of(seat: &mut Seat, kind: &str) -> Value {
-    let found = async {
-        loop {
-            let event: Value = serde_json::from_str(&seat.next().await.unwrap()).unwrap();
-            if event["type"] == kind {
-                return event;
-            }
-        }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
-    found.unwrap_or_else(|_| panic!("no {kind} came"))
-}
 
 /// A run that waits for so many milliseconds.
 async fn open(window: i64) -> (Daemon, Arc<Chat>, Seat, Value) {
@@ -31,7 +17,7 @@ async fn open(window: i64) -> (Daemon, Arc<Chat>, Seat, Value) {
     let mut seat = sit(&chat, "alice");
     seat.hear("start container web-01");
     let plan = of(&mut seat, "plan").await;
-    seat.hear(&json!({ "type": "approve", "plan": plan["plan"] }).to_string());
+    seat.hear(&approve(&plan, None));
     let window = of(&mut seat, "window").await;
     assert_eq!(window["run"], "r1");
     assert!(window["decision"].is_null(), "{window:#}");

@@ -164,7 +164,10 @@ impl Collector {
             calls: calls.collect(),
             text: self.text,
             finish: self.finish.unwrap_or(Finish::Stop),
-            usage: self.usage.unwrap_or(estimate),
+            usage: match self.usage {
+                Some(said) if believable(said, estimate) => said,
+                _ => estimate,
+            },
         })
     }
 
@@ -284,6 +287,13 @@ fn finish(reason: &Value) -> Option<Finish> {
         "content_filter" => Finish::Filtered,
         _ => Finish::Stop,
     })
+}
+
+/// Whether a server's count can be true. Nothing costs nothing: one that is 0 where there was something is one that is
+/// not kept.
+fn believable(said: Usage, estimate: Usage) -> bool {
+    let kept = |said: u64, estimate: u64| said > 0 || estimate == 0;
+    kept(said.prompt, estimate.prompt) && kept(said.completion, estimate.completion)
 }
 
 fn usage(usage: &Value) -> Option<Usage> {

@@ -1,5 +1,7 @@
 //! What a tool answered, as people would rather look at it: a table, a tree, a plot, a text.
 
+mod change;
+mod headline;
 mod readable;
 mod table;
 mod tree;
@@ -7,16 +9,14 @@ mod tree;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(crate) use change::{thing, verb};
+use headline::{counted, headline, listed, plural, singular, standing};
 pub use readable::{readable, title};
 pub use table::{Column, Table};
 pub use tree::Node;
 
 /// How many changes, or remarks, a sentence names.
 const SAID: usize = 3;
-/// What names the thing that a change was about.
-const NAMED: [&str; 7] = [
-    "name", "unit", "path", "plugin", "task", "target", "package",
-];
 /// The largest answer that is kept as it came, in bytes of JSON.
 const LARGEST_RAW: usize = 32 << 10;
 
@@ -85,7 +85,7 @@ pub fn raw(output: &Value) -> Result<Value, usize> {
 }
 
 fn of_object(map: &Map<String, Value>) -> Told {
-    if let Some(told) = of_change(map) {
+    if let Some(told) = change::of(map) {
         return told;
     }
     if let Some(series) = map.get("series").and_then(Value::as_array)
@@ -94,23 +94,21 @@ fn of_object(map: &Map<String, Value>) -> Told {
     {
         let series = series.clone();
         return Told {
-            summary: counted(series.len(), "series"),
+            summary: listed(series.iter().filter_map(|line| line["name"].as_str())),
             answer: Answer::Plot { series },
         };
     }
     if let Some(text) = text_of(map) {
         return text;
     }
-    let mut lists = map.iter().filter_map(|(key, value)| match value {
-        Value::Array(rows) if key != "notes" => Some((key, rows)),
-        _ => None,
-    });
-    if let (Some((key, rows)), None) = (lists.next(), lists.next())
-        && map.values().filter(|value| value.is_object()).count() <= 1
+    if let Some((key, rows)) = rows_in(map)
         && let Some(mut told) = rows_of(key, rows)
     {
         if map.get("next_cursor").is_some_and(Value::is_string) {
             told.summary.push_str(", and there are more");
+        }
+        if let Some(standing) = standing(map) {
+            told.summary = standing;
         }
         return told;
     }
@@ -118,7 +116,12 @@ fn of_object(map: &Map<String, Value>) -> Told {
     let is_change = map.contains_key("outcome");
     let told = |value: &Value| !is_change || value.as_array().is_none_or(|list| !list.is_empty());
     let shown = map.iter().filter(|(_, value)| told(value));
-    let shown = shown.map(|(key, value)| (key.clone(), value.clone()));
+    // The size of a log is its number of entries.
+    let is_log = map.contains_key("checkpoint") || map.contains_key("proof");
+    let shown = shown.map(|(key, value)| match key.as_str() {
+        "size" if is_log => ("entries".to_owned(), value.clone()),
+        _ => (key.clone(), value.clone()),
+    });
     Told {
         summary: headline(map),
         answer: Answer::Tree {
@@ -127,59 +130,30 @@ fn of_object(map: &Map<String, Value>) -> Told {
     }
 }
 
-/// What a run did: its changes, and how it ended.
-fn of_change(map: &Map<String, Value>) -> Option<Told> {
-    let outcome = map.get("outcome")?.as_str()?;
-    let changes = map.get("changes")?.as_array()?;
-    let count = counted(changes.len(), "change");
-    let done = done(changes);
-    let summary = match outcome {
-        "unchanged" => "There was nothing to change".to_owned(),
-        "applied" | "done" if changes.is_empty() => "Done".to_owned(),
-        "applied" | "done" => format!("Done: {done}"),
-        "awaiting-confirmation" => format!("Done: {done}, to be confirmed"),
-        "rolled-back" => "It failed, and everything was undone".to_owned(),
-        "stuck" => "It failed, and not everything could be undone".to_owned(),
-        other => format!("{}: {count}", title(other)),
-    };
-    let rows = changes.iter().map(|change| {
-        let text = |key: &str| change[key].as_str().unwrap_or_default();
-        serde_json::json!({
-            "verb": text("verb"),
-            "resource": format!("{}/{}", text("plugin"), text("resource")),
-        })
-    });
-    Some(Told {
-        summary,
-        answer: Answer::Table(Table::of(&rows.collect::<Vec<_>>())),
-    })
-}
-
-/// Changes in words, such as `created container web-01`.
-fn done(changes: &[Value]) -> String {
-    let one = |change: &Value| {
-        let verb = match change["verb"].as_str().unwrap_or("change") {
-            verb if verb.ends_with('e') => format!("{verb}d"),
-            verb => format!("{verb}ed"),
-        };
-        format!("{verb} {}", thing(&change["resource"]))
-    };
-    let mut texts: Vec<_> = changes.iter().take(SAID).map(one).collect();
-    let more = changes.len() - texts.len();
-    if more > 0 {
-        texts.push(format!("{more} more"));
+/// The list that an answer is about: the only one in it, or the only one that has something in it.
+fn rows_in(map: &Map<String, Value>) -> Option<(&String, &Vec<Value>)> {
+    if map.values().filter(|value| value.is_object()).count() > 1 {
+        return None;
     }
-    texts.join(", ")
+    let mut lists = map.iter().filter_map(|(key, value)| match value {
+        Value::Array(rows) if key != "notes" => Some((key, rows)),
+        _ => None,
+    });
+    // Where a text of some length is told, an empty list beside it is not what was asked for.
+    let told = map
+        .values()
+        .any(|value| value.as_str().is_some_and(is_long));
+    let mut filled = lists.clone().filter(|(_, rows)| !rows.is_empty());
+    match (filled.next(), filled.next()) {
+        (Some(only), None) => Some(only),
+        (None, _) if !told => lists.next_back(),
+        _ => None,
+    }
 }
 
-/// A resource in words, such as `container web-01`.
-pub(crate) fn thing(resource: &Value) -> String {
-    let resource = resource.as_str().unwrap_or_default();
-    let what = match resource.split_once(':') {
-        Some((kind, name)) => format!("{} {name}", title(kind).to_lowercase()),
-        None => resource.to_owned(),
-    };
-    cut(&what, 300)
+/// Longer than a hash.
+fn is_long(text: &str) -> bool {
+    text.len() > 64
 }
 
 /// What people should know of an answer besides.
@@ -187,7 +161,9 @@ fn remarks(map: &Map<String, Value>) -> String {
     let notes = map.get("notes").and_then(Value::as_array);
     let texts = notes.into_iter().flatten().filter_map(|note| {
         let text = note.as_str().or_else(|| note["text"].as_str())?;
-        Some(format!(". {}", cut(text.trim_end_matches('.'), 300)))
+        let mut letters = text.trim_end_matches('.').chars();
+        let first = letters.next()?.to_uppercase();
+        Some(format!(". {first}{}", cut(letters.as_str(), 300)))
     });
     texts.take(SAID).collect()
 }
@@ -236,68 +212,6 @@ fn of_list(rows: &[Value]) -> Told {
     }
 }
 
-/// What is most telling of an object, in a line.
-fn headline(map: &Map<String, Value>) -> String {
-    let word = |key: &str| map.get(key).and_then(Value::as_str);
-    match word("outcome") {
-        Some("unchanged") => return "There was nothing to change".to_owned(),
-        Some("done" | "applied") => {
-            let name = NAMED.iter().find_map(|key| word(key));
-            return name.map_or_else(
-                || "Done".to_owned(),
-                |name| format!("Done: {}", cut(name, 200)),
-            );
-        }
-        _ => {}
-    }
-    let keys = [
-        "text",
-        "summary",
-        "name",
-        "state",
-        "outcome",
-        "valid",
-        "converged",
-        "status",
-    ];
-    let told = keys.iter().filter_map(|key| match map.get(*key)? {
-        value @ (Value::String(_) | Value::Bool(_) | Value::Number(_)) => Some(format!(
-            "{}: {}",
-            title(key),
-            cut(&readable(key, value), 200)
-        )),
-        _ => None,
-    });
-    let told: Vec<_> = told.take(3).collect();
-    match told.is_empty() {
-        true => counted(map.len(), "value"),
-        false => told.join(", "),
-    }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match (count, what) {
-        (1, _) | (_, "series") => format!("{count} {what}"),
-        _ => format!("{count} {what}s"),
-    }
-}
-
-fn plural(key: &str) -> String {
-    let title = title(key);
-    match title.ends_with('s') {
-        true => title,
-        false => format!("{title}s"),
-    }
-}
-
-fn singular(key: &str) -> String {
-    let title = title(key);
-    match title.strip_suffix("ies") {
-        Some(stem) => format!("{stem}y"),
-        None => title.strip_suffix('s').unwrap_or(&title).to_owned(),
-    }
-}
-
 /// The beginning of a text that may be long, in whole characters.
 pub(crate) fn cut(text: &str, bytes: usize) -> String {
     if text.len() <= bytes {
@@ -308,9 +222,11 @@ pub(crate) fn cut(text: &str, bytes: usize) -> String {
 
 /// At most so many bytes of a text, in whole characters.
 pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
-    let ends = text.char_indices().map(|(begin, c)| begin + c.len_utf8());
-    let end = ends.take_while(|end| *end <= bytes).last();
-    &text[..end.unwrap_or(0)]
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -345,16 +261,23 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_its_changes() {
-        let told = of(&json!({
-            "run": "r1", "outcome": "applied", "duration_ms": 12, "notes": [],
-            "changes": [{ "plugin": "lxc", "resource": "container:a", "verb": "create", "before": null, "after": {} }],
-        }));
-        assert_eq!(told.summary, "Done: created container a");
-        let Answer::Table(table) = told.answer else {
-            panic!("no table")
+    fn an_empty_list_is_not_the_answer_where_another_is() {
+        let told = of(&json!({ "foreign": [], "snapshots": [{ "name": "a" }] }));
+        assert_eq!(told.summary, "1 snapshot");
+        assert_eq!(
+            of(&json!({ "foreign": [], "snapshots": [] })).summary,
+            "No snapshots"
+        );
+        assert_eq!(
+            of(&json!({ "changes": [], "plan_hash": "ab", "notes": [] })).summary,
+            "No changes"
+        );
+        let proof = json!({ "cosigned": [], "id": 5, "proof": "c2sp".repeat(40), "size": 40 });
+        let Answer::Tree { root } = of(&proof).answer else {
+            panic!("no tree")
         };
-        assert_eq!(table.rows[0]["resource"], "lxc/container:a");
+        let size = root.children.iter().find(|part| part.label == "Entries");
+        assert_eq!(size.and_then(|part| part.value.as_deref()), Some("40"));
     }
 
     #[test]
@@ -397,7 +320,7 @@ mod tests {
             "understood": { "operation": "container_create" }, "hits": [], "passing": 0,
             "notes": ["nothing was created yesterday"],
         }));
-        assert_eq!(told.summary, "No hits. nothing was created yesterday");
+        assert_eq!(told.summary, "No hits. Nothing was created yesterday");
     }
 
     #[test]
@@ -433,7 +356,9 @@ mod tests {
         ));
         assert!(matches!(of(&json!(5)).answer, Answer::Value { .. }));
         let plot = json!({ "series": [{ "name": "load", "unit": "", "points": [[1, 2]] }] });
-        assert!(matches!(of(&plot).answer, Answer::Plot { .. }));
+        let told = of(&plot);
+        assert!(matches!(told.answer, Answer::Plot { .. }));
+        assert_eq!(told.summary, "load");
         assert!(matches!(
             of(&json!({ "text": "a\nb" })).answer,
             Answer::Text { .. }

@@ -10,6 +10,8 @@ const CAPITALS: [&str; 12] = [
     "id", "ip", "mac", "mtu", "cpu", "uid", "gid", "pid", "url", "dns", "vlan", "uuid",
 ];
 
+const MIB: f64 = 1_048_576.0;
+
 /// What a key is called above a column: its last part, without its unit.
 pub fn title(key: &str) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
@@ -64,8 +66,13 @@ fn of_number(key: &str, number: f64) -> Option<String> {
     if key == "bytes" || key.ends_with("_bytes") || key == "size" {
         return Some(bytes(number));
     }
+    if ["memory", "swap"].contains(&key) {
+        // Fewer than a MiB of bytes nobody has: those are MiB, as sizes are written without a unit.
+        let unit = if number < MIB { MIB } else { 1.0 };
+        return Some(bytes(number * unit));
+    }
     if key.ends_with("_mib") {
-        return Some(bytes(number * 1_048_576.0));
+        return Some(bytes(number * MIB));
     }
     if is_time(key) {
         return time(number);
@@ -170,6 +177,9 @@ mod tests {
         for (key, value, said) in [
             ("size_bytes", json!(1536), "1.5 KiB"),
             ("memory_mib", json!(2048), "2 GiB"),
+            ("state.memory", json!(268_435_456), "256 MiB"),
+            ("swap", json!(512), "512 MiB"),
+            ("swap", json!(0), "0 B"),
             ("duration_ms", json!(12), "12 ms"),
             ("uptime_seconds", json!(93_784), "1 d 2 h"),
             ("timeout_s", json!(90), "1 min 30 s"),

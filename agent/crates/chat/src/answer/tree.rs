@@ -26,30 +26,33 @@ pub struct Node {
 
 /// The tree of a value. What is too deep or too much is left out, and a node says so.
 pub(super) fn of(label: &str, value: &Value) -> Node {
-    node(label, value, DEPTH, &mut NODES.clone())
+    node(title(label), label, value, DEPTH, &mut NODES.clone())
 }
 
-fn node(label: &str, value: &Value, depth: usize, room: &mut usize) -> Node {
+fn node(label: String, key: &str, value: &Value, depth: usize, room: &mut usize) -> Node {
     let mut children = Vec::new();
-    let parts: Vec<(String, &Value)> = match value {
-        Value::Object(map) => map.iter().map(|(key, part)| (key.clone(), part)).collect(),
+    let parts: Vec<(String, &str, &Value)> = match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, part)| (word(key), key.as_str(), part))
+            .collect(),
         Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
             let items = list.iter().enumerate();
             items
-                .map(|(place, item)| (called(place, item), item))
+                .map(|(place, item)| (called(place, item), "", item))
                 .collect()
         }
         _ => Vec::new(),
     };
     if parts.is_empty() || depth == 0 {
         return Node {
-            label: title(label),
-            value: Some(cut(&readable(label, value), VALUE)),
+            label,
+            value: Some(cut(&readable(key, value), VALUE)),
             children,
         };
     }
     let all = parts.len();
-    for (key, part) in parts {
+    for (label, key, part) in parts {
         if *room == 0 {
             children.push(Node {
                 label: format!("{} more", all - children.len()),
@@ -59,12 +62,21 @@ fn node(label: &str, value: &Value, depth: usize, room: &mut usize) -> Node {
             break;
         }
         *room -= 1;
-        children.push(node(&key, part, depth - 1, room));
+        children.push(node(label, key, part, depth - 1, room));
     }
     Node {
-        label: title(label),
+        label,
         value: None,
         children,
+    }
+}
+
+/// What a key is called: a word of ours as people say it, the name of a thing as it is.
+fn word(key: &str) -> String {
+    let ours = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match key.chars().all(ours) {
+        true => title(key),
+        false => key.to_owned(),
     }
 }
 
@@ -89,6 +101,17 @@ mod tests {
         );
         assert_eq!(tree.children[0].children[0].value.as_deref(), Some("1 KiB"));
         assert_eq!(tree.children[1].value.as_deref(), Some("a, b"));
+    }
+
+    #[test]
+    fn names_stay_as_they_are() {
+        let units =
+            json!({ "nginx.service": { "state": 1 }, "tags": [{ "name": "web-01", "n": 1 }] });
+        let tree = of("answer", &units);
+        let unit = &tree.children[0];
+        assert_eq!(unit.label, "nginx.service");
+        assert_eq!(unit.children[0].label, "State");
+        assert_eq!(tree.children[1].children[0].label, "web-01");
     }
 
     #[test]

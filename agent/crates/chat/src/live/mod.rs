@@ -60,7 +60,6 @@ struct Feed {
     client: Client,
     state: Mutex<Watchers>,
     last: watch::Sender<Option<Arc<str>>>,
-    samples: Mutex<host::Samples>,
     bell: Notify,
 }
 
@@ -95,7 +94,6 @@ impl Live {
                 client: client.clone(),
                 state: Mutex::default(),
                 last: watch::channel(None).0,
-                samples: Mutex::default(),
                 bell: Notify::new(),
             })
         };
@@ -125,9 +123,9 @@ impl Live {
         }
     }
 
-    /// How the host is, with the samples of before if somebody watches.
-    pub(crate) async fn host(&self, speaker: &Speaker) -> Result<Value, api::Error> {
-        let feed = self.feeds.iter().find(|feed| feed.topic == Topic::Host);
+    /// The value of a topic now, with what is known of before.
+    pub(crate) async fn look(&self, topic: Topic, speaker: &Speaker) -> Result<Value, api::Error> {
+        let feed = self.feeds.iter().find(|feed| feed.topic == topic);
         match feed {
             Some(feed) => feed.ask(speaker).await,
             None => Ok(Value::Null),
@@ -241,37 +239,26 @@ impl Feed {
     }
 
     async fn ask(&self, speaker: &Speaker) -> Result<Value, api::Error> {
-        let asking = async {
-            match self.topic {
-                Topic::Host => host::ask(&self.client, speaker, &self.samples).await,
-                topic => ask(topic, &self.client, speaker).await,
-            }
-        };
-        tokio::time::timeout(PATIENCE, asking)
+        tokio::time::timeout(PATIENCE, self.value(speaker))
             .await
             .unwrap_or(Err(api::Error::TimedOut))
     }
-}
 
-/// The value of a topic now.
-pub(crate) async fn ask(
-    topic: Topic,
-    client: &Client,
-    speaker: &Speaker,
-) -> Result<Value, api::Error> {
-    let call = |tool: &str, arguments| {
-        let call = speaker.call(tool, arguments);
-        async move { client.call(&call, |_| {}).await }
-    };
-    match topic {
-        Topic::Containers => call("container_list", json!({ "limit": 1000 })).await,
-        Topic::Topology => topology::ask(client, speaker).await,
-        Topic::Host => host::ask(client, speaker, &Mutex::default()).await,
-        Topic::Ledger => {
-            let mut log = call("ledger_log", json!({ "limit": ENTRIES })).await?;
-            let entries = log["entries"].take();
-            let head = entries.get(0).and_then(|entry| entry.get("id")).cloned();
-            Ok(json!({ "head": head, "entries": entries }))
+    async fn value(&self, speaker: &Speaker) -> Result<Value, api::Error> {
+        let call = |tool: &str, arguments| {
+            let call = speaker.call(tool, arguments);
+            async move { self.client.call(&call, |_| {}).await }
+        };
+        match self.topic {
+            Topic::Containers => call("container_list", json!({ "limit": 1000 })).await,
+            Topic::Topology => topology::ask(&self.client, speaker).await,
+            Topic::Host => host::ask(&self.client, speaker).await,
+            Topic::Ledger => {
+                let mut log = call("ledger_log", json!({ "limit": ENTRIES })).await?;
+                let entries = log["entries"].take();
+                let head = entries.get(0).and_then(|entry| entry.get("id")).cloned();
+                Ok(json!({ "head": head, "entries": entries }))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::answer::beginning;
 use crate::thinker::Outcome;
 
 /// A mark that nothing in the data can know: new for each message.
@@ -55,15 +56,9 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let mut end = most;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!(
-        "{}… ({} bytes more were cut)",
-        &text[..end],
-        text.len() - end
-    )
+    let kept = beginning(text, most);
+    let more = text.len() - kept.len();
+    format!("{kept}… ({more} bytes more were cut)")
 }
 
 #[cfg(test)]

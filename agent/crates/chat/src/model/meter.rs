@@ -1,8 +1,6 @@
 //! How many tokens were used today, by all users together. It outlives a restart.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -81,27 +79,14 @@ impl Meter {
             tokens,
         };
         let Some(file) = &self.file else { return };
-        if let Err(error) = write(file, used) {
+        let text = serde_json::json!(used).to_string();
+        if let Err(error) = durable::replace(file, text.as_bytes(), 0o600) {
             log::warn!(
                 "{}: {error}: a restart forgets what was used today",
                 file.display()
             );
         }
     }
-}
-
-/// Writes beside, then over: whoever reads finds one or the other.
-fn write(file: &Path, used: &Used) -> std::io::Result<()> {
-    let beside = file.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    let mut new = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    new.write_all(&serde_json::to_vec(used)?)?;
-    fs::rename(beside, file)
 }
 
 fn day(now: Timestamp) -> String {

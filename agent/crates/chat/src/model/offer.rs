@@ -19,11 +19,11 @@ const DESCRIPTION: usize = 300;
 const ARGUMENT: usize = 120;
 /// Bytes of a schema; a larger one is left to the daemon to check.
 const SCHEMA: usize = 3000;
-/// What is offered whatever the question, if there is room: how the host stands.
-const ALWAYS: [&str; 5] = [
+/// The tools that are offered whatever the question, if there is room: how the host stands.
+pub const ALWAYS: [&str; 5] = [
     "container_list",
     "state_status",
-    "system_info",
+    "host_info",
     "search",
     "systemd_list_units",
 ];
@@ -60,7 +60,7 @@ impl Offer {
             .chain(ALWAYS)
             .chain(rest.iter().copied());
         let mut seen = HashSet::new();
-        let allowed = |name: &&str| find(catalog, name).is_some_and(|tool| may(role, tool));
+        let allowed = |name: &&str| catalog.tool(name).is_some_and(|tool| may(role, tool));
         let names = candidates
             .filter(allowed)
             .filter(|name| seen.insert(name.to_owned()));
@@ -86,7 +86,7 @@ impl Offer {
     pub(super) fn definitions(&self, catalog: &Catalog, tokens: usize) -> Vec<ToolDefinition> {
         let mut definitions = vec![finder()];
         let mut left = tokens.saturating_mul(3);
-        for tool in self.names.iter().filter_map(|name| find(catalog, name)) {
+        for tool in self.names.iter().filter_map(|name| catalog.tool(name)) {
             let definition = definition(tool);
             let size = definition.parameters.to_string().len() + definition.description.len() + 60;
             match left.checked_sub(size) {
@@ -99,76 +99,10 @@ impl Offer {
     }
 }
 
-/// A tool by its name.
-pub(super) fn find<'c>(catalog: &'c Catalog, name: &str) -> Option<&'c Tool> {
-    catalog.tools().iter().find(|tool| tool.name == name)
-}
-
-/// The names of the tools that fit some words and a role may call, best first. A word that few tools have tells more
-/// than others (inverse document frequency), and one in a tool's name most.
+/// The names of the tools that fit some words and a role may call, best first.
 pub(super) fn rank<'c>(catalog: &'c Catalog, role: &str, text: &str) -> Vec<&'c str> {
-    let allowed = catalog.tools().iter().filter(|tool| may(role, tool));
-    let tools: Vec<_> = allowed.map(Vocabulary::of).collect();
-    let wanted: HashSet<_> = words(text).collect();
-    let weighed: Vec<_> = wanted
-        .iter()
-        .map(|word| {
-            let having = tools.iter().filter(|tool| tool.has(word)).count();
-            let rarity = tools.len() as f64 / having.max(1) as f64;
-            (word, rarity.ln_1p())
-        })
-        .collect();
-    let mut scored: Vec<_> = tools
-        .iter()
-        .map(|tool| (tool.score(&weighed), tool.name))
-        .filter(|(score, _)| *score > 0.0)
-        .collect();
-    scored.sort_by(|(a, one), (b, other)| b.total_cmp(a).then(one.cmp(other)));
-    scored.into_iter().map(|(_, name)| name).collect()
-}
-
-/// The words of a tool.
-struct Vocabulary<'c> {
-    name: &'c str,
-    /// Those of its name and title.
-    own: HashSet<String>,
-    /// Those of its description and its sentences.
-    others: HashSet<String>,
-}
-
-impl<'c> Vocabulary<'c> {
-    fn of(tool: &'c Tool) -> Self {
-        let own = words(&tool.name).chain(words(&tool.title)).collect();
-        let sentences = tool.sentences.iter().flat_map(|sentence| words(sentence));
-        Self {
-            name: &tool.name,
-            own,
-            others: words(&tool.description).chain(sentences).collect(),
-        }
-    }
-
-    fn has(&self, word: &String) -> bool {
-        self.own.contains(word) || self.others.contains(word)
-    }
-
-    fn score(&self, weighed: &[(&String, f64)]) -> f64 {
-        let of = |(word, weight): &(&String, f64)| match self.own.contains(*word) {
-            true => 2.0 * weight,
-            false if self.others.contains(*word) => *weight,
-            false => 0.0,
-        };
-        weighed.iter().map(of).sum()
-    }
-}
-
-/// Words in small letters, without the s of the plural.
-fn words(text: &str) -> impl Iterator<Item = String> {
-    let words = text.split(|c: char| !c.is_alphanumeric());
-    let words = words.filter(|word| word.len() > 1).map(str::to_lowercase);
-    words.map(|word| match word.strip_suffix('s') {
-        Some(stem) if stem.len() > 2 => stem.to_owned(),
-        _ => word,
-    })
+    let allowed = catalog.near(text).filter(|tool| may(role, tool));
+    allowed.map(|tool| tool.name.as_str()).collect()
 }
 
 fn finder() -> ToolDefinition {

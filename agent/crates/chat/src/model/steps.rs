@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Model;
 use super::context::Context;
 use super::data::Mark;
-use super::offer::{FIND, Offer, find, may, rank};
+use super::offer::{FIND, Offer, may, rank};
 use crate::thinker::{Outcome, Past, Thought, Turn};
 
 /// What the model is told first.
@@ -226,7 +226,7 @@ impl<'a> Steps<'a> {
             return self.find_tools(&arguments);
         }
         let role = self.turn.role();
-        let Some(tool) = find(&self.tools, &call.name).filter(|tool| may(role, tool)) else {
+        let Some(tool) = self.tools.tool(&call.name).filter(|tool| may(role, tool)) else {
             let near = rank(&self.tools, role, &call.name.replace(['_', '-'], " "));
             let near = near.into_iter().take(5).collect::<Vec<_>>().join(", ");
             return Err(format!(

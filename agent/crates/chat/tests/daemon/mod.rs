@@ -1,7 +1,9 @@
-//! A daemon that says what a test wants, and counts.
+//! A daemon that says what a test wants, and counts; and who talks to it.
+#![allow(dead_code)]
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chat::{Chat, Right, Seat, Speaker};
 use serde_json::{Value, json};
@@ -93,6 +95,32 @@ pub fn speaker_as(name: &str, role: &'static str) -> Speaker {
 
 pub fn sit(chat: &Arc<Chat>, name: &str) -> Seat {
     chat.join(speaker(name), None, None)
+}
+
+/// The next event that `is` knows.
+pub async fn until(seat: &mut Seat, is: impl Fn(&Value) -> bool) -> Value {
+    let mut seen = Vec::new();
+    let found = async {
+        loop {
+            let event: Value = serde_json::from_str(&seat.next().await.unwrap()).unwrap();
+            if is(&event) {
+                return event;
+            }
+            seen.push(event);
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
+    found.unwrap_or_else(|_| panic!("it did not come: {seen:#?}"))
+}
+
+/// The next event of this kind.
+pub async fn of(seat: &mut Seat, kind: &str) -> Value {
+    until(seat, |event| event["type"] == kind).await
+}
+
+/// The button of a plan, with a name where one was typed.
+pub fn approve(plan: &Value, name: Option<&str>) -> String {
+    json!({ "type": "approve", "plan": plan["plan"], "name": name }).to_string()
 }
 
 async fn serve(stream: UnixStream, say: Arc<Mutex<Say>>, bell: Arc<Notify>) {

@@ -132,6 +132,25 @@ fn without_usage_it_is_estimated() {
 }
 
 #[test]
+fn a_count_of_nothing_is_not_believed_where_there_was_something() {
+    let text = delta(json!({ "content": "x".repeat(30) }));
+    let usage = |prompt: u64, completion: u64, chunks: &[Value]| {
+        let count = json!({ "prompt_tokens": prompt, "completion_tokens": completion });
+        let said = json!({ "choices": [], "usage": count });
+        let reply = reply(&[chunks, &[said]].concat()).unwrap();
+        (reply.usage.total(), reply.usage.estimated)
+    };
+    let text = std::slice::from_ref(&text);
+    assert_eq!(usage(0, 0, text), (40, true));
+    assert_eq!(usage(7, 0, text), (40, true));
+    assert_eq!(usage(0, 5, text), (40, true));
+    assert_eq!(usage(7, 5, text), (12, false));
+    // Who says nothing has used nothing for it.
+    let nothing = delta(json!({ "content": "" }));
+    assert_eq!(usage(7, 0, &[nothing]), (7, false));
+}
+
+#[test]
 fn what_is_wrong_is_said_in_several_ways() {
     for error in [
         json!({ "error": { "message": "no", "type": "x" } }),
