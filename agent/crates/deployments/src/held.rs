@@ -315,7 +315,5 @@ fn take_down(path: &Path) -> Result<()> {
 }
 
 fn sync(directory: &Path) -> Result<()> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed("write to disk", directory))
+    durable::sync_directory(directory).map_err(failed("write to disk", directory))
 }

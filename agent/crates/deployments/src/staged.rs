@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -108,15 +108,7 @@ impl Staged {
     pub fn configure(&mut self, name: &str, text: &[u8]) -> Result<()> {
         let below = format!("config/{name}");
         let path = self.path.join(&below);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&path)
-            .map_err(failed("make", &path))?;
-        file.write_all(text)
-            .and_then(|()| file.sync_all())
-            .map_err(failed("write", &path))?;
+        durable::replace(&path, text, 0o644).map_err(failed("write", &path))?;
         self.files.insert(below, hex::encode(Sha256::digest(text)));
         Ok(())
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deployments::{Candidate, Error, Held, Kind, Name, Place, Settled, Version};
@@ -57,15 +57,6 @@ fn deploy(machine: &Machine, place: &Place, text: &str) -> Name {
 
 fn serves(place: &Place) -> String {
     fs::read_to_string(place.program()).unwrap()
-}
-
-fn listed(directory: PathBuf) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -163,7 +154,10 @@ fn a_switch_that_was_killed_goes_back() {
         fs::create_dir(place.base().join("versions/9-aaaaaaaaaaaa")).unwrap();
         let mut held = place.hold("test").unwrap();
         assert_eq!(held.settle().unwrap(), None);
-        assert_eq!(listed(place.base().join("versions")), [one.to_string()]);
+        assert_eq!(
+            lab::names(&place.base().join("versions")),
+            [one.to_string()]
+        );
         assert_eq!(serves(place), "one");
 
         // Killed on trial.
@@ -221,7 +215,7 @@ fn too_many_go_and_a_changed_one_is_not_served() {
         assert_eq!(held.prune(2).unwrap(), names[..2]);
         let mut left: Vec<_> = names[2..].iter().map(Name::to_string).collect();
         left.sort();
-        assert_eq!(listed(place.base().join("versions")), left);
+        assert_eq!(lab::names(&place.base().join("versions")), left);
         assert!(matches!(held.switch(&names[0]), Err(Error::NoVersion(_))));
 
         let kept = place.version(&names[2]);

@@ -70,6 +70,22 @@ export function figure(value, unit = '') {
   return `${number.format(value)}${unit === '%' ? ' %' : unit && ` ${unit}`}`;
 }
 
+/** Keys whose numbers are bytes; those of sizes that are below one MiB are MiB, which is how sizes are written without a unit. */
+const BYTES = /(^|[._])bytes$/;
+const SIZE = /(^|[._])(memory|swap)$/;
+const MIB = 1024 ** 2;
+
+/**
+ * The value of a key: an amount of bytes with its unit, anything else in one line.
+ * @param {string} key
+ * @param {unknown} value
+ */
+export function said(key, value) {
+  if (typeof value !== 'number') return inline(value);
+  if (SIZE.test(key)) return bytes(value < MIB ? value * MIB : value);
+  return BYTES.test(key) ? bytes(value) : inline(value);
+}
+
 /**
  * A value in one line of text.
  * @param {unknown} value

@@ -3,6 +3,9 @@
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HeaderValue};
 
+use crate::bearer;
+use crate::plain::Refusal;
+
 /// What goes with every request.
 const ACCESS: &str = "opdbus_access";
 /// What renews the session, and goes nowhere else.
@@ -40,26 +43,17 @@ impl Cookie {
         }
     }
 
-    /// Its value in a request. Where there is TLS, only the prefixed name counts.
-    pub(crate) fn read(self, headers: &HeaderMap, secure: bool) -> Option<&str> {
-        let pairs = || {
-            let values = headers.get_all(COOKIE).iter();
-            let values = values.filter_map(|value| value.to_str().ok());
-            values
-                .flat_map(|value| value.split(';'))
-                .filter_map(|pair| pair.trim().split_once('='))
-        };
-        let named = |name: &str| {
-            let found = pairs().find(|(key, _)| *key == name);
-            found
-                .map(|(_, value)| value)
-                .filter(|value| !value.is_empty())
-        };
-        let prefixed = named(&self.prefixed());
+    /// Its value in a request, if it is there. Where there is TLS, only the prefixed name counts. Two of one name are
+    /// refused: a browser does not say which of them this server has set (RFC 6265 §8.6).
+    pub(crate) fn read(self, headers: &HeaderMap, secure: bool) -> Result<Option<&str>, Refusal> {
+        let prefixed = only(headers, &self.prefixed())?;
         match secure {
-            true => prefixed,
+            true => Ok(prefixed),
             // Behind a proxy that has the TLS.
-            false => prefixed.or_else(|| named(self.plain())),
+            false => match prefixed {
+                Some(_) => Ok(prefixed),
+                None => only(headers, self.plain()),
+            },
         }
     }
 
@@ -79,6 +73,25 @@ impl Cookie {
     }
 }
 
+/// The value of the one cookie of this name, unless that is empty.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+    let values = headers.get_all(COOKIE).iter();
+    let mut found = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(key, _)| *key == name);
+    let value = found.next().map(|(_, value)| value);
+    if found.next().is_some() {
+        let text = format!(
+            "the cookie {name} came twice, and one of the two is not of this server: clear the cookies of this host, and \
+             log in again"
+        );
+        return Err(bearer::unauthorized("", &text));
+    }
+    Ok(value.filter(|value| !value.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +106,8 @@ mod tests {
     fn cookies_are_found_by_their_whole_name() {
         let read = |cookie: &str, secure| {
             let headers = headers(cookie);
-            Cookie::Access.read(&headers, secure).map(str::to_owned)
+            let read = Cookie::Access.read(&headers, secure).unwrap();
+            read.map(str::to_owned)
         };
         assert_eq!(read("a=b; opdbus_access=x.y", false), Some("x.y".into()));
         assert_eq!(read("xopdbus_access=x; opdbus_access=", false), None);
@@ -103,6 +117,27 @@ mod tests {
             read("opdbus_access=x; __Host-opdbus_access=y", true),
             Some("y".into())
         );
+    }
+
+    #[test]
+    fn two_of_one_name_are_refused() {
+        let read = |cookies: &[&str], secure| {
+            let mut headers = HeaderMap::new();
+            for cookie in cookies {
+                headers.append(COOKIE, cookie.parse().unwrap());
+            }
+            let read = Cookie::Access.read(&headers, secure);
+            read.map_err(|refusal| refusal.status().as_u16()).is_ok()
+        };
+        assert!(!read(&["opdbus_access=x; opdbus_access=y"], false));
+        assert!(!read(&["opdbus_access=x", "a=b; opdbus_access=x"], false));
+        assert!(!read(&["opdbus_access=; opdbus_access=y"], false));
+        let both = "__Host-opdbus_access=y; opdbus_access=x";
+        assert!(read(&[both], true) && read(&[both], false));
+        assert!(!read(&[both, both], true));
+        // One that says nothing here is nobody's business.
+        assert!(read(&["opdbus_access=x; opdbus_access=y"], true));
+        assert!(read(&["opdbus_refresh=x; opdbus_refresh=y"], false));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use axum::http::header::{AUTHORIZATION, HeaderName, ORIGIN};
 use axum::http::{Method, Request, Response, StatusCode};
 use declaration::Web;
 use mcp::server::Server;
+use rate::Rate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +33,10 @@ use crate::ws::{self, Chat};
 const GRACE: Duration = Duration::from_secs(30);
 /// How many requests an address may send at once, and how many a second after that. Everybody behind one proxy has
 /// one address.
-const ADDRESS_AT_ONCE: f64 = 600.0;
-const ADDRESS_A_SECOND: f64 = 200.0;
+const OF_ADDRESS: Rate = Rate {
+    at_once: 600.0,
+    a_second: 200.0,
+};
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// MCP servers by the profile in their path; the empty name is that of `/mcp` itself.
@@ -120,7 +123,7 @@ impl Doors {
             places: Places::default(),
             rest: Arc::new(Rest::new(setting.web, Arc::clone(&chat), metrics)),
             chat,
-            addresses: Buckets::new(ADDRESS_AT_ONCE, ADDRESS_A_SECOND),
+            addresses: Buckets::new(OF_ADDRESS),
             end: setting.end,
         }
     }

@@ -11,6 +11,7 @@ mod cookies;
 mod doors;
 mod guard;
 mod metrics;
+mod packed;
 mod page;
 mod plain;
 mod rest;
@@ -19,6 +20,7 @@ mod session;
 mod speakers;
 mod tls;
 mod witness;
+mod write_timeout;
 mod ws;
 
 pub use doors::{Doors, Endpoints, Setting};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use api::{Call, Error};
+use api::{Call, Code, Error};
 use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -69,6 +69,11 @@ struct Stock {
     kind: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ended {
+    code: u16,
+}
+
 type Seconds<L> = Family<L, Histogram>;
 
 /// What this process counts.
@@ -80,6 +85,7 @@ pub(crate) struct Metrics {
     call_time: Seconds<Tool>,
     sessions: Gauge,
     sockets: Gauge,
+    socket_ends: Family<Ended, Counter>,
     refused: Counter,
 }
 
@@ -102,6 +108,7 @@ impl Default for Metrics {
         let calls = Family::default();
         let call_time = Seconds::new_with_constructor(times);
         let (sessions, sockets) = (Gauge::default(), Gauge::default());
+        let socket_ends = Family::default();
         let refused = Counter::default();
         registry.register("requests", "Requests by route and status", requests.clone());
         registry.register_with_unit(
@@ -128,6 +135,11 @@ impl Default for Metrics {
         );
         registry.register("sockets", "Connections of the chat", sockets.clone());
         registry.register(
+            "socket_ends",
+            "Connections of the chat that this end closed, by code",
+            socket_ends.clone(),
+        );
+        registry.register(
             "too_many",
             "Requests that were refused since there were too many",
             refused.clone(),
@@ -140,6 +152,7 @@ impl Default for Metrics {
             call_time,
             sessions,
             sockets,
+            socket_ends,
             refused,
         }
     }
@@ -171,17 +184,18 @@ impl Metrics {
     /// Counts a call of a tool. What the daemon does not know is one thing, so that nobody makes names up.
     pub(crate) fn called(&self, tool: &str, result: &Result<Value, Error>, took: Duration) {
         let outcome = match result {
-            Ok(_) => "done".to_owned(),
-            Err(error) => match error.code() {
-                Some(api::Code::NotFound | api::Code::Unauthenticated) => return,
-                Some(_) => error_word(error),
-                None => "away".to_owned(),
-            },
+            Ok(_) => "done",
+            Err(Error::Tool {
+                code: Code::NotFound | Code::Unauthenticated,
+                ..
+            }) => return,
+            Err(Error::Tool { data, .. }) => data["code"].as_str().unwrap_or("failed"),
+            Err(_) => "away",
         };
         let tool = tool.to_owned();
         let labels = Called {
             tool: tool.clone(),
-            outcome,
+            outcome: outcome.to_owned(),
         };
         self.calls.get_or_create(&labels).inc();
         self.call_time
@@ -198,6 +212,23 @@ impl Metrics {
     pub(crate) fn socket(self: &Arc<Self>) -> Socket {
         self.sockets.inc();
         Socket(Arc::clone(self))
+    }
+
+    /// Counts a connection of the chat that this end closes with a code of RFC 6455 §7.4.
+    pub(crate) fn ended(&self, code: u16) {
+        self.socket_ends.get_or_create(&Ended { code }).inc();
+    }
+
+    /// How many connections this end has closed with a code.
+    #[cfg(test)]
+    pub(crate) fn ends_with(&self, code: u16) -> u64 {
+        self.socket_ends.get_or_create(&Ended { code }).get()
+    }
+
+    /// How many connections of the chat there are.
+    #[cfg(test)]
+    pub(crate) fn open_sockets(&self) -> i64 {
+        self.sockets.get()
     }
 
     /// All figures: those of this process, and those of the host that this session may see.
@@ -220,14 +251,6 @@ impl Metrics {
             )
         })?;
         Ok(text)
-    }
-}
-
-/// The daemon's word for why not.
-fn error_word(error: &Error) -> String {
-    match error {
-        Error::Tool { data, .. } => data["code"].as_str().unwrap_or("failed").to_owned(),
-        _ => "failed".to_owned(),
     }
 }
 

@@ -1,18 +1,17 @@
 //! The page's files: whatever is in `page/` when the program is built.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::sync::LazyLock;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH,
 };
 use axum::http::{Response, StatusCode};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use rust_embed::Embed;
+
+use crate::packed::{self, Compression};
 
 /// What the page may do (Content Security Policy Level 3, Trusted Types): its own scripts and styles, its own host, and
 /// no text as markup.
@@ -56,7 +55,7 @@ impl File {
         };
         let hash = file.metadata.sha256_hash();
         let plain = Bytes::from(file.data.into_owned());
-        let packed = pack(&plain).filter(|packed| packed.len() < plain.len());
+        let packed = packed::pack(&plain, Compression::best());
         Some(Self {
             kind: HeaderValue::from_str(&kind).ok()?,
             tag: hash[..16]
@@ -64,15 +63,9 @@ impl File {
                 .map(|byte| format!("{byte:02x}"))
                 .collect(),
             plain,
-            packed: packed.map(Bytes::from),
+            packed,
         })
     }
-}
-
-fn pack(plain: &[u8]) -> Option<Vec<u8>> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-    packer.write_all(plain).ok()?;
-    packer.finish().ok()
 }
 
 /// The file at a path of the address, which is taken as it is: nothing in it is decoded, and no file system is asked.
@@ -82,7 +75,7 @@ pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         name => name,
     };
     let file = FILES.get(name)?;
-    let packed = file.packed.as_ref().filter(|_| takes_gzip(headers));
+    let packed = file.packed.as_ref().filter(|_| packed::is_taken(headers));
     // Two forms are two things to a cache (RFC 9110 §8.8.3).
     let tag = match packed {
         Some(_) => format!("\"{}-gz\"", file.tag),
@@ -101,28 +94,11 @@ pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     out.insert(CONTENT_TYPE, file.kind.clone());
     out.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     out.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    out.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    packed::tell(out, packed.is_some() && !known);
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         out.insert(ETAG, tag);
     }
-    if packed.is_some() && !known {
-        out.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
     Some(response)
-}
-
-/// Whether the client takes gzip (RFC 9110 §12.5.3), without the fine points of preference.
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let mut codings = headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    codings.any(|coding| {
-        let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
-        let refused = quality.trim().strip_prefix("q=").map(str::parse) == Some(Ok(0.0));
-        name.trim().eq_ignore_ascii_case("gzip") && !refused
-    })
 }
 
 /// Whether the client has this form of the file already.
@@ -137,6 +113,8 @@ fn has(headers: &HeaderMap, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::ACCEPT_ENCODING;
+
     use super::*;
 
     fn ask(path: &str, headers: &[(axum::http::HeaderName, &str)]) -> Option<Response<Body>> {

@@ -14,10 +14,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::tls::Tls;
+use crate::write_timeout::WriteTimeout;
 
 /// What answers requests.
 pub trait Answers: Send + Sync + 'static {
@@ -63,6 +65,9 @@ pub struct Limits {
     pub of_address: usize,
     /// How long the head of a request may take, and how long a connection may wait for its next one.
     pub head: Duration,
+    /// How long a write may wait for the other end to take something: of an answer, a stream, or a connection of the
+    /// chat. What has nothing to write waits for nobody.
+    pub write: Duration,
     /// How many bytes a head may have.
     pub head_bytes: usize,
     /// How many headers a request may have.
@@ -77,6 +82,7 @@ impl Default for Limits {
             connections: 512,
             of_address: 256,
             head: Duration::from_secs(10),
+            write: Duration::from_secs(30),
             head_bytes: 32 << 10,
             headers: 64,
             grace: Duration::from_secs(3),
@@ -94,11 +100,10 @@ pub async fn serve<A: Answers>(
 ) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let crowd = Arc::new(Crowd::default());
-    let mut connections = JoinSet::new();
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = end.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &room) => accepted,
         };
         if let Some((stream, address, place)) = accepted {
@@ -108,19 +113,23 @@ pub async fn serve<A: Answers>(
             };
             let (doors, end) = (Arc::clone(&doors), end.clone());
             let acceptor = tls.as_ref().map(Tls::acceptor);
+            let on_its_way = OnItsWay(connections.token());
             connections.spawn(async move {
                 // Answers are small, and streams are written event by event.
                 let _ = stream.set_nodelay(true);
+                let stream = WriteTimeout::new(stream, limits.write);
                 let peer = Peer {
                     address,
                     secure: acceptor.is_some(),
                 };
                 match acceptor {
-                    None => connection(stream, peer, doors, limits, end).await,
+                    None => connection(stream, peer, on_its_way, doors, limits, end).await,
                     Some(acceptor) => {
                         let shaken = tokio::time::timeout(limits.head, acceptor.accept(stream));
                         match shaken.await {
-                            Ok(Ok(stream)) => connection(stream, peer, doors, limits, end).await,
+                            Ok(Ok(stream)) => {
+                                connection(stream, peer, on_its_way, doors, limits, end).await
+                            }
                             Ok(Err(error)) => log::debug!("{address}: no TLS: {error}"),
                             Err(_) => log::debug!("{address}: TLS took too long"),
                         }
@@ -131,11 +140,17 @@ pub async fn serve<A: Answers>(
         }
     }
     drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.grace, all).await.is_err() {
+    connections.close();
+    let all = tokio::time::timeout(limits.grace, connections.wait());
+    if all.await.is_err() {
         log::warn!("answers were still on their way at the end");
     }
 }
+
+/// What the end of the server waits for, until this is dropped; it is among the extensions of each request. Who takes a
+/// connection over holds it.
+#[derive(Clone)]
+pub(crate) struct OnItsWay(#[expect(dead_code, reason = "holding it is all")] TaskTrackerToken);
 
 /// How many connections each address has.
 #[derive(Default)]
@@ -194,15 +209,18 @@ async fn accept(
 async fn connection<A: Answers>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
+    on_its_way: OnItsWay,
     doors: Arc<A>,
     limits: Limits,
     end: CancellationToken,
 ) {
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let doors = Arc::clone(&doors);
+        let on_its_way = on_its_way.clone();
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(on_its_way);
             Ok::<_, Infallible>(doors.answer(request).await)
         }
     });
@@ -230,7 +248,62 @@ async fn connection<A: Answers>(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
+    use tokio::net::TcpSocket;
+
     use super::*;
+
+    /// How long anything may take on a busy machine.
+    const SOON: Duration = Duration::from_secs(60);
+
+    /// Answers everything with more than a connection holds that nobody reads.
+    struct Much;
+
+    impl Answers for Much {
+        async fn answer(self: Arc<Self>, _: Request<Body>) -> Response<Body> {
+            Response::new(Body::from(vec![b'x'; 256 << 10]))
+        }
+    }
+
+    /// A connection that takes little before it is read.
+    async fn connect(address: SocketAddr) -> std::net::TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        let stream = stream.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_asks_and_does_not_read_gives_the_place_back() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(8).unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits {
+            connections: 1,
+            write: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let end = CancellationToken::new();
+        tokio::spawn(serve(listener, None, Arc::new(Much), limits, end));
+        let ask = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut first = connect(address).await;
+        first.write_all(&ask.repeat(20)).unwrap();
+        // There is one place, and this one comes after it.
+        let mut second = connect(address).await;
+        let answer = tokio::task::spawn_blocking(move || {
+            second.write_all(ask)?;
+            let mut word = [0; 15];
+            second.read_exact(&mut word).map(|()| word)
+        });
+        assert_eq!(&answer.await.unwrap().unwrap(), b"HTTP/1.1 200 OK");
+        drop(first);
+    }
 
     #[test]
     fn one_address_does_not_take_all_connections() {

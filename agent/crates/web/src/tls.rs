@@ -1,19 +1,24 @@
 //! TLS 1.3 and nothing older: with a certificate of the operator's, or with one made here.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rcgen::{CertificateParams, KeyPair};
+use rustix::fs::{Mode, OFlags, openat};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::TLS13;
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
+
+/// How much of a certificate's file is read for its fingerprint, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -120,9 +125,14 @@ impl Source {
     }
 }
 
-/// SHA-256 of the first certificate of a file, as people compare it.
+/// SHA-256 of the first certificate of a file, as people compare it. The file may be in a directory of the web server's
+/// user, who could have put anything there: only a file that lies there itself is read.
 pub fn fingerprint(certificate: &Path) -> Result<String, TlsError> {
-    let text = read(certificate)?;
+    let read = read_plain(certificate);
+    let text = read.map_err(|source| TlsError::File {
+        path: certificate.to_owned(),
+        source,
+    })?;
     let first = CertificateDer::from_pem_slice(&text).map_err(|error| TlsError::Odd {
         path: certificate.to_owned(),
         why: error.to_string(),
@@ -131,6 +141,24 @@ pub fn fingerprint(certificate: &Path) -> Result<String, TlsError> {
     let bytes = digest.iter().map(|byte| hex::encode_upper([*byte]));
     let bytes: Vec<_> = bytes.collect();
     Ok(bytes.join(":"))
+}
+
+/// Reads a regular file that is no link, nor in a directory that is one, without waiting for anything.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let safe = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let there = OFlags::PATH | OFlags::DIRECTORY;
+    let directory = rustix::fs::open(directory, there | safe, Mode::empty())?;
+    let reading = OFlags::RDONLY | OFlags::NONBLOCK | safe;
+    let file = fs::File::from(openat(directory, name, reading, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// TLS as it is now; connections that are there keep what they began with.
@@ -171,27 +199,15 @@ fn make(directory: &Path, names: &[String]) -> Result<(), TlsError> {
         .distinguished_name
         .push(rcgen::DnType::CommonName, "operation-dbus");
     // From the beginning of the year: clocks of clients differ.
-    let year = year();
+    let year = i32::from(Timestamp::now().to_zoned(TimeZone::UTC).year());
     params.not_before = rcgen::date_time_ymd(year, 1, 1);
     params.not_after = rcgen::date_time_ymd(year + 10, 1, 1);
     let key = KeyPair::generate().map_err(unusable)?;
     let certificate = params.self_signed(&key).map_err(unusable)?;
     let save = |name: &str, text: &str, mode: u32| -> Result<(), TlsError> {
         let path = directory.join(name);
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(mode)
-                .open(&path)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(|source| TlsError::File {
-            path: path.clone(),
-            source,
-        })
+        durable::replace(&path, text.as_bytes(), mode)
+            .map_err(|source| TlsError::File { path, source })
     };
     let made = DirBuilder::new()
         .recursive(true)
@@ -206,13 +222,6 @@ fn make(directory: &Path, names: &[String]) -> Result<(), TlsError> {
     save("certificate.pem", &certificate.pem(), 0o644)?;
     log::info!("made a certificate in {}", directory.display());
     Ok(())
-}
-
-/// This year (UTC), by years of 365.2425 days.
-fn year() -> i32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let days = since.map_or(0, |since| since.as_secs() / 86_400);
-    1970 + i32::try_from(days * 10_000 / 3_652_425).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -236,6 +245,25 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         Tls::new(&source).unwrap();
         assert_eq!(fingerprint(&certificate).unwrap(), first);
+        // What is in its place is not followed, nor waited for.
+        let beside = certificate.with_extension("beside");
+        fs::rename(&certificate, &beside).unwrap();
+        std::os::unix::fs::symlink(&beside, &certificate).unwrap();
+        assert!(fingerprint(&certificate).is_err());
+        fs::remove_file(&certificate).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &certificate,
+            rustix::fs::FileType::Fifo,
+            Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        assert!(fingerprint(&certificate).is_err());
+        fs::rename(&beside, &certificate).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("tls"), &link).unwrap();
+        assert!(fingerprint(&link.join("certificate.pem")).is_err());
         // Half of one is none.
         fs::write(&key, "garbage").unwrap();
         assert!(Tls::new(&source).is_err());

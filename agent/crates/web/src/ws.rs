@@ -1,6 +1,9 @@
 //! `/ws`: the chat's connections.
 
+mod ending;
 mod places;
+#[cfg(test)]
+mod slow;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use api::Client;
 use axum::body::Body;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
@@ -24,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::plain::{Refusal, busy};
 use crate::rest::of_daemon;
-use crate::serve::Peer;
+use crate::serve::{OnItsWay, Peer};
 use crate::session::Session;
+use ending::{Patience, Why, close, send};
 use places::{Place, Places};
 
 /// The largest text of a client, in bytes.
@@ -33,12 +37,8 @@ const LARGEST: usize = 64 << 10;
 /// How much of a text is read at most: who sends a little too much is told so before the connection ends, since all of
 /// it was taken in.
 const READ: usize = 2 * LARGEST;
-/// How often a connection is looked after.
-const PULSE: Duration = Duration::from_secs(20);
-/// How long a client may be silent: it answers each ping.
-const SILENCE: Duration = Duration::from_secs(65);
-/// How long one event may take to be sent.
-const SENDING: Duration = Duration::from_secs(20);
+/// How often the daemon is asked whether a token is still good.
+const AGAIN: Duration = Duration::from_secs(20);
 /// How long the daemon may take to say whether a token is still good.
 const ASKING: Duration = Duration::from_secs(5);
 /// What is read at once: connections are many, and most of them are idle.
@@ -64,6 +64,7 @@ pub(crate) struct Chat {
     client: Client,
     metrics: Arc<Metrics>,
     places: Places,
+    patience: Patience,
     /// Where the model's use of today is kept.
     state: Option<PathBuf>,
     /// The model that is asked.
@@ -93,6 +94,7 @@ impl Chat {
             talk: chat::Chat::observed(setting.client, setting.state.clone(), count),
             metrics: setting.metrics,
             places: Places::default(),
+            patience: Patience::default(),
             state: setting.state,
             model: Mutex::default(),
             end: setting.end,
@@ -178,9 +180,14 @@ pub(crate) async fn serve(
         }
     };
     let address = head.extensions.get::<Peer>().map(Peer::origin);
+    let on_its_way = head.extensions.get::<OnItsWay>().cloned();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
         Ok(upgrade) => upgrade,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => {
+            let text =
+                "this address takes web sockets alone: docs/websocket.md says how to speak to it";
+            return Refusal::new(refused.into_response().status(), text).into_response();
+        }
     };
     let address = address.unwrap_or(IpAddr::from([0, 0, 0, 0]));
     let owner = session.id.as_deref().unwrap_or(&session.name);
@@ -201,87 +208,72 @@ pub(crate) async fn serve(
                 asked.conversation.as_deref(),
             );
             talk(&chat, session, socket, seat, &place).await;
+            // Else the process could end before the client was told why.
+            drop(on_its_way);
         })
 }
 
-/// Why this end closes a connection (RFC 6455 §7.4.1; those from 4000 on are ours).
-#[derive(Clone, Copy)]
-enum Why {
-    OverHere,
-    NoText,
-    TooLarge,
-    TooSlow,
-    LoggedOut,
-}
-
-impl Why {
-    fn frame(self) -> CloseFrame {
-        let (code, reason) = match self {
-            Self::OverHere => (1012, "the server ends: come back in a moment"),
-            Self::NoText => (1003, "only texts are understood"),
-            Self::TooLarge => (1009, "a message has at most 64 KiB"),
-            Self::TooSlow => (1013, "too slow: come back, and nothing is lost"),
-            Self::LoggedOut => (4401, "the session ended: log in again"),
-        };
-        CloseFrame {
-            code,
-            reason: reason.into(),
-        }
+/// Talks until there is an end, and says why that is.
+async fn talk(chat: &Chat, session: Session, mut socket: WebSocket, seat: Seat, place: &Place) {
+    let _counted = chat.metrics.socket();
+    let why = converse(chat, session, &mut socket, seat, place).await;
+    if let Some((code, _)) = why.told() {
+        chat.metrics.ended(code);
     }
+    close(socket, why, chat.patience).await;
 }
 
-async fn talk(
+async fn converse(
     chat: &Chat,
     mut session: Session,
-    mut socket: WebSocket,
+    socket: &mut WebSocket,
     mut seat: Seat,
     place: &Place,
-) {
-    let _counted = chat.metrics.socket();
-    let mut pulse = tokio::time::interval(PULSE);
+) -> Why {
+    let patience = chat.patience;
+    let mut pulse = tokio::time::interval(patience.pulse);
     let mut heard = Instant::now();
     let mut disowned = std::pin::pin!(disowned(&chat.client, session.clone()));
-    let why = loop {
-        tokio::select! {
-            () = session.over() => break Why::LoggedOut,
-            () = &mut disowned => break Why::LoggedOut,
-            () = chat.end.cancelled() => break Why::OverHere,
+    loop {
+        let next = tokio::select! {
+            () = session.over() => return Why::LoggedOut,
+            () = &mut disowned => return Why::LoggedOut,
+            () = chat.end.cancelled() => return Why::OverHere,
             event = seat.next() => match event {
-                None => break Why::TooSlow,
-                Some(event) => {
-                    if !send(&mut socket, Message::text(&*event)).await {
-                        return;
-                    }
-                }
+                None => return Why::TooSlow,
+                Some(event) => Message::text(&*event),
             },
             frame = socket.recv() => {
                 heard = Instant::now();
                 match frame {
-                    Some(Ok(Message::Text(text))) if text.len() > LARGEST => break Why::TooLarge,
+                    Some(Ok(Message::Text(text))) if text.len() > LARGEST => return Why::TooLarge,
                     Some(Ok(Message::Text(text))) if place.may_speak() => seat.hear(&text),
                     Some(Ok(Message::Text(_))) => seat.refuse("rate-limited", "slower: at most 20 messages a second"),
-                    Some(Ok(Message::Binary(_))) => break Why::NoText,
+                    Some(Ok(Message::Binary(_))) => return Why::NoText,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Close(_))) | None => return,
-                    Some(Err(error)) if is_too_large(&error) => break Why::TooLarge,
-                    Some(Err(_)) => return,
+                    Some(Ok(Message::Close(_))) | None => return Why::Gone,
+                    Some(Err(error)) if is_too_large(&error) => return Why::TooLarge,
+                    Some(Err(_)) => return Why::Gone,
                 }
+                continue;
             }
-            _ = pulse.tick() => {
-                if heard.elapsed() > SILENCE || !send(&mut socket, Message::Ping("".into())).await {
-                    return;
-                }
-            }
+            // Who answers no ping may still take what was sent by and by, and so learns why.
+            _ = pulse.tick() => match heard.elapsed() > patience.silence {
+                true => return Why::TooSlow,
+                false => Message::Ping("".into()),
+            },
+        };
+        if let Err(why) = send(socket, next, patience.sending).await {
+            return why;
         }
-    };
-    send(&mut socket, Message::Close(Some(why.frame()))).await;
+    }
 }
 
 /// Waits until the daemon knows the speaker's token no more: one that is declared has no end of its own, and live state
 /// would be told for as long as the connection is there. A daemon that is away has nothing to tell, either.
 async fn disowned(client: &Client, session: Session) {
     loop {
-        tokio::time::sleep(PULSE).await;
+        tokio::time::sleep(AGAIN).await;
         let token = session.access().token;
         let over = match tokio::time::timeout(ASKING, client.whoami(Some(&token))).await {
             Ok(Ok(who)) => who.role.is_none(),
@@ -296,12 +288,6 @@ async fn disowned(client: &Client, session: Session) {
             return;
         }
     }
-}
-
-/// Sends one message; false if the client does not take it.
-async fn send(socket: &mut WebSocket, message: Message) -> bool {
-    let sent = tokio::time::timeout(SENDING, socket.send(message)).await;
-    matches!(sent, Ok(Ok(())))
 }
 
 fn is_too_large(error: &axum::Error) -> bool {

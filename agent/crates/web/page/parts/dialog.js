@@ -21,6 +21,15 @@ export function dialog(title, content, { wide = false } = {}) {
 }
 
 /**
+ * What is lost by changes: what they delete, or the state that they replace.
+ * @param {Change[]} changes
+ */
+export function lossOf(changes) {
+  const gone = changes.filter(({ verb }) => verb === 'delete').map(({ resource }) => resource).join(', ');
+  return gone ? `This deletes ${gone} with all data, for good.` : 'This replaces what is there now. What is lost by it may be lost for good.';
+}
+
+/**
  * Asks for a name to be typed before something is destroyed. Gives the name, or `null` for a no.
  * @param {string} title
  * @param {string} text

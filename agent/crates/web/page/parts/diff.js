@@ -1,6 +1,6 @@
 /** What a plan changes, as lines of before and after. */
 import { el } from '../dom.js';
-import { inline } from '../format.js';
+import { inline, said } from '../format.js';
 import { badge } from './badge.js';
 
 /** Changes that are shown open. */
@@ -34,8 +34,11 @@ function linesOf({ before, after }) {
   const old = flat(before);
   const wanted = flat(after);
   return [...new Set([...old.keys(), ...wanted.keys()])].flatMap((path) => {
-    const [was, is] = [old.get(path), wanted.get(path)];
-    if (was === is) return [];
+    const [had, has] = [old.get(path), wanted.get(path)];
+    if (had !== undefined && has !== undefined && inline(had) === inline(has)) return [];
+    // What differs by less than is said with a unit is said in full.
+    const word = said(path, had) === said(path, has) ? inline : said.bind(null, path);
+    const [was, is] = [had, has].map((value) => (value === undefined ? undefined : word(value)));
     return [
       was !== undefined && line('removed', '−', 'was', path, was),
       is !== undefined && line('added', '+', 'will be', path, is),
@@ -60,14 +63,14 @@ function line(kind, sign, word, path, value) {
  * The values within, by their paths.
  * @param {unknown} value
  * @param {string} [path]
- * @param {Map<string, string>} [into]
+ * @param {Map<string, unknown>} [into]
  */
 function flat(value, path = '', into = new Map()) {
   if (value === null || value === undefined) return into;
   if (typeof value === 'object' && !Array.isArray(value)) {
     for (const [key, item] of Object.entries(value)) flat(item, path ? `${path}.${key}` : key, into);
   } else {
-    into.set(path, inline(value));
+    into.set(path, value);
   }
   return into;
 }

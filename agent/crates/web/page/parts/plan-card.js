@@ -5,7 +5,7 @@ import { icon } from '../icons.js';
 import { store } from '../store.js';
 import { badge } from './badge.js';
 import { changesOf } from './diff.js';
-import { typedName } from './dialog.js';
+import { lossOf, typedName } from './dialog.js';
 
 export class PlanCard extends Component {
   /** @type {Item | null} */
@@ -46,7 +46,7 @@ export class PlanCard extends Component {
       this.#arguments(),
       changesOf(changes, 'Changes'),
       notes.map((note) => el('p', { class: 'hint' }, note)),
-      confirm_name && !this.#decided && el('p', { class: 'hint' }, icon('warning'), ' This cannot be undone. Apply asks for the name ', el('strong', { class: 'mono' }, confirm_name), '.'),
+      confirm_name && !this.#decided && el('p', { class: 'hint' }, icon('warning'), ' This may lose data for good. Apply asks for the name ', el('strong', { class: 'mono' }, confirm_name), '.'),
       el('footer', {}, this.#footer())));
     // Whoever decided by keyboard goes on from here, though the button is gone.
     if (held) /** @type {HTMLElement | null} */ (this.querySelector(`[data-act="${held}"]:enabled`) ?? this.querySelector('.decision'))?.focus();
@@ -83,8 +83,7 @@ export class PlanCard extends Component {
   async #apply() {
     const { confirm_name, title, tool, changes = [] } = this.#event;
     if (!confirm_name) return this.#send({ type: 'approve' });
-    const what = changes.filter(({ verb }) => verb === 'delete').map(({ resource }) => resource).join(', ');
-    const name = await typedName(title ?? tool ?? 'Destroy', `This deletes ${what || confirm_name} with all data, for good.`, confirm_name);
+    const name = await typedName(title ?? tool ?? 'Destroy', lossOf(changes), confirm_name);
     if (name !== null) this.#send({ type: 'approve', name });
   }
 

@@ -1,5 +1,5 @@
 /** An error in the server's words, and what one can do. */
-import { el } from '../dom.js';
+import { el, prose } from '../dom.js';
 import { icon } from '../icons.js';
 
 /** @type {Record<string, string>} */
@@ -19,9 +19,9 @@ export function problem(error, again) {
   const remedy = REMEDIES[code];
   return el('div', { class: 'problem', role: 'alert' }, icon('warning'),
     el('div', {},
-      el('p', {}, String(message ?? error)),
+      el('p', {}, prose(String(message ?? error))),
       problems.length > 0 && el('ul', {}, problems.map((/** @type {Record<string, string | undefined>} */ each) => el('li', {},
-        each.path && el('code', {}, each.path), ` ${each.message ?? each.found ?? ''} ${each.accepted ? `(accepted: ${each.accepted})` : ''} ${each.hint ?? ''}`))),
+        each.path && el('code', {}, each.path), prose(` ${each.message ?? each.found ?? ''} ${each.accepted ? `(accepted: ${each.accepted})` : ''} ${each.hint ?? ''}`)))),
       remedy && el('p', { class: 'hint' }, remedy),
       again && el('button', { type: 'button', onclick: again }, 'Try again')));
 }

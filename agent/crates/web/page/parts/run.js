@@ -5,22 +5,22 @@ import { duration } from '../format.js';
 import { icon } from '../icons.js';
 import { valueOf } from './answer.js';
 import { badge } from './badge.js';
-import { dialog, typedName } from './dialog.js';
+import { dialog, lossOf, typedName } from './dialog.js';
 import { changesOf } from './diff.js';
 import { announce } from './live.js';
 import { loading, problem } from './problem.js';
 
 /**
  * Shows what a tool would change, and applies it if one says so. Ends when the dialog closes; says whether it was done.
- * @param {{name: string, title: string, effect: string, given: Record<string, unknown>, typed?: string}} call
- *   `typed` is the name that has to be typed before something is destroyed
+ * @param {{name: string, title: string, effect: string, given: Record<string, unknown>, asks?: boolean}} call
+ *   `asks` is whether the tool wants to be told that data may be lost
  * @returns {Promise<boolean>}
  */
-export function planAndApply({ name, title, effect, given, typed }) {
+export function planAndApply({ name, title, effect, given, asks = false }) {
   return decide({
-    title, effect, typed,
+    title, effect, typed: typeof given.name === 'string' ? given.name : undefined,
     plan: async (signal) => (await callTool(name, given, { dry_run: true, signal })).plan,
-    apply: (hash, signal) => callTool(name, given, { plan: hash, signal }),
+    apply: (hash, signal, loses) => callTool(name, asks && loses ? { ...given, allow_destroy: true } : given, { plan: hash, signal }),
   });
 }
 
@@ -32,12 +32,13 @@ export function applyDeclared() {
   return decide({
     title: 'Bring the host to its declared state', effect: 'write', typed: undefined,
     plan: (signal) => ask('/api/plan', { signal }),
-    apply: (plan, signal) => ask('/api/apply', { method: 'POST', body: { plan }, signal }),
+    apply: (plan, signal, loses) => ask('/api/apply', { method: 'POST', body: { plan, ...(loses && { arguments: { allow_destroy: true } }) }, signal }),
   });
 }
 
 /**
- * @param {{title: string, effect: string, typed: string | undefined, plan: (signal: AbortSignal) => Promise<any>, apply: (hash: string, signal: AbortSignal) => Promise<any>}} what
+ * @param {{title: string, effect: string, typed: string | undefined, plan: (signal: AbortSignal) => Promise<any>, apply: (hash: string, signal: AbortSignal, loses: boolean) => Promise<any>}} what
+ *   `typed` is the name that has to be typed before data is lost; without it, that of what is lost
  * @returns {Promise<boolean>}
  */
 function decide({ title, effect, typed, plan, apply }) {
@@ -59,11 +60,13 @@ function decide({ title, effect, typed, plan, apply }) {
     try {
       const made = await plan(life.signal);
       const hash = made.hash ?? made.plan_hash;
-      const changes = made.changes ?? [];
+      const changes = /** @type {Change[]} */ (made.changes ?? []);
+      const lost = changes.find(({ destroys }) => destroys);
       fill(body, changesOf(changes, 'Changes'),
         (made.notes ?? []).map((/** @type {any} */ note) => el('p', { class: 'hint' }, typeof note === 'string' ? note : note.text)));
-      const danger = effect === 'destroy';
-      const go = el('button', { type: 'button', class: danger ? 'danger' : 'primary', onclick: () => void carryOut(hash) }, icon('check'), danger ? 'Apply…' : 'Apply');
+      const danger = effect === 'destroy' || lost !== undefined;
+      const name = danger ? typed ?? (lost ?? changes[0])?.resource.split(':').at(-1) ?? title : null;
+      const go = el('button', { type: 'button', class: danger ? 'danger' : 'primary', onclick: () => void carryOut(hash, name, changes) }, icon('check'), danger ? 'Apply…' : 'Apply');
       fill(actions, changes.length > 0 || hash ? go : null, close());
       go.focus();
     } catch (error) {
@@ -71,12 +74,12 @@ function decide({ title, effect, typed, plan, apply }) {
     }
   }
 
-  /** @param {string} hash */
-  async function carryOut(hash) {
-    if (effect === 'destroy' && typed && await typedName(title, `This deletes ${typed} with all data, for good.`, typed) === null) return;
+  /** @param {string} hash @param {string | null} name to be typed first @param {Change[]} changes */
+  async function carryOut(hash, name, changes) {
+    if (name !== null && await typedName(title, lossOf(changes), name) === null) return;
     fill(actions, el('p', { class: 'hint', role: 'status' }, 'Running… Closing this window takes the call back.'), el('button', { type: 'button', onclick: () => shown.close() }, icon('stop'), 'Stop'));
     try {
-      const answer = await apply(hash, life.signal);
+      const answer = await apply(hash, life.signal, changes.some(({ destroys }) => destroys));
       done = true;
       fill(body, resultOf(answer, title));
       announce(`${title}: done`);

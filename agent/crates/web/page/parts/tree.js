@@ -1,6 +1,6 @@
 /** Nested things as a tree of native disclosures, which keyboards and readers know. */
 import { el } from '../dom.js';
-import { inline } from '../format.js';
+import { inline, said } from '../format.js';
 
 /** Levels that are open at first. */
 const OPEN = 2;
@@ -30,13 +30,22 @@ export function valueTree(value, label) {
  * @returns {TreeNode}
  */
 function nodeOf(label, value) {
-  if (value === null || typeof value !== 'object') return { label, value, children: [] };
-  const entries = Array.isArray(value) ? value.map((item, at) => /** @type {[string, unknown]} */ ([String(at + 1), item])) : Object.entries(value);
+  if (value === null || typeof value !== 'object') return { label, value: said(label, value), children: [] };
+  const entries = Array.isArray(value) ? value.map((item, at) => /** @type {[string, unknown]} */ ([called(item, at), item])) : Object.entries(value);
   if (entries.length === 0) return { label, value: Array.isArray(value) ? '[]' : '{}', children: [] };
   if (Array.isArray(value) && value.every((item) => item === null || typeof item !== 'object') && value.length <= 8) {
     return { label, value: value.map(inline).join(', '), children: [] };
   }
   return { label, children: entries.map(([key, item]) => nodeOf(key, item)) };
+}
+
+/**
+ * What an item of a list is called: as it names itself, or its place.
+ * @param {any} item @param {number} at
+ */
+function called(item, at) {
+  const name = item?.name ?? item?.resource ?? item?.id;
+  return typeof name === 'string' ? name : String(at + 1);
 }
 
 /**

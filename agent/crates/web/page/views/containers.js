@@ -1,7 +1,7 @@
-/** <op-containers>: the containers of this host, live; one of them with its journal. */
+/** <op-containers>: the containers of this host, live; one of them with its console and its journal. */
 import { ask, callTool } from '../api.js';
 import { Component, el, fill } from '../dom.js';
-import { dateTime, inline } from '../format.js';
+import { bytes, dateTime, inline } from '../format.js';
 import { icon } from '../icons.js';
 import { badge } from '../parts/badge.js';
 import { empty, loading, problem } from '../parts/problem.js';
@@ -9,7 +9,7 @@ import { planAndApply } from '../parts/run.js';
 import { valueTree } from '../parts/tree.js';
 import { store } from '../store.js';
 
-const JOURNAL_LINES = 100;
+const LINES = 100;
 
 export class Containers extends Component {
   /** @type {Container[] | null} */
@@ -78,15 +78,17 @@ export class Containers extends Component {
   /** @param {Container} container */
   #actions(container) {
     if (store.session?.role === 'viewer') return null;
-    const { name, state } = container;
+    const { name, state, made_by } = container;
     const running = state === 'running';
     const act = (/** @type {string} */ tool, /** @type {string} */ title, /** @type {string} */ effect) => async () => {
-      await planAndApply({ name: tool, title: `${title} ${name}`, effect, given: { name }, typed: name });
+      await planAndApply({ name: tool, title: `${title} ${name}`, effect, given: { name } });
     };
     return el('div', { class: 'actions' },
       el('button', { type: 'button', 'data-key': `run ${name}`, 'aria-label': `${running ? 'Stop' : 'Start'} ${name}`, onclick: running ? act('container_stop', 'Stop', 'write') : act('container_start', 'Start', 'write') },
         icon(running ? 'stop' : 'play'), running ? 'Stop' : 'Start'),
-      this.#detail === name && store.session?.role === 'admin' && el('button', { type: 'button', class: 'danger quiet', onclick: act('container_destroy', 'Destroy', 'destroy') }, 'Destroy…'));
+      running && el('button', { type: 'button', 'data-key': `restart ${name}`, 'aria-label': `Restart ${name}`, onclick: act('container_restart', 'Restart', 'write') }, icon('refresh'), 'Restart'),
+      // What is declared goes by being taken out of the declaration.
+      this.#detail === name && store.session?.role === 'admin' && made_by !== 'declaration' && el('button', { type: 'button', class: 'danger quiet', onclick: act('container_destroy', 'Destroy', 'destroy') }, 'Destroy…'));
   }
 
   #drawHead() {
@@ -101,15 +103,17 @@ export class Containers extends Component {
     const { signal } = (this.#asking = new AbortController());
     const name = this.#detail;
     const whole = el('div', {}, loading());
-    const journal = el('div', {}, loading());
-    const refresh = el('button', { type: 'button', class: 'small', onclick: () => void showJournal(name, journal, signal) }, icon('refresh'), 'Refresh');
+    const [lines, journal] = [el('div', {}, loading()), el('div', {}, loading())];
+    const look = () => Promise.all([showConsole(name, lines, signal), showJournal(name, journal, signal)]);
+    const refresh = el('button', { type: 'button', class: 'small', onclick: () => void look() }, icon('refresh'), 'Refresh');
     fill(this.#list, el('section', { class: 'one' },
       el('p', {}, el('a', { href: '#/containers' }, icon('back'), 'All containers')),
       el('h2', {}, name), el('div', { class: 'row', 'data-detail': true }),
       el('h3', {}, 'Details'), whole,
-      el('div', { class: 'row' }, el('h3', {}, 'Journal'), el('span', { class: 'grow' }), refresh), journal));
+      el('div', { class: 'row' }, el('h3', {}, 'Console'), el('span', { class: 'grow' }), refresh), lines,
+      el('h3', {}, 'Journal of its unit'), journal));
     this.#drawHead();
-    void showJournal(name, journal, signal);
+    void look();
     try {
       fill(whole, valueTree(await ask(`/api/containers/${encodeURIComponent(name)}`, { signal }), name));
     } catch (error) {
@@ -119,14 +123,32 @@ export class Containers extends Component {
 }
 
 /**
- * What the container's unit wrote: its console goes there.
+ * What the container wrote to its console last.
+ * @param {string} name
+ * @param {HTMLElement} place
+ * @param {AbortSignal} signal
+ */
+async function showConsole(name, place, signal) {
+  try {
+    const { text } = (await callTool('container_log', { name, limit: LINES }, { signal })).result ?? {};
+    if (!text) return fill(place, empty('It has written nothing to its console.'));
+    const log = el('pre', { class: 'journal', tabindex: '0', 'aria-label': `Console of ${name}` }, text);
+    fill(place, log);
+    log.scrollTop = log.scrollHeight;
+  } catch (error) {
+    if (!signal.aborted) fill(place, problem(error, () => void showConsole(name, place, signal)));
+  }
+}
+
+/**
+ * What the unit that the container runs in wrote.
  * @param {string} name
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
  */
 async function showJournal(name, place, signal) {
   try {
-    const answer = await callTool('journal_read', { unit: `op-dbus-container@${name}.service`, limit: JOURNAL_LINES }, { signal });
+    const answer = await callTool('journal_read', { unit: `op-dbus-container@${name}.service`, limit: LINES }, { signal });
     const entries = [...(answer.result?.entries ?? [])].reverse();
     if (!entries.length) return fill(place, empty('The journal has nothing of it yet.'));
     fill(place, el('ol', { class: 'journal', tabindex: '0', 'aria-label': `Journal of ${name}` }, entries.map((entry) => el('li', { class: entry.priority <= 3 && 'bad' },
@@ -150,7 +172,7 @@ export function read(told) {
   return {
     name: String(told.name), state: word,
     network: text(within.network), address: text(within.addresses ?? within.address), template: text(within.template),
-    memory: typeof within.memory === 'number' ? `${within.memory} MiB` : text(within.memory), made_by: text(within.made_by),
+    memory: typeof within.memory === 'number' ? bytes(within.memory) : text(within.memory), made_by: text(within.made_by),
   };
 }
 

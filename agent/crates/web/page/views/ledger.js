@@ -144,7 +144,7 @@ function row({ id, timestamp, operation, target, metadata = {} }) {
   const { actor, outcome, effect } = metadata;
   return el('li', { class: `entry ${effect ?? ''}` },
     el('a', { href: `#/ledger/${Number(id)}` },
-      time(timestamp), el('span', { class: 'operation' }, operation), el('span', { class: 'target' }, target),
+      time(timestamp), el('span', { class: 'operation' }, operation.split(/(?<=_)/).map((part) => [part, el('wbr')])), el('span', { class: 'target' }, target),
       el('span', { class: 'count' }, [actor?.name, actor?.door].filter(Boolean).join(' · ')),
       outcome && outcome !== 'done' ? badge(String(outcome)) : el('span', { class: 'count id' }, `#${id}`)));
 }

@@ -1,6 +1,7 @@
 /** <op-tools>: everything that this host can be asked, with a form for each. */
 import { callTool, tools } from '../api.js';
 import { Component, el, fill, prose } from '../dom.js';
+import { inline } from '../format.js';
 import { icon } from '../icons.js';
 import { badge } from '../parts/badge.js';
 import { Unreadable, mark, objectField } from '../parts/form.js';
@@ -11,6 +12,8 @@ import { store } from '../store.js';
 
 /** What people look for most comes first. */
 const FIRST = ['containers', 'state', 'systemd', 'journal', 'network', 'ovs', 'snapshots', 'ledger', 'host'];
+/** How much of an example is shown before it is taken over, in characters. */
+const LONGEST = 80;
 const RANK = { viewer: 1, operator: 2, admin: 3 };
 
 export class Tools extends Component {
@@ -79,8 +82,8 @@ export class Tools extends Component {
       el('div', { class: 'row' }, el('h2', {}, tool.title), badge(tool.effect), el('span', { class: 'count' }, `takes ${tool.role}`)),
       el('p', {}, el('code', {}, tool.name)), el('p', {}, prose(tool.description)),
       tool.sentences?.length ? el('p', { class: 'hint' }, 'In the chat: ', tool.sentences.slice(0, 3).map((each, at) => `${at ? ', ' : ''}“${each}”`)) : null,
-      tool.examples.some((example) => Object.keys(example).length) && el('p', { class: 'examples' }, tool.examples.filter((example) => Object.keys(example).length).map((example, at) =>
-        el('button', { type: 'button', class: 'chip', onclick: () => fill(place, make(example)) }, `Example ${at + 1}`))),
+      tool.examples.some((example) => Object.keys(example).length) && el('p', { class: 'examples' }, tool.examples.filter((example) => Object.keys(example).length).map((example) =>
+        el('button', { type: 'button', class: 'chip', onclick: () => fill(place, make(example)) }, `Example: ${inline(example).slice(0, LONGEST)}`))),
       place, result));
   }
 
@@ -100,7 +103,7 @@ export class Tools extends Component {
       try {
         const given = /** @type {Record<string, unknown>} */ (fields.read());
         if (reads) await run(tool, given, go, result);
-        else await planAndApply({ name: tool.name, title: tool.title, effect: tool.effect, given, ...(typeof given.name === 'string' && { typed: given.name }) });
+        else await planAndApply({ name: tool.name, title: tool.title, effect: tool.effect, given, asks: tool.input_schema.properties?.allow_destroy !== undefined });
       } catch (error) {
         if (error instanceof Unreadable) mark(form, error);
         else throw error;

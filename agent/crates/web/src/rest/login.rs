@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use api::{Code, Error, Tokens};
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, SET_COOKIE};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -58,14 +58,16 @@ pub(super) async fn renew(ask: Ask) -> Result<Response<Body>, Refusal> {
         let text = "the session is over: `op-dbus web login` prints another link";
         bearer::unauthorized("invalid_token", text)
     };
-    let refresh = Cookie::Refresh.read(&ask.headers, ask.secure);
+    let refresh = Cookie::Refresh.read(&ask.headers, ask.secure)?;
     let renewed = match refresh {
         Some(refresh) => ask.rest.client.renew(refresh).await,
         None => return Err(over()),
     };
     match renewed {
         Ok(tokens) => Ok(entered(&ask, tokens)),
-        Err(error) if error.code() == Some(Code::Unauthenticated) => Err(forgotten(&ask, over())),
+        Err(error) if error.code() == Some(Code::Unauthenticated) => {
+            Err(forgetting(&ask).fold(over(), Refusal::setting))
+        }
         Err(error) => Err(bearer::refusal(&error)),
     }
 }
@@ -75,7 +77,7 @@ pub(super) async fn logout(ask: Ask) -> Result<Response<Body>, Refusal> {
     let read = |cookie: Cookie| cookie.read(&ask.headers, ask.secure);
     let tokens = match ask.headers.contains_key(AUTHORIZATION) {
         true => [Some(bearer::token(&ask.headers)?), None],
-        false => [read(Cookie::Access), read(Cookie::Refresh)],
+        false => [read(Cookie::Access)?, read(Cookie::Refresh)?],
     };
     for token in tokens.into_iter().flatten() {
         match ask.rest.client.logout(token).await {
@@ -85,8 +87,11 @@ pub(super) async fn logout(ask: Ask) -> Result<Response<Body>, Refusal> {
             Err(error) => return Err(bearer::refusal(&error)),
         }
     }
-    let gone = json_response(StatusCode::OK, &json!({ "session": Value::Null }));
-    Ok(without_cookies(&ask, gone))
+    let mut gone = json_response(StatusCode::OK, &json!({ "session": Value::Null }));
+    for cookie in forgetting(&ask) {
+        gone.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(gone)
 }
 
 /// Who asks.
@@ -138,18 +143,8 @@ fn entered(ask: &Ask, tokens: Tokens) -> Response<Body> {
     response
 }
 
-fn forgotten(ask: &Ask, refusal: Refusal) -> Refusal {
-    [Cookie::Access, Cookie::Refresh]
-        .into_iter()
-        .filter_map(|cookie| cookie.write("", 0, ask.secure_cookies))
-        .fold(refusal, |refusal, header| refusal.setting(header))
-}
-
-fn without_cookies(ask: &Ask, mut response: Response<Body>) -> Response<Body> {
-    for cookie in [Cookie::Access, Cookie::Refresh] {
-        if let Some(header) = cookie.write("", 0, ask.secure_cookies) {
-            response.headers_mut().append(SET_COOKIE, header);
-        }
-    }
-    response
+/// Has the browser forget both cookies.
+fn forgetting(ask: &Ask) -> impl Iterator<Item = HeaderValue> {
+    let cookies = [Cookie::Access, Cookie::Refresh].into_iter();
+    cookies.filter_map(|cookie| cookie.write("", 0, ask.secure_cookies))
 }

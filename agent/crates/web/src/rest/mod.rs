@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::extract::Query;
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use rate::Rate;
 use serde_json::Value;
 
 use crate::bearer;
@@ -24,25 +25,28 @@ use crate::budget::Budget;
 use crate::cookies::Cookie;
 use crate::guard::{FETCH_SITE, Names};
 use crate::metrics::Metrics;
+use crate::packed;
 use crate::plain::{Refusal, not_this_way, too_often};
 use crate::serve::Peer;
 use crate::session::{Session, Sessions};
 use crate::ws::Chat;
 pub(crate) use fault::of_daemon;
-use route::{ROUTES, Route, Takes, Who};
+use route::{LOGIN, ROUTES, Route, Takes, Who};
 use tools::Tools;
 
 /// How long the list of tools is taken for what it is.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How many requests a session, or a token without one, may send at once, and how many a second after that.
-const SESSION_AT_ONCE: f64 = 240.0;
-const SESSION_A_SECOND: f64 = 40.0;
-/// Where one logs in.
-const LOGIN: &str = "/api/login";
+const OF_SESSION: Rate = Rate {
+    at_once: 240.0,
+    a_second: 40.0,
+};
 /// The same of attempts to log in that failed, by address.
-const LOGINS_AT_ONCE: f64 = 10.0;
-const LOGINS_A_SECOND: f64 = 0.5;
+const LOGINS: Rate = Rate {
+    at_once: 10.0,
+    a_second: 0.5,
+};
 
 /// What the routes work with.
 pub(crate) struct Rest {
@@ -124,8 +128,8 @@ impl Rest {
             chat,
             budget: Budget::default(),
             metrics,
-            often: Buckets::new(SESSION_AT_ONCE, SESSION_A_SECOND),
-            logins: Buckets::new(LOGINS_AT_ONCE, LOGINS_A_SECOND),
+            often: Buckets::new(OF_SESSION),
+            logins: Buckets::new(LOGINS),
             known: Mutex::default(),
             paths,
         }
@@ -196,6 +200,7 @@ impl Rest {
             Takes::Body(_) => body::json(&head.headers, content, &mut room, most).await?,
             Takes::Nothing | Takes::Query(_) => Value::Null,
         };
+        let packs = packed::is_taken(&head.headers);
         let origin = head.headers.get(ORIGIN);
         let https = origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
         let ask = Ask {
@@ -209,7 +214,7 @@ impl Rest {
             secure: peer.secure,
             secure_cookies: peer.secure || https,
         };
-        let mut answer = (route.act)(ask).await;
+        let answer = (route.act)(ask).await;
         // Only what was wrong counts: nobody keeps the others of an address out by guessing.
         let wrong = |refusal: &Refusal| refusal.status() == StatusCode::UNAUTHORIZED;
         if route.path == LOGIN
@@ -219,12 +224,14 @@ impl Rest {
             self.metrics.too_many();
             return Err(too_often(seconds));
         }
-        if head.method == Method::HEAD
-            && let Ok(answer) = &mut answer
-        {
+        let mut answer = answer?;
+        if !route.is_of_session() {
+            answer = packed::json(answer, packs).await;
+        }
+        if head.method == Method::HEAD {
             *answer.body_mut() = Body::empty();
         }
-        answer
+        Ok(answer)
     }
 
     /// The daemon's tools, asked again after a minute: it may be another version by then.
@@ -280,7 +287,7 @@ impl Rest {
         if headers.contains_key(AUTHORIZATION) {
             return bearer::authenticate(&self.client, &self.sessions, headers).await;
         }
-        let Some(token) = Cookie::Access.read(headers, peer.secure) else {
+        let Some(token) = Cookie::Access.read(headers, peer.secure)? else {
             let text = "log in first: `op-dbus web login` prints a link; programs send `Authorization: Bearer TOKEN`";
             return Err(bearer::unauthorized("", text));
         };

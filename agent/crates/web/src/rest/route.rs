@@ -9,6 +9,10 @@ use futures_util::future::BoxFuture;
 use super::{Ask, login, look, tools};
 use crate::plain::Refusal;
 
+/// Where one logs in.
+pub(super) const LOGIN: &str = "/api/login";
+const SESSION: &str = "/api/session";
+
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -94,6 +98,11 @@ impl Route {
         }
     }
 
+    /// Whether it begins, renews or ends a session: its answers tell things that only their receiver may know.
+    pub(crate) fn is_of_session(&self) -> bool {
+        matches!(self.path, LOGIN | SESSION)
+    }
+
     fn taking(self, takes: Takes) -> Self {
         Self { takes, ..self }
     }
@@ -108,10 +117,9 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 });
 
 fn sessions() -> Vec<Route> {
-    const SESSION: &str = "/api/session";
     vec![
         Route::post(
-            "/api/login",
+            LOGIN,
             "Begin a session with a code or a token",
             "Session",
             |ask| Box::pin(login::login(ask)),

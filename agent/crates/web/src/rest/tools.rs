@@ -43,10 +43,7 @@ pub(super) async fn show(ask: Ask) -> Result<Response<Body>, Refusal> {
 
 /// Calls a tool.
 pub(super) async fn call(ask: Ask) -> Result<Response<Body>, Refusal> {
-    let wanted = match &ask.body {
-        Value::Null => Wanted::default(),
-        body => Wanted::deserialize(body).map_err(|error| invalid(&error.to_string()))?,
-    };
+    let wanted = wanted(&ask.body)?;
     let name = ask.named("name").to_owned();
     let call = Call {
         arguments: Value::Object(wanted.arguments),
@@ -55,6 +52,21 @@ pub(super) async fn call(ask: Ask) -> Result<Response<Body>, Refusal> {
         ..Call::of(name)
     };
     carry_out(&ask, call).await
+}
+
+/// What the body of a call says; one without a body takes no arguments.
+fn wanted(body: &Value) -> Result<Wanted, Refusal> {
+    let read = match body {
+        Value::Null => return Ok(Wanted::default()),
+        // A list would be taken for the fields in their order.
+        Value::Object(_) => Wanted::deserialize(body).map_err(|error| error.to_string()),
+        _ => Err("this is no object".to_owned()),
+    };
+    read.map_err(|error| {
+        invalid(&format!(
+            "{error}: send {{\"arguments\": {{…}}}}, with \"dry_run\": true for its plan, or \"plan\": HASH"
+        ))
+    })
 }
 
 /// Applies the plan that was shown.
@@ -180,6 +192,20 @@ pub(crate) type Tools = Arc<Vec<Tool>>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_an_object() {
+        assert!(wanted(&Value::Null).is_ok());
+        assert!(wanted(&json!({ "arguments": { "name": "x" }, "dry_run": true })).is_ok());
+        for body in [
+            json!([{ "name": "x" }, true]),
+            json!("x"),
+            json!({ "argument": {} }),
+        ] {
+            let refused = wanted(&body).map(|_| ()).unwrap_err();
+            assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        }
+    }
 
     #[test]
     fn what_stands_in_an_address_becomes_what_the_tool_takes() {

@@ -5,16 +5,19 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use rate::{Bucket, Rate};
+
 /// Connections of one session.
 const OF_SESSION: usize = 16;
 /// Connections from one address.
 const OF_ADDRESS: usize = 64;
 /// Connections in all.
 const IN_ALL: usize = 1024;
-/// Texts of one session in a second.
-const A_SECOND: f64 = 20.0;
-/// Texts that may come at once after a pause.
-const AT_ONCE: f64 = 60.0;
+/// Texts of one session.
+const TEXTS: Rate = Rate {
+    at_once: 60.0,
+    a_second: 20.0,
+};
 
 /// The places there are.
 #[derive(Default)]
@@ -29,9 +32,7 @@ struct Taken {
 
 struct Owner {
     connections: usize,
-    /// Texts that may come now.
-    texts: f64,
-    at: Instant,
+    texts: Bucket,
 }
 
 /// A place for one connection, until this is dropped.
@@ -60,8 +61,7 @@ impl Places {
         let entry = taken.owners.entry(Arc::clone(&owner));
         let entry = entry.or_insert_with(|| Owner {
             connections: 0,
-            texts: AT_ONCE,
-            at: Instant::now(),
+            texts: Bucket::new(TEXTS, Instant::now()),
         });
         entry.connections += 1;
         Some(Place {
@@ -78,20 +78,7 @@ impl Place {
         lock(&self.places)
             .owners
             .get_mut(&self.owner)
-            .is_some_and(|owner| owner.speaks(Instant::now()))
-    }
-}
-
-impl Owner {
-    fn speaks(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = now;
-        self.texts = (self.texts + passed * A_SECOND).min(AT_ONCE);
-        let may = self.texts >= 1.0;
-        if may {
-            self.texts -= 1.0;
-        }
-        may
+            .is_some_and(|owner| owner.texts.draw(Instant::now()).is_ok())
     }
 }
 
@@ -148,14 +135,10 @@ mod tests {
     #[test]
     fn who_speaks_too_fast_is_not_heard_for_a_while() {
         let now = Instant::now();
-        let mut owner = Owner {
-            connections: 1,
-            texts: AT_ONCE,
-            at: now,
-        };
-        let heard = (0..200).filter(|_| owner.speaks(now)).count();
+        let mut texts = Bucket::new(TEXTS, now);
+        let heard = (0..200).filter(|_| texts.draw(now).is_ok()).count();
         assert_eq!(heard, 60);
-        assert!(!owner.speaks(now + Duration::from_millis(40)));
-        assert!(owner.speaks(now + Duration::from_millis(100)));
+        assert!(texts.draw(now + Duration::from_millis(40)).is_err());
+        assert!(texts.draw(now + Duration::from_millis(100)).is_ok());
     }
 }

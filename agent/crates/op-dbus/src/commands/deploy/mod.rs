@@ -6,13 +6,12 @@ mod unit;
 
 use std::path::Path;
 
-use ::tools::Options;
 use anyhow::Context as _;
 use deployments::{Candidate, Name, Place, Settled};
 use reconcile::LockError;
 use serde_json::{Value, json};
 
-use super::apply::read_plan;
+use super::agree::{self, Preview};
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::Line;
@@ -91,36 +90,25 @@ fn carry_out(
 ) -> Result<u8, Failure> {
     // In this process: what is deployed is a file that only root may choose, and no door leads here.
     let mut line = Line::with(cli, screen, tools::all())?;
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let shown = line.call(asked.tool, arguments.clone(), dry)?;
-    let plan = read_plan(&shown)?;
+    let preview = Preview::of(&mut line, asked.tool, &arguments)?;
     if asked.dry_run {
-        screen.result(&shown, || plan_text(&plan));
+        screen.result(&preview.answer, || plan_text(&preview.plan));
         return Ok(0);
     }
-    if plan.is_empty() {
+    if preview.plan.is_empty() {
         let answer = json!({ "outcome": "unchanged", "name": arguments["name"] });
         screen.result(&answer, || {
             format!("{} serves already\n", text(&arguments["name"]))
         });
         return Ok(0);
     }
-    if !screen.is_json() {
-        screen.say(plan_text(&plan).trim_end());
-    }
+    preview.show(screen);
     if !screen.agrees(asked.question) {
         return Err(Failure::Refused(
             "not done; --yes does it without a question".to_owned(),
         ));
     }
-    let options = Options {
-        plan: Some(plan.hash().as_str().to_owned()),
-        ..Options::default()
-    };
-    let answer = line.call(asked.tool, arguments, options)?;
+    let answer = line.call(asked.tool, arguments, agree::bound(Some(preview.hash())))?;
     screen.result(&answer, || {
         let mut said = format!("{} serves", text(&answer["name"]));
         if let Some(previous) = answer["previous"].as_str() {

@@ -2,11 +2,12 @@
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use deployments::Candidate;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 use crate::failure::Failure;
@@ -19,6 +20,12 @@ const NOBODY: (u32, u32) = (65534, 65534);
 
 /// How long each of its answers may take.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// How many bytes each may have: a schema has a tenth of it.
+const MOST: u64 = 8 << 20;
+
+/// How many bytes it may complain in.
+const COMPLAINT: u64 = 64 << 10;
 
 /// The version that a program says.
 pub(super) fn version(candidate: &Candidate) -> Result<String, Failure> {
@@ -68,22 +75,46 @@ fn ask(program: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true);
     if rustix::process::geteuid().is_root() {
         let (uid, gid) = web_user().unwrap_or(NOBODY);
         command.uid(uid).gid(gid);
     }
-    let answer = runtime.block_on(async { tokio::time::timeout(LIMIT, command.output()).await });
-    let output = answer
+    let answer = runtime.block_on(async { tokio::time::timeout(LIMIT, answer(command)).await });
+    let (status, written, complaint) = answer
         .map_err(|_| anyhow!("no answer within {} s", LIMIT.as_secs()))
-        .and_then(|output| Ok(output?))
+        .flatten()
         .with_context(doing)?;
-    match output.status.success() {
-        true => Ok(output.stdout),
+    match status.success() {
+        true => Ok(written),
         false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(anyhow!("{}: {}", output.status, said.trim())).with_context(doing)
+            let said = String::from_utf8_lossy(&complaint);
+            Err(anyhow!("{status}: {}", said.trim())).with_context(doing)
         }
+    }
+}
+
+/// How a program ends, what it writes, and what it complains of. One that writes without end is ended.
+async fn answer(mut command: Command) -> anyhow::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let mut child = command.spawn()?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let written = whole(out, MOST);
+    let complaint = whole(err, COMPLAINT);
+    let ended = async { Ok(child.wait().await?) };
+    tokio::try_join!(ended, written, complaint)
+}
+
+/// Reads to the end, which has to come within so many bytes.
+async fn whole(from: Option<impl AsyncRead + Unpin>, most: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        from.take(most + 1).read_to_end(&mut bytes).await?;
+    }
+    match bytes.len() as u64 > most {
+        true => Err(anyhow!("it writes more than {most} bytes")),
+        false => Ok(bytes),
     }
 }
 
@@ -96,4 +127,24 @@ fn web_user() -> Option<(u32, u32)> {
         let uid = fields.nth(1)?.parse().ok()?;
         Some((uid, fields.next()?.parse().ok()?))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str) -> anyhow::Result<Vec<u8>> {
+        ask(Path::new("/bin/sh"), &["-c", script])
+    }
+
+    #[test]
+    fn what_a_program_writes_is_bounded() {
+        assert_eq!(run("echo 1").unwrap(), b"1\n");
+        for endless in ["exec yes", "exec yes >&2"] {
+            let error = format!("{:#}", run(endless).unwrap_err());
+            assert!(error.contains("it writes more than"), "{error}");
+        }
+        let error = format!("{:#}", run("echo no >&2; exit 3").unwrap_err());
+        assert!(error.contains("exit status: 3: no"), "{error}");
+    }
 }

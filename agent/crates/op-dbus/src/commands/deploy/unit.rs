@@ -1,5 +1,6 @@
 //! The unit that serves: led to the version by a drop-in, started anew, and asked whether it is well.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ const DROP_IN: &str = "zz-op-dbus-deployment.conf";
 
 /// How often the server is asked.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How much of its answer is read, in bytes.
+const SAID: usize = 4 << 10;
 
 /// A unit that systemd knows.
 #[derive(Debug)]
@@ -157,6 +161,8 @@ impl Asking {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
             .no_proxy()
+            // What is at another address is not the server.
+            .redirect(reqwest::redirect::Policy::none())
             // It is asked whether it lives, and told nothing: a certificate that it made itself is as good as any.
             .tls_danger_accept_invalid_certs(true)
             .build()
@@ -175,8 +181,16 @@ impl Asking {
                 .client
                 .get(url)
                 .header(reqwest::header::HOST, "localhost");
-            let answer = request.send().await?;
-            Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
+            let mut answer = request.send().await?;
+            let mut text = Vec::new();
+            while text.len() < SAID
+                && let Some(part) = answer.chunk().await?
+            {
+                text.extend_from_slice(&part);
+            }
+            text.truncate(SAID);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            Ok::<_, reqwest::Error>((answer.status(), text))
         });
         let (status, text) = answer
             .map_err(reqwest::Error::without_url)
@@ -188,7 +202,8 @@ impl Asking {
     }
 }
 
-/// The health address of a server that tells systemd `serving http://127.0.0.1:8080/chat.html`.
+/// The health address of a server that tells systemd `serving http://127.0.0.1:8080/chat.html`. Its words are those of
+/// a process without rights: only an address that it can listen on is asked.
 fn address(status: &str) -> anyhow::Result<String> {
     let said = || anyhow!("it has not said where it serves, but `{status}`");
     let url = status.split_whitespace().find_map(|word| {
@@ -196,16 +211,27 @@ fn address(status: &str) -> anyhow::Result<String> {
         matches!(url.scheme_str(), Some("http" | "https")).then_some(url)
     });
     let url = url.ok_or_else(said)?;
-    let (scheme, authority) = (url.scheme_str(), url.authority());
-    let (Some(scheme), Some(authority)) = (scheme, authority) else {
+    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
         return Err(said());
     };
+    let listening: SocketAddr = authority.as_str().parse().map_err(|_| said())?;
+    let mut asked = listening;
     // What listens everywhere listens at home.
-    let authority = authority
-        .as_str()
-        .replacen("0.0.0.0:", "127.0.0.1:", 1)
-        .replacen("[::]:", "[::1]:", 1);
-    Ok(format!("{scheme}://{authority}/healthz"))
+    if listening.ip().is_unspecified() {
+        asked.set_ip(match listening {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    if !is_of_this_host(asked.ip()) {
+        bail!("it says that it serves at {listening}, which is no address of this host");
+    }
+    Ok(format!("{scheme}://{asked}/healthz"))
+}
+
+/// Whether a server could listen there: one may only at an address of its own host (bind(2)).
+fn is_of_this_host(address: IpAddr) -> bool {
+    address.is_loopback() || !address.is_multicast() && UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// The command that a unit starts, as `systemctl cat` shows its files, without the drop-in of ours.
@@ -266,6 +292,9 @@ fn said(output: Output) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -329,5 +358,43 @@ mod tests {
             assert_eq!(address(status).unwrap(), url);
         }
         assert!(address("starting").is_err());
+    }
+
+    #[test]
+    fn only_this_host_is_asked_whether_it_is_well() {
+        for status in [
+            // TEST-NET-1 and the documentation prefix (RFC 5737, RFC 3849): no host has them.
+            "serving http://192.0.2.1:8080/chat.html",
+            "serving http://[2001:db8::1]:8080/chat.html",
+            "serving http://224.0.0.1:8080/chat.html",
+            "serving http://chat.example.org:8080/chat.html",
+            "serving http://127.0.0.1:8080@192.0.2.1:80/chat.html",
+            "serving http://127.0.0.1/chat.html",
+            "serving file:///etc/passwd",
+        ] {
+            assert!(address(status).is_err(), "{status}");
+        }
+    }
+
+    #[test]
+    fn who_sends_elsewhere_is_not_well() {
+        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (server, elsewhere) = (bind(), bind());
+        let url = |of: &TcpListener| format!("http://{}/healthz", of.local_addr().unwrap());
+        let (asked, there) = (url(&server), url(&elsewhere));
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        // Had it gone there, it would have waited for an answer, and said so.
+        let error = Asking::new().unwrap().is_well(&asked).unwrap_err();
+        assert!(error.to_string().contains("answers 307"), "{error:#}");
+        thread.join().unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        assert!(elsewhere.accept().is_err());
     }
 }
