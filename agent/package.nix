@@ -7,6 +7,12 @@
 let
   manifest = (lib.importTOML ./Cargo.toml).workspace.package;
 
+  # What the bus and polkit read, the same on Debian.
+  policies = lib.fileset.toSource {
+    root = ../images/debian;
+    fileset = lib.fileset.fileFilter (file: lib.hasPrefix "org." file.name) ../images/debian;
+  };
+
   package = rustPlatform.buildRustPackage {
     pname = "op-dbus";
     inherit (manifest) version;
@@ -20,7 +26,6 @@ let
         ./clippy.toml
         ./rustfmt.toml
         (lib.fileset.fileFilter (file: !file.hasExt "md") ./crates)
-        ./dbus
       ];
     };
     cargoLock.lockFile = ./Cargo.lock;
@@ -45,9 +50,10 @@ let
         --fish <("$out/bin/op-dbus" completions fish) \
         --zsh <("$out/bin/op-dbus" completions zsh)
 
-      install -D --mode=0644 --target-directory="$out/share/dbus-1/system.d" dbus/org.opdbus1.conf dbus/org.dbusmcp.Agent.conf
-      install -D --mode=0644 --target-directory="$out/share/dbus-1/system-services" dbus/org.opdbus1.service
-      install -D --mode=0644 --target-directory="$out/share/polkit-1/actions" dbus/org.opdbus1.policy
+      share=$out/share
+      install -D --mode=0644 --target-directory="$share/dbus-1/system.d" ${policies}/*.conf
+      install -D --mode=0644 --target-directory="$share/dbus-1/system-services" ${policies}/*.service
+      install -D --mode=0644 --target-directory="$share/polkit-1/actions" ${policies}/*.policy
     '';
 
     meta = {

@@ -71,10 +71,10 @@ install -D --mode=0644 ../images/debian/op-dbus.sysusers "$group"
 for name in "${drop_in_names[@]}"; do
     install -D --mode=0644 "../images/debian/$name" "$drop_ins/$name"
 done
-install -D --mode=0644 dbus/org.opdbus1.service "$activation"
-install -D --mode=0644 dbus/org.opdbus1.conf "$bus"
-install -D --mode=0644 dbus/org.dbusmcp.Agent.conf "$agents"
-install -D --mode=0644 dbus/org.opdbus1.policy "$actions"
+install -D --mode=0644 ../images/debian/org.opdbus1.service "$activation"
+install -D --mode=0644 ../images/debian/org.opdbus1.conf "$bus"
+install -D --mode=0644 ../images/debian/org.dbusmcp.Agent.conf "$agents"
+install -D --mode=0644 ../images/debian/org.opdbus1.policy "$actions"
 echo "installed $binary; begin with: op-dbus doctor"
 
 # Where others than this host may reach the web server: its port, or nothing.

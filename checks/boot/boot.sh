@@ -26,7 +26,7 @@ END
 
 # What the package has besides its program: what the bus and polkit read.
 boot_policies() {
-    local share=$nixos_work/prebuilt/op-dbus/share source=$nixos_root/agent/dbus
+    local share=$nixos_work/prebuilt/op-dbus/share source=$nixos_root/images/debian
     install -D --mode=0644 --target-directory="$share/dbus-1/system.d" "$source/org.opdbus1.conf" \
         "$source/org.dbusmcp.Agent.conf"
     install -D --mode=0644 --target-directory="$share/dbus-1/system-services" "$source/org.opdbus1.service"
