@@ -4,9 +4,9 @@ use std::io::{BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ const TELL: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a far end that was given up may take to remove what it received.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long its complaint may take to be heard after its end.
+const HEARING: Duration = Duration::from_secs(1);
 /// How much the far end may complain, in bytes.
 const COMPLAINT: usize = 4 << 10;
 
@@ -85,7 +87,8 @@ pub struct Session<'a> {
     child: Child,
     input: Option<OwnedFd>,
     answers: Receiver<Result<Answer>>,
-    complaint: Arc<Mutex<String>>,
+    /// What it complains of, in pieces.
+    complaints: Receiver<String>,
     observer: &'a dyn Observer,
     held: Vec<Held>,
 }
@@ -113,17 +116,16 @@ impl<'a> Session<'a> {
                 }
             });
         }
-        let complaint = Arc::new(Mutex::new(String::new()));
+        let (complain, complaints) = channel();
         if let Some(stderr) = child.stderr.take() {
-            let complaint = Arc::clone(&complaint);
-            std::thread::spawn(move || keep(stderr, &complaint));
+            std::thread::spawn(move || keep(stderr, &complain));
         }
         let mut session = Self {
             far,
             child,
             input,
             answers,
-            complaint,
+            complaints,
             observer,
             held: Vec::new(),
         };
@@ -279,10 +281,13 @@ impl<'a> Session<'a> {
     fn gone(&mut self) -> Error {
         self.input = None;
         let status = self.wait(GRACE).unwrap_or_else(|| "hangs".to_owned());
-        let complaint = self
-            .complaint
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        // It may be heard after the end itself; who inherited the stream may hold it for longer.
+        let heard = Instant::now();
+        let next = || {
+            let left = HEARING.saturating_sub(heard.elapsed());
+            self.complaints.recv_timeout(left).ok()
+        };
+        let complaint: String = std::iter::from_fn(next).collect();
         let text = match complaint.trim() {
             "" => format!("{} ({status})", self.far),
             complaint => format!("{} ({status}): {complaint}", self.far),
@@ -343,13 +348,16 @@ fn unexpected(answer: &Answer) -> Error {
     Error::Protocol(format!("it answered {answer:?} out of turn"))
 }
 
-/// Keeps the beginning of what somebody complains of.
-fn keep(mut from: impl Read, complaint: &Mutex<String>) {
+/// Keeps the beginning of what somebody complains of, and hears the rest.
+fn keep(mut from: impl Read, complain: &Sender<String>) {
     let mut piece = [0; 512];
+    let mut kept = 0;
     while let Ok(length @ 1..) = from.read(&mut piece) {
-        let mut text = complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if text.len() < COMPLAINT {
-            text.push_str(&String::from_utf8_lossy(&piece[..length]));
+        if kept < COMPLAINT {
+            let text = String::from_utf8_lossy(&piece[..length]);
+            // Nobody may be there any more to whom it matters.
+            let _ = complain.send(text.into_owned());
+            kept += length;
         }
     }
 }
@@ -420,4 +428,33 @@ fn count(path: &Path, parent: Option<&Path>, ended: &AtomicBool) -> Option<u64> 
     }
     sending.finish().ok()?;
     Some(bytes + outline.data())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn go_on(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn progress(&self, _: &Progress<'_>) {}
+    }
+
+    #[test]
+    fn what_a_far_end_complains_of_is_heard_after_its_end_too() {
+        let late = "(sleep 0.2; echo 'ssh: nobody listens' >&2) >&- & exit 255";
+        let reach = Reach::Here {
+            program: ["sh", "-c", late].map(Into::into).into(),
+            path: "/far".into(),
+        };
+        let error = Session::open(&reach, &Nobody).err().unwrap();
+        assert!(
+            matches!(&error, Error::Unreachable(text) if text.contains("nobody listens")),
+            "{error}"
+        );
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use reconcile::{Plan, Verb};
+use reconcile::Verb;
 use serde_json::{Value, json};
 use tools::Options;
 use tools::engine::{self, Changed, Ended};
 
+use super::agree::{self, Preview};
 use crate::cli::{Apply, Cli};
 use crate::failure::Failure;
 use crate::line::{Line, site};
@@ -19,18 +20,13 @@ const LONGEST: Duration = Duration::from_secs(1200);
 
 pub(super) fn plan(line: &mut Line<'_>, screen: &Screen, detailed: bool) -> Result<u8, Failure> {
     let answer = line.call("state_plan", json!({}), Options::default())?;
-    let plan = read_plan(&answer)?;
+    let plan = agree::read(&answer)?;
     screen.result(&answer, || plan_text(&plan));
     Ok(if detailed && !plan.is_empty() {
         CHANGES
     } else {
         0
     })
-}
-
-pub(super) fn read_plan(answer: &Value) -> Result<Plan, Failure> {
-    let plan = serde_json::from_value(answer.clone()).map_err(anyhow::Error::from);
-    Ok(plan.map_err(|error| error.context("read the plan"))?)
 }
 
 pub(super) fn apply(
@@ -46,31 +42,26 @@ pub(super) fn apply(
     });
     let mut shown = options.limits.plan.clone();
     if shown.is_none() && (screen.interactive() || options.limits.allow_destroy) {
-        shown = agreed(
-            line,
-            screen,
-            "state_apply",
-            &arguments,
-            "Apply these changes?",
-        )?;
+        shown = Some(agreed(line, screen, &arguments)?);
     }
     // Where nobody can try again, another run is waited for.
     let deadline = options.wait.then(|| Instant::now() + LONGEST);
-    let changed = match change(line, "state_apply", arguments.clone(), (shown, deadline)) {
+    let change = |line: &mut Line<'_>, plan, arguments| {
+        let options = Options {
+            deadline,
+            ..agree::bound(plan)
+        };
+        agree::changed(line.call("state_apply", arguments, options))
+    };
+    let changed = match change(line, shown, arguments.clone()) {
         // What an interrupted run had left was put in order in between; nobody looked at the plan before it.
         Err(failure)
             if failure.is_other_plan()
                 && options.limits.plan.is_none()
                 && !screen.interactive() =>
         {
-            let shown = agreed(
-                line,
-                screen,
-                "state_apply",
-                &arguments,
-                "Apply these changes?",
-            )?;
-            change(line, "state_apply", arguments, (shown, deadline))?
+            let shown = agreed(line, screen, &arguments)?;
+            change(line, Some(shown), arguments)?
         }
         changed => changed?,
     };
@@ -87,73 +78,16 @@ pub(super) fn apply(
     Ok(report(screen, &changed))
 }
 
-/// Shows the plan of a change and asks; the plan's hash if the answer is yes.
-fn agreed(
-    line: &mut Line<'_>,
-    screen: &Screen,
-    tool: &str,
-    arguments: &Value,
-    question: &str,
-) -> Result<Option<String>, Failure> {
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let answer = line.call(tool, arguments.clone(), dry)?;
-    let plan = read_plan(&answer)?;
-    if screen.interactive() && !plan.is_empty() {
-        screen.say(&plan_text(&plan));
-        if !screen.agrees(question) {
+/// Shows the plan and asks; the plan's hash if the answer is yes.
+fn agreed(line: &mut Line<'_>, screen: &Screen, arguments: &Value) -> Result<String, Failure> {
+    let preview = Preview::of(line, "state_apply", arguments)?;
+    if screen.interactive() && !preview.plan.is_empty() {
+        preview.show(screen);
+        if !screen.agrees("Apply these changes?") {
             return Err(Failure::Refused("not applied".to_owned()));
         }
     }
-    Ok(Some(plan.hash().as_str().to_owned()))
-}
-
-/// Calls a tool that destroys, once that is agreed to, bound to what it destroys.
-pub(super) fn destroy(
-    line: &mut Line<'_>,
-    screen: &Screen,
-    tool: &str,
-    arguments: Value,
-    question: &str,
-) -> Result<u8, Failure> {
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let plan = read_plan(&line.call(tool, arguments.clone(), dry)?)?;
-    // Not agreed to, it is still asked for: the refusal belongs into the ledger.
-    let shown = screen
-        .agrees(question)
-        .then(|| plan.hash().as_str().to_owned());
-    let agreed = shown.is_some();
-    match change(line, tool, arguments, (shown, None)) {
-        Ok(changed) => Ok(report(screen, &changed)),
-        Err(failure) if !agreed && failure.status() == 3 => Err(Failure::Refused(
-            "it loses data and was not confirmed; --yes confirms it".to_owned(),
-        )),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Calls a tool that changes the host through the engine. A run that failed and was undone is an answer too.
-pub(super) fn change(
-    line: &mut Line<'_>,
-    tool: &str,
-    arguments: Value,
-    (plan, deadline): (Option<String>, Option<Instant>),
-) -> Result<Changed, Failure> {
-    let options = Options {
-        plan,
-        deadline,
-        ssh_client: engine::ssh_client(),
-        ..Options::default()
-    };
-    match line.call(tool, arguments, options) {
-        Ok(answer) => Ok(serde_json::from_value(answer).map_err(anyhow::Error::from)?),
-        Err(failure) => failure.changed().ok_or(failure),
-    }
+    Ok(preview.hash())
 }
 
 /// Prints how a change came out; the exit status.

@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
-use reconcile::Plan;
 use serde_json::{Value, json};
 use tools::Options;
-use tools::engine::{self, Changed, Ended};
+use tools::engine::{Changed, Ended};
 use tools::export::{Export, LARGEST};
 
-use super::apply::{ask_to_keep, read_plan, text, undo};
+use super::agree::{self, Preview};
+use super::apply::{ask_to_keep, text, undo};
 use crate::cli;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -61,40 +61,20 @@ fn carry_out(
     arguments: Value,
     mut shown: Option<String>,
 ) -> Result<u8, Failure> {
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let answer = line.call(asked.tool, arguments.clone(), dry)?;
-    let plan = read_plan(&answer)?;
+    let preview = Preview::of(line, asked.tool, &arguments)?;
     if asked.dry_run {
-        screen.result(&answer, || plan_text(&plan));
+        screen.result(&preview.answer, || plan_text(&preview.plan));
         return Ok(0);
     }
-    show(screen, &plan);
+    preview.show(screen);
     if screen.interactive() && !screen.agrees(asked.question) {
         return Err(Failure::Refused("not done".to_owned()));
     }
     if shown.is_none() && (screen.interactive() || asked.destroys) {
-        shown = Some(plan.hash().as_str().to_owned());
+        shown = Some(preview.hash());
     }
-    let options = Options {
-        plan: shown,
-        ssh_client: engine::ssh_client(),
-        ..Options::default()
-    };
-    let (answer, changed) = match line.call(asked.tool, arguments, options) {
-        Ok(answer) => {
-            let changed: Changed =
-                serde_json::from_value(answer.clone()).context("read the answer")?;
-            (answer, changed)
-        }
-        // A run that failed and was undone is an answer too.
-        Err(failure) => {
-            let changed = failure.changed().ok_or(failure)?;
-            (json!(changed), changed)
-        }
-    };
+    let answer = agree::answered(line.call(asked.tool, arguments, agree::bound(shown)))?;
+    let changed: Changed = serde_json::from_value(answer.clone()).context("read the answer")?;
     if changed.outcome == Ended::AwaitingConfirmation && screen.interactive() {
         return ask_to_keep(line, screen, changed);
     }
@@ -121,12 +101,6 @@ fn remarks(answer: &Value) -> String {
         ));
     }
     text
-}
-
-fn show(screen: &Screen, plan: &Plan) {
-    if !screen.is_json() {
-        screen.say(plan_text(plan).trim_end());
-    }
 }
 
 pub(super) fn export(

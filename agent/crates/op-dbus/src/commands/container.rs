@@ -2,14 +2,16 @@
 
 use std::os::unix::process::CommandExt;
 
+use chat::answer::{readable, title};
 use declaration::ContainerName;
 use serde_json::{Value, json};
 
-use super::apply::{change, destroy, report};
+use super::agree;
+use super::apply::report;
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::{Line, site};
-use crate::screen::{Screen, table};
+use crate::screen::{Screen, said, table};
 
 pub(super) fn run(
     cli: &Cli,
@@ -32,18 +34,21 @@ pub(super) fn run(
                 "privileged": create.privileged,
                 "stopped": create.stopped,
             });
-            let changed = change(line, "container_create", arguments, (None, None))?;
-            Ok(report(screen, &changed))
+            let answer = line.call("container_create", arguments, agree::bound(None));
+            Ok(report(screen, &agree::changed(answer)?))
         }
         cli::Container::List => list(line, screen),
         cli::Container::Show { name } => show(line, screen, name),
         cli::Container::Start { name } => switch(line, screen, "container_start", name),
         cli::Container::Stop { name } => switch(line, screen, "container_stop", name),
+        cli::Container::Restart { name } => switch(line, screen, "container_restart", name),
+        cli::Container::Log { name, lines } => log(line, screen, name, *lines),
         cli::Container::Exec { name, command } => exec(cli, line, name, command),
         cli::Container::Destroy { name } => {
             let question = format!("Remove container {name} and all its data?");
             let arguments = json!({ "name": name });
-            destroy(line, screen, "container_destroy", arguments, &question)
+            let answer = agree::destroy(line, screen, "container_destroy", arguments, &question);
+            Ok(report(screen, &agree::changed(answer)?))
         }
     }
 }
@@ -60,8 +65,8 @@ fn switch(
     tool: &str,
     name: &ContainerName,
 ) -> Result<u8, Failure> {
-    let changed = change(line, tool, json!({ "name": name }), (None, None))?;
-    Ok(report(screen, &changed))
+    let answer = line.call(tool, json!({ "name": name }), agree::bound(None));
+    Ok(report(screen, &agree::changed(answer)?))
 }
 
 fn list(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
@@ -101,12 +106,30 @@ fn show(line: &mut Line<'_>, screen: &Screen, name: &ContainerName) -> Result<u8
     screen.result(&answer, || {
         let lines = answer["state"].as_object().into_iter().flatten();
         let mut rows: Vec<_> = lines
-            .map(|(key, value)| vec![key.clone(), value.to_string()])
+            .map(|(key, value)| vec![key.clone(), said("lxc", key, value)])
             .collect();
         for key in ["port", "directory"] {
-            rows.push(vec![key.to_owned(), answer[key].to_string()]);
+            rows.push(vec![key.to_owned(), said("lxc", key, &answer[key])]);
+        }
+        for (key, value) in answer["uses"].as_object().into_iter().flatten() {
+            let title = format!("{} in use", title(key).to_lowercase());
+            rows.push(vec![title, readable(key, value)]);
         }
         table(&["CONTAINER", name.as_str()], &rows)
+    });
+    Ok(0)
+}
+
+fn log(
+    line: &mut Line<'_>,
+    screen: &Screen,
+    name: &ContainerName,
+    lines: u32,
+) -> Result<u8, Failure> {
+    let answer: Value = line.read("container_log", json!({ "name": name, "limit": lines }))?;
+    screen.result(&answer, || match answer["text"].as_str() {
+        Some("") | None => format!("Container {name} has written nothing to its console."),
+        Some(text) => text.to_owned(),
     });
     Ok(0)
 }

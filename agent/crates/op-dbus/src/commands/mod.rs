@@ -1,5 +1,6 @@
 //! The commands, one file a family.
 
+mod agree;
 mod apply;
 pub(crate) mod bridge;
 mod cache;

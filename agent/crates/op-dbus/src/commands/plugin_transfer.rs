@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tools::Options;
 
+use super::agree::{self, Preview};
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::screen::Screen;
@@ -105,26 +106,15 @@ pub(super) fn import(
         true => "plugin_replace",
         false => "plugin_import",
     };
-    let mut options = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    if dry_run || replace {
-        let plan = line.call(tool, arguments.clone(), options.clone())?;
-        if dry_run {
-            screen.result(&plan, || planned(&plan));
-            return Ok(0);
-        }
-        let name = word(&plan["changes"][0]["resource"]);
-        if !screen.agrees(&format!("Replace the plugin {name}, which is lost?")) {
-            return Err(Failure::Refused(
-                "it loses data and was not confirmed; --yes confirms it".to_owned(),
-            ));
-        }
-        options.plan = plan["plan_hash"].as_str().map(str::to_owned);
+    if dry_run {
+        let preview = Preview::of(line, tool, &arguments)?;
+        screen.result(&preview.answer, || planned(&preview.answer));
+        return Ok(0);
     }
-    options.dry_run = false;
-    let answer = line.call(tool, arguments, options)?;
+    let answer = match replace {
+        true => agree::destroy(line, screen, tool, arguments, agree::FOR_GOOD)?,
+        false => line.call(tool, arguments, Options::default())?,
+    };
     screen.result(&answer, || {
         let mut text = format!(
             "{}: put into {}\n",

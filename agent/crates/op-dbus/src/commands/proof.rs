@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tlog::{Algorithm, MAX_NOTE, MAX_PROOF, Proof, VerifierKey, leaf_hash};
 
-use super::snapshot::ask;
+use super::agree;
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::{Line, site};
@@ -182,7 +182,13 @@ pub(super) fn checkpoint(cli: &Cli, line: &mut Line<'_>, screen: &Screen) -> Res
 
 /// Begins a new name or key of the ledger.
 pub(super) fn new_origin(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {
-    let begun = ask(line, screen, "ledger_new_origin", json!({}))?;
+    let begun = agree::destroy(
+        line,
+        screen,
+        "ledger_new_origin",
+        json!({}),
+        agree::FOR_GOOD,
+    )?;
     screen.result(&begun, || match begun["outcome"] == "unchanged" {
         true => "Nothing to do: the ledger is published under the declared name, with its key.\n".to_owned(),
         false => format!(

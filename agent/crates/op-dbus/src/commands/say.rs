@@ -3,13 +3,14 @@
 use say::{Catalog, Effect, Meaning, Understanding};
 use serde_json::{Value, json};
 use tools::Options;
-use tools::engine::{Changed, ssh_client};
+use tools::engine::Changed;
 
-use super::apply::{read_plan, report};
+use super::agree::{self, Preview};
+use super::apply::report;
 use crate::cli;
 use crate::failure::Failure;
 use crate::line::Line;
-use crate::screen::{Screen, plan_text};
+use crate::screen::Screen;
 use crate::world::understand;
 
 pub(super) fn run(line: &mut Line<'_>, screen: &Screen, say: &cli::Say) -> Result<u8, Failure> {
@@ -143,35 +144,18 @@ fn change(
     tool: &str,
     arguments: &Value,
 ) -> Result<u8, Failure> {
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let plan = read_plan(&line.call(tool, arguments.clone(), dry)?)?;
+    let preview = Preview::of(line, tool, arguments)?;
     if !screen.is_json() {
-        screen.say(&format!(
-            "{}\n{}",
-            said.understood,
-            plan_text(&plan).trim_end()
-        ));
+        screen.say(&said.understood);
     }
+    preview.show(screen);
     if !screen.agrees("Do this?") {
         return Err(Failure::Refused(
             "nothing was done: it was not agreed to; --yes agrees".to_owned(),
         ));
     }
-    let options = Options {
-        plan: Some(plan.hash().as_str().to_owned()),
-        ssh_client: ssh_client(),
-        ..Options::default()
-    };
-    let answer = match line.call(tool, arguments.clone(), options) {
-        Ok(answer) => answer,
-        Err(failure) => match failure.changed() {
-            Some(changed) => return Ok(report(screen, &changed)),
-            None => return Err(failure),
-        },
-    };
+    let options = agree::bound(Some(preview.hash()));
+    let answer = agree::answered(line.call(tool, arguments.clone(), options))?;
     if let Ok(changed) = serde_json::from_value::<Changed>(answer.clone()) {
         return Ok(report(screen, &changed));
     }

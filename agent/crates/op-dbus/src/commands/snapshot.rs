@@ -3,12 +3,18 @@
 use serde_json::{Value, json};
 use tools::Options;
 
+use super::agree;
 use crate::cli::Snapshot;
 use crate::failure::Failure;
 use crate::line::Line;
-use crate::screen::{Screen, plan_text, table};
+use crate::screen::{Screen, table};
 
 pub(super) fn run(line: &mut Line<'_>, screen: &Screen, command: &Snapshot) -> Result<u8, Failure> {
+    // Each loses what was written since, or a way back.
+    let destroy = |line: &mut Line<'_>, tool, arguments, verb| {
+        let answer = agree::destroy(line, screen, tool, arguments, agree::FOR_GOOD)?;
+        Ok(done(screen, &answer, verb))
+    };
     match command {
         Snapshot::Create {
             name,
@@ -36,15 +42,15 @@ pub(super) fn run(line: &mut Line<'_>, screen: &Screen, command: &Snapshot) -> R
                 "path": restore.path,
                 "allow_rollback_of_ledger": restore.allow_rollback_of_ledger,
             });
-            agreed(line, screen, "snapshot_restore", arguments, "Restored")
+            destroy(line, "snapshot_restore", arguments, "Restored")
         }
         Snapshot::Delete { name } => {
             let arguments = json!({ "name": name });
-            agreed(line, screen, "snapshot_delete", arguments, "Deleted")
+            destroy(line, "snapshot_delete", arguments, "Deleted")
         }
         Snapshot::Pin { name } => pin(line, screen, name, true),
         Snapshot::Unpin { name } => pin(line, screen, name, false),
-        Snapshot::Rotate => agreed(line, screen, "snapshot_rotate", json!({}), "Rotated"),
+        Snapshot::Rotate => destroy(line, "snapshot_rotate", json!({}), "Rotated"),
     }
 }
 
@@ -84,49 +90,6 @@ fn pin(line: &mut Line<'_>, screen: &Screen, name: &str, pinned: bool) -> Result
     let answer = line.call("snapshot_pin", arguments, Options::default())?;
     let verb = if pinned { "Pinned" } else { "Unpinned" };
     Ok(done(screen, &answer, verb))
-}
-
-fn agreed(
-    line: &mut Line<'_>,
-    screen: &Screen,
-    tool: &str,
-    arguments: Value,
-    verb: &str,
-) -> Result<u8, Failure> {
-    let answer = ask(line, screen, tool, arguments)?;
-    Ok(done(screen, &answer, verb))
-}
-
-/// Calls a tool that destroys, once its plan was shown and agreed to.
-pub(super) fn ask(
-    line: &mut Line<'_>,
-    screen: &Screen,
-    tool: &str,
-    arguments: Value,
-) -> Result<Value, Failure> {
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let plan = line.call(tool, arguments.clone(), dry)?;
-    let shown: reconcile::Plan =
-        serde_json::from_value(plan.clone()).map_err(anyhow::Error::from)?;
-    if screen.interactive() && !shown.is_empty() {
-        screen.say(&plan_text(&shown));
-    }
-    let agreed = shown.is_empty() || screen.agrees("Do this? It cannot be undone by itself.");
-    let options = Options {
-        plan: agreed.then(|| word(&plan["plan_hash"])),
-        ..Options::default()
-    };
-    // Not agreed to, it is still asked for: the refusal belongs into the ledger.
-    match line.call(tool, arguments, options) {
-        Ok(answer) => Ok(answer),
-        Err(failure) if !agreed && failure.status() == 3 => Err(Failure::Refused(
-            "it loses data and was not confirmed; --yes confirms it".to_owned(),
-        )),
-        Err(failure) => Err(failure),
-    }
 }
 
 fn list(line: &mut Line<'_>, screen: &Screen) -> Result<u8, Failure> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::apply::{change, destroy, report};
+use super::agree;
+use super::apply::report;
 use crate::cli;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -16,18 +17,15 @@ pub(super) fn run(
     match command {
         cli::Template::List => list(line, screen),
         cli::Template::Build { name } => {
-            let changed = change(
-                line,
-                "template_build",
-                json!({ "name": name }),
-                (None, None),
-            )?;
-            Ok(report(screen, &changed))
+            let arguments = json!({ "name": name });
+            let answer = line.call("template_build", arguments, agree::bound(None));
+            Ok(report(screen, &agree::changed(answer)?))
         }
         cli::Template::Destroy { name } => {
             let question = format!("Remove template {name}?");
             let arguments = json!({ "name": name });
-            destroy(line, screen, "template_destroy", arguments, &question)
+            let answer = agree::destroy(line, screen, "template_destroy", arguments, &question);
+            Ok(report(screen, &agree::changed(answer)?))
         }
     }
 }

@@ -12,6 +12,7 @@ use inspector::{
 use serde_json::{Value, json};
 use tools::Options;
 
+use super::agree;
 use crate::cli::{self, Cli};
 use crate::failure::Failure;
 use crate::line::Line;
@@ -321,27 +322,8 @@ fn show(line: &mut Line<'_>, screen: &Screen, name: &str, template: bool) -> Res
 
 fn forget(line: &mut Line<'_>, screen: &Screen, name: &str) -> Result<u8, Failure> {
     let arguments = json!({ "name": name });
-    let dry = Options {
-        dry_run: true,
-        ..Options::default()
-    };
-    let shown = line.call("inspect_forget", arguments.clone(), dry)?;
-    // Not agreed to, it is still asked for: the refusal belongs into the ledger.
-    let agreed = screen.agrees(&format!("Forget what was learned as {name}?"));
-    let plan = shown["plan_hash"].as_str().filter(|_| agreed);
-    let options = Options {
-        plan: plan.map(str::to_owned),
-        ..Options::default()
-    };
-    match line.call("inspect_forget", arguments, options) {
-        Ok(forgotten) => {
-            screen.result(&forgotten, || format!("forgotten {name}\n"));
-            Ok(0)
-        }
-        Err(failure) if !agreed && failure.status() == 3 => Err(Failure::Refused(
-            "what was learned would be lost, and that was not confirmed; --yes confirms it"
-                .to_owned(),
-        )),
-        Err(failure) => Err(failure),
-    }
+    let question = format!("Forget what was learned as {name}?");
+    let forgotten = agree::destroy(line, screen, "inspect_forget", arguments, &question)?;
+    screen.result(&forgotten, || format!("forgotten {name}\n"));
+    Ok(0)
 }

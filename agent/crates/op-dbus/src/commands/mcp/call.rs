@@ -14,6 +14,7 @@ use tools::{Effect, Options};
 
 use super::reach;
 use crate::cli::{Cli, Reaching};
+use crate::commands::agree::Preview;
 use crate::commands::tool;
 use crate::failure::Failure;
 use crate::line::Line;
@@ -123,26 +124,27 @@ fn announce(
     plan: Option<&str>,
 ) -> Result<(), Failure> {
     let (name, announced) = ticket.announcement(effect);
+    let announced = Value::Object(announced);
     let mut options = Options {
         plan: plan.filter(|_| effect != Effect::Read).map(str::to_owned),
         ..Options::default()
     };
     if effect == Effect::Destroy && plan.is_none() {
-        let look = Options {
-            dry_run: true,
-            ..Options::default()
-        };
-        let shown = line.call(name, Value::Object(announced.clone()), look)?;
-        let resource = shown["changes"][0]["resource"].as_str().unwrap_or_default();
-        if !screen.agrees(&format!("{resource} may lose something for good. Call it?")) {
-            let hash = shown["plan_hash"].as_str().unwrap_or_default();
+        let preview = Preview::of(line, name, &announced)?;
+        let changes = preview.plan.changes.iter();
+        let resources: Vec<_> = changes.map(|change| change.resource.as_str()).collect();
+        let resources = resources.join(", ");
+        let hash = preview.hash();
+        if !screen.agrees(&format!(
+            "{resources} may lose something for good. Call it?"
+        )) {
             return Err(Failure::Refused(format!(
                 "not confirmed: answer yes, or call again with --plan {hash}"
             )));
         }
-        options.plan = shown["plan_hash"].as_str().map(str::to_owned);
+        options.plan = Some(hash);
     }
-    line.call(name, Value::Object(announced), options)?;
+    line.call(name, announced, options)?;
     Ok(())
 }
 

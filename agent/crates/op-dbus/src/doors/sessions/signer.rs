@@ -1,7 +1,7 @@
 //! Tokens that this host signs for itself: a session's name, a number, and a keyed hash over both (RFC 2104).
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -107,22 +107,14 @@ fn create(path: &Path) -> io::Result<[u8; KEY]> {
             _ => {}
         }
     }
-    let temporary = path.with_extension("new");
-    // What a crash left.
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(format!("{}\n", URL_SAFE_NO_PAD.encode(key)).as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let text = format!("{}\n", URL_SAFE_NO_PAD.encode(key));
+    durable::replace(path, text.as_bytes(), 0o600)?;
     Ok(key)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
