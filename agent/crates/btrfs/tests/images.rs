@@ -5,13 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use btrfs::{Error, LoopDevice, image};
-use lab::{Machine, run};
+use lab::{Machine, run, text};
 
 const MIB: u64 = 1 << 20;
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// Unmounts what is at the path when the test is over, however it ends.
 struct Unmount<'a>(&'a Path);

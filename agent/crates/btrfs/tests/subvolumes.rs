@@ -6,21 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use btrfs::Error;
-use lab::{Machine, run};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The value of one line of `btrfs subvolume show`.
-fn show(path: &Path, field: &str) -> String {
-    let shown = run("btrfs", &["subvolume", "show", text(path)]);
-    let line = shown
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(field)?.strip_prefix(':'))
-        .unwrap_or_else(|| panic!("no {field} in\n{shown}"));
-    line.trim().to_owned()
-}
+use lab::{Machine, run, subvolume_show, text};
 
 #[test]
 fn a_created_subvolume_is_what_btrfs_says_it_is() {
@@ -34,10 +20,16 @@ fn a_created_subvolume_is_what_btrfs_says_it_is() {
     assert!(btrfs::is_btrfs(&path).unwrap());
 
     let info = btrfs::info(&path).unwrap();
-    assert_eq!(info.uuid.unwrap().to_string(), show(&path, "UUID"));
-    assert_eq!(info.id.to_string(), show(&path, "Subvolume ID"));
+    assert_eq!(
+        info.uuid.unwrap().to_string(),
+        subvolume_show(&path, "UUID")
+    );
+    assert_eq!(info.id.to_string(), subvolume_show(&path, "Subvolume ID"));
     assert_eq!(info.parent_id, Some(5));
-    assert_eq!(info.generation.to_string(), show(&path, "Generation"));
+    assert_eq!(
+        info.generation.to_string(),
+        subvolume_show(&path, "Generation")
+    );
     assert_eq!((info.parent_uuid, info.received_uuid), (None, None));
     assert!(!info.read_only);
     assert!(info.created.elapsed().unwrap().as_secs() < 60);
@@ -56,8 +48,11 @@ fn a_snapshot_shares_the_files_and_not_the_identity() {
     fs::write(origin.join("file"), "changed").unwrap();
 
     assert_eq!(fs::read_to_string(copy.join("file")).unwrap(), "kept");
-    assert_eq!(show(&copy, "Flags"), "readonly");
-    assert_eq!(show(&copy, "Parent UUID"), show(&origin, "UUID"));
+    assert_eq!(subvolume_show(&copy, "Flags"), "readonly");
+    assert_eq!(
+        subvolume_show(&copy, "Parent UUID"),
+        subvolume_show(&origin, "UUID")
+    );
     let (of, from) = (btrfs::info(&copy).unwrap(), btrfs::info(&origin).unwrap());
     assert_eq!(of.parent_uuid, from.uuid);
     assert_ne!(of.uuid, from.uuid);

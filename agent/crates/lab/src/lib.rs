@@ -6,20 +6,28 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod bus;
+mod files;
+mod network;
 mod ovs;
+mod process;
 mod systemd;
+mod tls;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 pub use bus::SystemBus;
+pub use files::{names, subvolume_show, text};
+pub use network::{plug_in, veth};
 pub use ovs::Ovs;
+pub use process::{Kept, feed, has, output, run};
 pub use systemd::Systemd;
+pub use tls::self_signed;
 
 /// Says that the running test cannot run here, and why: on standard output, and in the file named
 /// by `OP_DBUS_SKIPPED` for the summary of the whole run.
@@ -37,33 +45,6 @@ pub fn skip(reason: &str) {
             .expect("open the list of skipped tests");
         writeln!(file, "{test}: {reason}").expect("note the skipped test");
     }
-}
-
-/// Whether a program of that name is on the `PATH`.
-pub fn has(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
-}
-
-/// Runs a command to its end and returns its standard output; panics with everything it said if it failed.
-pub fn run(program: &str, arguments: &[&str]) -> String {
-    let output = output(program, arguments);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    String::from_utf8(output.stdout).expect("text")
-}
-
-/// Runs a command to its end, however it ends.
-pub fn output(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 /// Waits until `condition` gives a value, at most `limit`; panics with `what` after that.
@@ -121,7 +102,7 @@ impl Machine {
             .tempdir()
             .expect("a directory");
         // Containers run under other uids and must get through to their root file systems.
-        run("chmod", &["0755", dir.path().to_str().expect("text")]);
+        run("chmod", &["0755", text(dir.path())]);
         Some(Self {
             mounts: std::sync::Mutex::default(),
             dir,
@@ -143,14 +124,10 @@ impl Machine {
         let image = self.dir().join(format!("{name}.img"));
         let file = std::fs::File::create(&image).expect("image");
         file.set_len(mib << 20).expect("image size");
-        let image = image.to_str().expect("text");
-        run("mkfs.btrfs", &["-q", "-f", image]);
+        run("mkfs.btrfs", &["-q", "-f", text(&image)]);
         let target = self.dir().join(name);
         std::fs::create_dir(&target).expect("mount point");
-        run(
-            "mount",
-            &["-o", "loop", image, target.to_str().expect("text")],
-        );
+        run("mount", &["-o", "loop", text(&image), text(&target)]);
         mounts.push(target.clone());
         target
     }
@@ -159,8 +136,11 @@ impl Machine {
     pub fn tmpfs(&self, size: &str) -> PathBuf {
         let target = self.dir().join("tmpfs");
         std::fs::create_dir(&target).expect("mount point");
-        let (at, size) = (target.to_str().expect("text"), format!("size={size}"));
-        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", at]);
+        let size = format!("size={size}");
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", &size, "tmpfs", text(&target)],
+        );
         let mut mounts = self.mounts.lock().expect("not poisoned");
         mounts.push(target.clone());
         target
@@ -203,7 +183,7 @@ mod tests {
         };
         let btrfs = machine.btrfs(128);
         assert_eq!(
-            run("stat", &["-f", "-c", "%T", btrfs.to_str().unwrap()]).trim(),
+            run("stat", &["-f", "-c", "%T", text(&btrfs)]).trim(),
             "btrfs"
         );
         let mut ovs = machine.ovs();

@@ -87,6 +87,11 @@ impl Ovs {
         run("ovs-vsctl", &all)
     }
 
+    /// The names of its bridges, one a line.
+    pub fn bridges(&self) -> String {
+        self.vsctl(&["list-br"]).trim().to_owned()
+    }
+
     /// `ovs-ofctl -O OpenFlow13 COMMAND BRIDGE …` on this switch; panics if it fails. The bridge, the
     /// second argument, is turned into its management socket.
     pub fn ofctl(&self, arguments: &[&str]) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::{Machine, has, output, run, skip, wait_for};
+use crate::{Machine, has, output, run, skip, text, wait_for};
 
 /// A container whose root file system is the machine's with a layer over it, and whose `/run` is the test's.
 ///
@@ -27,18 +27,18 @@ impl Systemd {
         }
         let dir = machine.dir().join("systemd");
         fs::create_dir(&dir).expect("a directory");
-        run("mount", &["-t", "tmpfs", "tmpfs", path(&dir)]);
+        run("mount", &["-t", "tmpfs", "tmpfs", text(&dir)]);
         run("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]);
         let root = dir.join("root");
         for name in ["root", "upper", "work"] {
             fs::create_dir(dir.join(name)).expect("a directory");
         }
-        let layers = format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", path(&dir));
+        let layers = format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", text(&dir));
         run(
             "mount",
-            &["-t", "overlay", "overlay", "-o", &layers, path(&root)],
+            &["-t", "overlay", "overlay", "-o", &layers, text(&root)],
         );
-        run("mount", &["-t", "tmpfs", "tmpfs", path(&root.join("tmp"))]);
+        run("mount", &["-t", "tmpfs", "tmpfs", text(&root.join("tmp"))]);
         // Nothing is started but what the bus and the journal need.
         let units = root.join("etc/systemd/system");
         let system = root.join("lib/systemd");
@@ -75,13 +75,13 @@ impl Systemd {
              lxc.pty.max = 64\n\
              lxc.console.path = none\n\
              lxc.apparmor.profile = unconfined\n",
-            root = path(&root)
+            root = text(&root)
         );
         fs::write(dir.join("config"), config).expect("a configuration");
         let (config, log) = (dir.join("config"), dir.join("log"));
         let lxc = Command::new("lxc-start")
-            .args(["-F", "-n", NAME, "-P", path(&dir), "-f", path(&config)])
-            .args(["-l", "INFO", "-o", path(&log)])
+            .args(["-F", "-n", NAME, "-P", text(&dir), "-f", text(&config)])
+            .args(["-l", "INFO", "-o", text(&log)])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -129,7 +129,7 @@ impl Systemd {
 
     /// Runs a program inside of the container, however it ends.
     pub fn inside(&self, argv: &[&str]) -> std::process::Output {
-        let mut arguments = vec!["-P", path(&self.dir), "-n", NAME, "--clear-env", "--"];
+        let mut arguments = vec!["-P", text(&self.dir), "-n", NAME, "--clear-env", "--"];
         arguments.extend(argv);
         output("lxc-attach", &arguments)
     }
@@ -137,7 +137,7 @@ impl Systemd {
 
 impl Drop for Systemd {
     fn drop(&mut self) {
-        let dir = path(&self.dir);
+        let dir = text(&self.dir);
         let _ = Command::new("lxc-stop")
             .args(["-k", "-n", NAME, "-P", dir])
             .output();
@@ -148,8 +148,4 @@ impl Drop for Systemd {
             let _ = Command::new("umount").arg("-l").arg(mount).output();
         }
     }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("text")
 }

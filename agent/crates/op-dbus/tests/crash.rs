@@ -44,8 +44,7 @@ fn recover(rig: &Rig, moment: &str) {
     );
     let leftovers: Vec<_> = ["@templates", "@containers", "."]
         .iter()
-        .flat_map(|place| std::fs::read_dir(rig.base.join(place)).unwrap())
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .flat_map(|place| lab::names(&rig.base.join(place)))
         .filter(|name| name.starts_with('.'))
         .collect();
     assert!(leftovers.is_empty(), "after a kill {moment}: {leftovers:?}");

@@ -250,6 +250,14 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    fn end(&self) {
+        let id = i32::try_from(self.0.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -263,40 +271,47 @@ const UNIT: &str = "[Service]\nType=notify\nNotifyAccess=main\n\
     ExecStart=/usr/local/bin/op-dbus --file /etc/op-dbus/state.yaml web\n\
     Restart=on-failure\nRestartSec=100ms\nStateDirectory=op-dbus-web\n";
 
-#[test]
-fn the_unit_is_led_to_the_version_and_goes_back_if_it_does_not_serve() {
-    let Some((rig, _)) = host() else { return };
-    let versions = ["one", "two", "BAD"].map(|mark| version(rig.machine.dir(), mark));
-    let Some(systemd) = rig.machine.systemd() else {
-        return;
-    };
-    let root = systemd.root();
-    // The container has a ledger of its own, which begins as the host's.
-    let base = root.join("var/lib/op-dbus");
-    fs::create_dir_all(&base).unwrap();
-    let timing = rig.base.join("@timing");
-    lab::run(
-        "cp",
-        &["-a", timing.to_str().unwrap(), base.to_str().unwrap()],
-    );
-    fs::create_dir_all(root.join("etc/op-dbus")).unwrap();
-    let declaration = "version: \"1.0\"\nplugins: { btrfs: { base: /var/lib/op-dbus } }\n";
-    fs::write(root.join("etc/op-dbus/state.yaml"), declaration).unwrap();
-    let program = root.join("usr/local/bin/op-dbus");
-    fs::copy(env!("CARGO_BIN_EXE_op-dbus"), &program).unwrap();
-    for version in &versions {
-        let name = version.file_name().unwrap();
-        fs::copy(version, root.join("usr/local/bin").join(name)).unwrap();
-    }
-    let daemon = Daemon::start(&rig);
+/// A machine on which systemd runs the web server by that unit, beside a daemon.
+struct Served {
+    daemon: Daemon,
+    systemd: lab::Systemd,
+}
 
-    systemd.unit("op-dbus-web.service", UNIT);
-    systemd.systemctl(&["start", "op-dbus-web.service"]);
-    let inside = |words: &[&str]| {
+impl Served {
+    /// With these versions at hand, and these keys in the declaration.
+    fn start(rig: &Rig, versions: &[PathBuf], keys: &str) -> Option<Self> {
+        let systemd = rig.machine.systemd()?;
+        let root = systemd.root();
+        // The container has a ledger of its own, which begins as the host's.
+        let base = root.join("var/lib/op-dbus");
+        fs::create_dir_all(&base).unwrap();
+        let timing = rig.base.join("@timing");
+        lab::run(
+            "cp",
+            &["-a", timing.to_str().unwrap(), base.to_str().unwrap()],
+        );
+        fs::create_dir_all(root.join("etc/op-dbus")).unwrap();
+        let declaration =
+            format!("version: \"1.0\"\n{keys}plugins: {{ btrfs: {{ base: /var/lib/op-dbus }} }}\n");
+        fs::write(root.join("etc/op-dbus/state.yaml"), declaration).unwrap();
+        let program = root.join("usr/local/bin/op-dbus");
+        fs::copy(env!("CARGO_BIN_EXE_op-dbus"), &program).unwrap();
+        for version in versions {
+            let name = version.file_name().unwrap();
+            fs::copy(version, root.join("usr/local/bin").join(name)).unwrap();
+        }
+        let daemon = Daemon::start(rig);
+        systemd.unit("op-dbus-web.service", UNIT);
+        systemd.systemctl(&["start", "op-dbus-web.service"]);
+        Some(Self { daemon, systemd })
+    }
+
+    /// `op-dbus web` in the container: its status, its answer, and what else it said.
+    fn web(&self, words: &[&str]) -> (i32, Value, String) {
         let mut all = vec!["/usr/local/bin/op-dbus", "--json", "--yes"];
         all.extend(["--file", "/etc/op-dbus/state.yaml", "web"]);
         all.extend(words);
-        let output = systemd.inside(&all);
+        let output = self.systemd.inside(&all);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let noise = String::from_utf8_lossy(&output.stderr).into_owned();
         let status = output.status.code().unwrap_or(-1);
@@ -305,31 +320,61 @@ fn the_unit_is_led_to_the_version_and_goes_back_if_it_does_not_serve() {
             serde_json::from_str::<Value>(&said).unwrap_or_default(),
             noise,
         )
-    };
-    let runs = || systemd.systemctl(&["show", "--value", "-p", "ExecStart", "op-dbus-web.service"]);
-    let active = || systemd.systemctl(&["is-active", "op-dbus-web.service"]);
+    }
 
-    let (status, first, noise) = inside(&["deploy", "--from", "/usr/local/bin/one"]);
-    assert_eq!(status, 0, "{first:#} {noise}");
+    /// Deploys a version that is at hand; its answer.
+    #[track_caller]
+    fn deploy(&self, version: &str) -> Value {
+        let (status, answer, noise) =
+            self.web(&["deploy", "--from", &format!("/usr/local/bin/{version}")]);
+        assert_eq!(status, 0, "{answer:#} {noise}");
+        answer
+    }
+
+    /// Deploys a version that will not be well; why not.
+    #[track_caller]
+    fn fail_to_deploy(&self, version: &str, within: &str) -> String {
+        let program = format!("/usr/local/bin/{version}");
+        let (status, error, noise) = self.web(&["deploy", "--within", within, "--from", &program]);
+        assert_eq!(status, 1, "{error:#} {noise}");
+        error.to_string()
+    }
+
+    fn manifest(&self) -> Value {
+        self.web(&["deployments"]).1
+    }
+
+    fn state(&self) -> String {
+        self.systemd
+            .systemctl(&["is-active", "op-dbus-web.service"])
+    }
+}
+
+#[test]
+fn the_unit_is_led_to_the_version_and_goes_back_if_it_does_not_serve() {
+    let Some((rig, _)) = host() else { return };
+    let versions = ["one", "two", "BAD"].map(|mark| version(rig.machine.dir(), mark));
+    let Some(served) = Served::start(&rig, &versions, "") else {
+        return;
+    };
+    let systemd = &served.systemd;
+    let runs = || systemd.systemctl(&["show", "--value", "-p", "ExecStart", "op-dbus-web.service"]);
+
+    let first = served.deploy("one");
     assert_eq!(first["restarted"], "op-dbus-web.service");
     assert!(
         runs().contains("/opt/op-dbus/chat/current/bin/op-dbus"),
         "{}",
         runs()
     );
-    let (status, second, noise) = inside(&["deploy", "--from", "/usr/local/bin/two"]);
-    assert_eq!(status, 0, "{second:#} {noise}");
+    let second = served.deploy("two");
 
-    let (status, error, noise) =
-        inside(&["deploy", "--within", "10s", "--from", "/usr/local/bin/BAD"]);
-    assert_eq!(status, 1, "{error:#} {noise}");
-    let said = error.to_string();
+    let said = served.fail_to_deploy("BAD", "10s");
     assert!(said.contains("serves again"), "{said}");
-    let (_, manifest, _) = inside(&["deployments"]);
-    assert_eq!(manifest["current"], second["name"]);
-    assert_eq!(active(), "active");
+    assert_eq!(served.manifest()["current"], second["name"]);
+    assert_eq!(served.state(), "active");
 
-    let (status, back, noise) = inside(&["rollback"]);
+    let (status, back, noise) = served.web(&["rollback"]);
     assert_eq!(status, 0, "{back:#} {noise}");
     assert_eq!(back["name"], first["name"]);
 
@@ -341,18 +386,59 @@ fn the_unit_is_led_to_the_version_and_goes_back_if_it_does_not_serve() {
     );
     assert!(systemd.inside(&["umount", &mount]).status.success());
     systemd.systemctl(&["start", "op-dbus-web.service"]);
-    assert_eq!(active(), "active");
+    assert_eq!(served.state(), "active");
 
     // It runs, and is not well: nothing was gained, and what served serves.
-    drop(daemon);
-    let (status, error, noise) =
-        inside(&["deploy", "--within", "2s", "--from", "/usr/local/bin/two"]);
-    assert_eq!(status, 1, "{error:#} {noise}");
-    assert!(
-        error.to_string().contains("/healthz answers 503"),
-        "{error:#}"
-    );
-    let (_, manifest, _) = inside(&["deployments"]);
+    served.daemon.end();
+    let said = served.fail_to_deploy("two", "2s");
+    assert!(said.contains("/healthz answers 503"), "{said}");
+    let manifest = served.manifest();
     assert_eq!(manifest["current"], first["name"]);
+    assert_eq!(manifest["trial"], Value::Null);
+}
+
+#[test]
+fn a_server_that_takes_tls_alone_is_asked_by_tls() {
+    let Some((rig, _)) = host() else { return };
+    let versions = ["one", "two", "BAD"].map(|mark| version(rig.machine.dir(), mark));
+    let keys = "web: { listen: \"0.0.0.0:8443\", tls: { self_signed: true } }\n";
+    let Some(served) = Served::start(&rig, &versions, keys) else {
+        return;
+    };
+    let first = served.deploy("one");
+    assert_eq!(first["restarted"], "op-dbus-web.service");
+    let get = |url: &str| {
+        let words = ["curl", "--silent", "--insecure", "--max-time", "30", url];
+        served.systemd.inside(&words)
+    };
+    let well = get("https://127.0.0.1:8443/healthz");
+    assert!(well.status.success(), "{well:?}");
+    for away in ["http://127.0.0.1:8443/healthz", "http://127.0.0.1:8080/"] {
+        let answer = get(away);
+        assert!(!answer.status.success(), "{away}: {answer:?}");
+    }
+    // The version is another one, the certificate is not.
+    let certificate = served
+        .systemd
+        .root()
+        .join("var/lib/op-dbus-web/tls/certificate.pem");
+    let before = fs::read(&certificate).unwrap();
+    let second = served.deploy("two");
+    assert_eq!(second["previous"], first["name"]);
+    assert_eq!(fs::read(&certificate).unwrap(), before);
+
+    let said = served.fail_to_deploy("BAD", "10s");
+    assert!(said.contains("serves again"), "{said}");
+    assert_eq!(served.manifest()["current"], second["name"]);
+    assert!(get("https://127.0.0.1:8443/healthz").status.success());
+
+    served.daemon.end();
+    let said = served.fail_to_deploy("one", "2s");
+    assert!(
+        said.contains("https://127.0.0.1:8443/healthz answers 503"),
+        "{said}"
+    );
+    let manifest = served.manifest();
+    assert_eq!(manifest["current"], second["name"]);
     assert_eq!(manifest["trial"], Value::Null);
 }

@@ -4,10 +4,10 @@
 mod rig;
 
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use rig::{Rig, op_dbus};
+use rig::{Ended, Rig, op_dbus};
 use serde_json::json;
 
 #[test]
@@ -63,19 +63,8 @@ fn files_need_neither_daemon_nor_declaration() {
 fn standard_input_is_a_source() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_op-dbus"));
     command.args(["--json", "inspect", "-"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"a: 1\nb: [2]\n")
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = Ended::from(lab::feed(&mut command, b"a: 1\nb: [2]\n"));
+    let told = told.expect(0).json();
     assert_eq!(told["format"], "yaml");
 }
 
@@ -153,30 +142,19 @@ fn what_comes_over_tls_needs_a_certificate_that_is_trusted() {
     let Some(rig) = Rig::storage(128) else {
         return;
     };
-    let place = |name: &str| rig.machine.dir().join(name).display().to_string();
-    let (key, certificate) = (place("key.pem"), place("certificate.pem"));
-    let mut make = vec![
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-    ];
-    make.extend(["-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", &key]);
-    make.extend([
-        "-out",
-        &certificate,
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]);
-    make.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    lab::run("openssl", &make);
+    let make = |name: &str| {
+        let place = |end: &str| rig.machine.dir().join(format!("{name}.{end}"));
+        let (certificate, key) = (place("certificate"), place("key"));
+        lab::self_signed("IP:127.0.0.1", &certificate, &key);
+        (certificate, key)
+    };
+    let (certificate, key) = make("own");
     let server = Command::new("/usr/bin/python3")
-        .args(["-c", SERVER, &certificate, &key])
+        .args(["-c", SERVER])
+        .args([&certificate, &key])
         .spawn()
         .unwrap();
-    let _server = Ends(server);
+    let _server = lab::Kept(server);
     lab::wait_for("the server", std::time::Duration::from_secs(60), || {
         std::net::TcpStream::connect("127.0.0.1:8443").ok()
     });
@@ -186,45 +164,23 @@ fn what_comes_over_tls_needs_a_certificate_that_is_trusted() {
         "",
     );
     rig.apply();
-    let look = |trusted: &str| {
+    let look = |trusted: &Path| {
         let mut command = rig.command(&["--here", "--json", "inspect", url]);
         command
             .env_remove("SSL_CERT_DIR")
             .env("SSL_CERT_FILE", trusted);
-        command.output().unwrap()
+        Ended::from(command.output().unwrap())
     };
-    let shown = look(&certificate);
-    assert!(shown.status.success(), "{shown:?}");
-    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let shown = look(&certificate).expect(0).json();
     assert_eq!(shown["format"], "json", "{shown:#}");
     assert!(shown.to_string().contains("colour"), "{shown:#}");
 
     // Another one, and none at all.
-    let mut other = make.clone();
-    let (other_key, other_certificate) = (place("other-key.pem"), place("other.pem"));
-    for (place, text) in other.iter_mut().zip(&make) {
-        match *text {
-            text if text == key => *place = &other_key,
-            text if text == certificate => *place = &other_certificate,
-            _ => {}
-        }
-    }
-    lab::run("openssl", &other);
-    for trusted in [other_certificate.as_str(), "/dev/null"] {
-        let refused = look(trusted);
-        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-        let said = String::from_utf8_lossy(&refused.stdout).into_owned();
-        assert!(said.to_lowercase().contains("certificate"), "{said}");
-        assert!(!said.contains("colour"), "{said}");
-    }
-}
-
-/// A program that ends with the test.
-struct Ends(std::process::Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+    let (other, _) = make("other");
+    for trusted in [&other, Path::new("/dev/null")] {
+        let refused = look(trusted).expect(1);
+        let said = refused.out.to_lowercase();
+        assert!(said.contains("certificate"), "{refused:?}");
+        assert!(!said.contains("colour"), "{refused:?}");
     }
 }

@@ -267,7 +267,7 @@ fn nothing_reaches_the_switch_but_looks_and_transactions() {
     let schema = json!({ "name": "Open_vSwitch", "version": "0.0.1", "tables": {} });
     line.send(&json!({ "id": 1, "method": "convert", "params": ["Open_vSwitch", schema] }));
     assert_eq!(line.receive().unwrap()["error"]["error"], "not allowed");
-    assert_eq!(rig.ovs().vsctl(&["list-br"]).trim(), "br0");
+    assert_eq!(rig.ovs().bridges(), "br0");
     let entry = rig
         .ledger(&["--operation", "ovsdb_transact"])
         .pop()

@@ -4,22 +4,16 @@
 mod rig;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use lab::run;
-use rig::Rig;
+use lab::{run, text};
+use rig::{Ended, Rig};
 use serde_json::Value;
 
 const PLUGIN: &str = include_str!("../../plugins/src/derived/builtin/networkmanager/plugin.toml");
 const MAPPING: &str =
     include_str!("../../plugins/src/derived/builtin/networkmanager/semantic-mapping.toml");
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// Puts the files of a plugin into a new subvolume.
 fn fill(place: &Path, name: &str) {
@@ -42,11 +36,9 @@ fn host() -> Option<Rig> {
 #[track_caller]
 fn assert_clean(rig: &Rig) {
     for directory in ["@snapshots", "@plugins"] {
-        let names = fs::read_dir(rig.base.join(directory)).unwrap();
-        let hidden = names
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.starts_with('.'));
-        assert_eq!(hidden.count(), 0, "{directory}");
+        let mut names = lab::names(&rig.base.join(directory));
+        names.retain(|name| name.starts_with('.'));
+        assert_eq!(names, [""; 0], "{directory}");
     }
 }
 
@@ -95,6 +87,8 @@ fn a_plugin_goes_from_one_host_to_another_and_is_disabled_there() {
         .run(&["plugin", "import", "--replace", text(&stream)])
         .expect(3);
     assert!(refused.err.contains("--yes"), "{refused:?}");
+    let entry = rig.ledger(&[]).pop().unwrap();
+    assert_eq!(entry["metadata"]["outcome"], "refused", "{entry:#}");
     let replaced = rig
         .run(&["--yes", "plugin", "import", "--replace", text(&stream)])
         .expect(0);
@@ -118,16 +112,10 @@ fn a_plugin_goes_from_one_host_to_another_and_is_disabled_there() {
     assert!(!plugins.join("links").exists());
     let bytes = fs::read(&stream).unwrap();
     fs::create_dir_all("/run/op-dbus").unwrap();
-    let mut child = rig
-        .command(&["--json", "plugin", "import", "-"])
-        // The daemon's unit may have a /tmp of its own.
-        .env("TMPDIR", "/nonexistent")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(&bytes).unwrap();
-    assert!(child.wait_with_output().unwrap().status.success());
+    let mut command = rig.command(&["--json", "plugin", "import", "-"]);
+    // The daemon's unit may have a /tmp of its own.
+    command.env("TMPDIR", "/nonexistent");
+    Ended::from(lab::feed(&mut command, &bytes)).expect(0);
     let list = rig.json(&["plugin", "list"]).expect(0).json();
     let plugins = list["plugins"].as_array().unwrap();
     let links = plugins

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lab::{run, wait_for};
-use rig::Rig;
+use rig::{Ended, Rig};
 
 const SSHD: &str = "/usr/sbin/sshd";
 const PORT: u16 = 2222;
@@ -204,10 +204,8 @@ fn a_host_that_goes_away_has_nothing_half_received() {
     for session in String::from_utf8(sessions).unwrap().lines() {
         run("kill", &["-9", session]);
     }
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(1));
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("far end"), "{said}");
+    let ended = Ended::of(child).expect(1);
+    assert!(ended.err.contains("far end"), "{ended:?}");
     wait_for("an empty far end", SHORT, || {
         (fs::read_dir(&far).unwrap().count() == 0).then_some(())
     });

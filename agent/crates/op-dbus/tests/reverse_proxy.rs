@@ -157,28 +157,10 @@ fn host() -> Option<(Rig, Daemon, Web)> {
     fs::set_permissions(&daemon.jsonrpc, fs::Permissions::from_mode(0o666)).unwrap();
     let web = Web::start(&rig, &daemon);
     let directory = rig.machine.dir();
-    let (certificate, key) = (directory.join("fullchain.pem"), directory.join("key.pem"));
-    lab::run(
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=chat.example.org",
-            "-addext",
-            "subjectAltName=DNS:chat.example.org",
-            "-out",
-            certificate.to_str().unwrap(),
-            "-keyout",
-            key.to_str().unwrap(),
-        ],
+    lab::self_signed(
+        "DNS:chat.example.org",
+        &directory.join("fullchain.pem"),
+        &directory.join("key.pem"),
     );
     Some((rig, daemon, web))
 }
@@ -240,28 +222,24 @@ fn works(rig: &Rig, name: &str) {
     assert!(refused.contains(" 403 "), "{refused}");
 }
 
-#[test]
-fn nginx_before_it() {
-    if !lab::has("nginx") {
-        lab::skip("needs nginx");
-        return;
+/// The agent behind a proxy works; or it is skipped where there is no such proxy.
+fn works_behind(name: &str, proxy: impl Fn(&Path) -> Proxy) {
+    if !lab::has(name) {
+        return lab::skip(&format!("needs {name}"));
     }
     let Some((rig, _daemon, _web)) = host() else {
         return;
     };
-    let _proxy = Proxy::nginx(rig.machine.dir());
-    works(&rig, "nginx");
+    let _proxy = proxy(rig.machine.dir());
+    works(&rig, name);
+}
+
+#[test]
+fn nginx_before_it() {
+    works_behind("nginx", Proxy::nginx);
 }
 
 #[test]
 fn caddy_before_it() {
-    if !lab::has("caddy") {
-        lab::skip("needs caddy");
-        return;
-    }
-    let Some((rig, _daemon, _web)) = host() else {
-        return;
-    };
-    let _proxy = Proxy::caddy(rig.machine.dir());
-    works(&rig, "caddy");
+    works_behind("caddy", Proxy::caddy);
 }

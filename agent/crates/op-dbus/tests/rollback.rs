@@ -236,7 +236,7 @@ fn a_bridge_goes_and_comes_with_all_that_hangs_on_it() {
     rig.apply();
     let after = query(&rig);
     rig.json(&["rollback", "--allow-destroy"]).expect(0);
-    assert_eq!(rig.ovs().vsctl(&["list-br"]).trim(), "");
+    assert_eq!(rig.ovs().bridges(), "");
     assert_eq!(query(&rig)["btrfs"], before["btrfs"]);
     rig.assert_converged();
     rig.json(&["rollback"]).expect(0);

@@ -361,8 +361,7 @@ fn a_restore_that_is_killed_is_finished_or_undone() {
             }
             let hidden: Vec<_> = [".", "@snapshots"]
                 .iter()
-                .flat_map(|place| fs::read_dir(rig.base.join(place)).unwrap())
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .flat_map(|place| lab::names(&rig.base.join(place)))
                 .filter(|name| name.starts_with('.'))
                 .collect();
             assert!(hidden.is_empty(), "{calls} {nth}: {hidden:?}");

@@ -6,6 +6,7 @@ mod rig;
 
 use lab::run;
 use rig::Rig;
+use serde_json::json;
 
 #[test]
 fn one_subvolume_goes_from_the_declaration_to_the_ledger() {
@@ -283,16 +284,27 @@ fn containers_are_made_run_and_removed_by_command() {
     assert_eq!(list["containers"][0]["name"], "web-01");
     assert_eq!(list["containers"][0]["state"]["running"], true);
     assert_eq!(list["containers"][0]["made_by"], "command");
+    let query = |what: &str| rig.json(&["query", what]).expect(0).json();
+    assert_eq!(query("containers"), query("lxc"));
     // It survives the next apply.
     rig.assert_converged();
     assert_eq!(
         rig.exec("web-01", &["hostname"]).expect(0).out.trim(),
         "web-01"
     );
+    let show = || rig.json(&["container", "show", "web-01"]).expect(0).json();
+    let uses = &show()["uses"];
+    let memory = uses["memory_bytes"].as_u64().unwrap();
+    assert!((4096..1 << 30).contains(&memory), "{uses}");
+    assert!(uses["cpu_seconds"].as_f64() > Some(0.0), "{uses}");
+    assert!(uses["tasks"].as_u64() >= Some(1), "{uses}");
+    let shown = rig.run(&["container", "show", "web-01"]).expect(0).out;
+    assert!(shown.contains("memory in use"), "{shown}");
     rig.json(&["container", "stop", "web-01"]).expect(0);
+    let stopped = show();
     assert_eq!(
-        rig.json(&["container", "show", "web-01"]).expect(0).json()["state"]["running"],
-        false
+        (&stopped["state"]["running"], &stopped["uses"]),
+        (&json!(false), &json!(null))
     );
     rig.assert_converged();
     rig.json(&["container", "start", "web-01"]).expect(0);

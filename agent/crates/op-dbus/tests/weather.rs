@@ -162,7 +162,7 @@ fn a_full_disk_in_the_middle_leaves_the_machine_as_it_was() {
     };
     let after = run("btrfs", &["subvolume", "list", rig.base.to_str().unwrap()]);
     assert_eq!(names(&after), names(&before));
-    assert_eq!(rig.ovs().vsctl(&["list-br"]).trim(), "");
+    assert_eq!(rig.ovs().bridges(), "");
     let applied = rig.apply();
     assert!(
         applied["outcome"] == "applied" || applied["outcome"] == "recovered",

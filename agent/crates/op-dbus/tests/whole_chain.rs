@@ -5,76 +5,48 @@
 mod rig;
 
 use std::fs;
-use std::net::TcpStream;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use lab::wait_for;
-use rig::bus::{Who, as_who};
 use rig::daemon::Daemon;
+use rig::witness::{Witness, wait_for_cosigned};
 use rig::{Rig, op_dbus};
 use serde_json::{Value, json};
 use tlog::{SignedCheckpoint, VerifierKey};
 
 const SOON: Duration = Duration::from_secs(30);
-const ADDRESS: &str = "127.0.0.1:8192";
-const NOBODY: Who = Who {
-    uid: 60_012,
-    groups: "60012",
-};
 
 /// A host, and the process of a witness.
 struct Host {
+    // Before `rig`: it ends before the machine goes.
+    _witness: Witness,
     rig: Rig,
-    witness: Child,
     log: VerifierKey,
     cosigner: VerifierKey,
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.witness.kill();
-        let _ = self.witness.wait();
-    }
 }
 
 impl Host {
     /// A daemon that publishes, and a witness that knows its key; each is declared to the other.
     fn new() -> Option<(Self, Daemon)> {
         let rig = Rig::storage(256)?;
-        fs::set_permissions(rig.machine.dir(), fs::Permissions::from_mode(0o711)).unwrap();
+        let mut witness = Witness::new(&rig);
         declare(&rig, "");
         let daemon = Daemon::start(&rig);
         let log = wait_for("the ledger's key", SOON, || {
             let found = rig.run(&["ledger", "key"]);
-            (found.status == 0).then(|| found.out.trim().to_owned())
+            (found.status == 0).then(|| found.out.trim().parse().unwrap())
         });
-        let witness =
-            format!("  witness: {{ listen: \"{ADDRESS}\", name: w, origins: [\"{log}\"] }}\n");
-        declare(&rig, &witness);
-        let state = rig.machine.dir().join("witness");
-        fs::create_dir(&state).unwrap();
-        chown(&state, Some(NOBODY.uid), Some(NOBODY.uid)).unwrap();
-        let child = start_witness(&rig, &state);
-        let state = state.to_str().unwrap();
-        let found = rig
-            .json(&["witness", "key", "--state", state])
-            .expect(0)
-            .json();
-        let cosigner = found["key"].as_str().unwrap().to_owned();
-        declare(
-            &rig,
-            &format!(
-                "{witness}  witnesses:\n    attic: {{ url: \"http://{ADDRESS}\", key: \"{cosigner}\" }}\n"
-            ),
-        );
+        let serving = Witness::serving(&log);
+        declare(&rig, &serving);
+        witness.start(&rig);
+        let cosigner = witness.key(&rig);
+        declare(&rig, &(serving + &Witness::asked(&cosigner)));
         let host = Self {
+            _witness: witness,
             rig,
-            witness: child,
-            log: log.parse().unwrap(),
-            cosigner: cosigner.parse().unwrap(),
+            log,
+            cosigner,
         };
         Some((host, daemon))
     }
@@ -98,52 +70,21 @@ impl Host {
 
     /// Waits until a head with this entry in it is signed and cosigned.
     fn wait_for_cosigned(&self, id: i64) -> SignedCheckpoint {
-        let path = self.timing().join("checkpoint.cosigned");
-        wait_for("a cosignature", SOON, || {
-            let signed = SignedCheckpoint::parse(&fs::read(&path).ok()?).unwrap();
-            let by = signed
-                .cosigned(std::slice::from_ref(&self.cosigner))
-                .unwrap();
-            let head = signed.verify(&self.log).unwrap();
-            (head.size > id.unsigned_abs() && by.len() == 1).then_some(signed)
-        })
+        let is_in = |size| size > id.unsigned_abs();
+        wait_for_cosigned(&self.rig, &self.log, &self.cosigner, is_in)
     }
 
     /// The kinds of alarms in the ledger, the oldest first.
     fn alarms(&self) -> Vec<String> {
-        let log = self
-            .rig
-            .json(&["ledger", "log", "--operation", "ledger_alarm"]);
-        let log = log.expect(0).json();
-        let entries = log["entries"].as_array().unwrap().iter();
+        let alarms = self.rig.ledger(&["--operation", "ledger_alarm"]);
         let kind = |entry: &Value| entry["metadata"]["alarm"].as_str().unwrap().to_owned();
-        entries.map(kind).collect()
+        alarms.iter().map(kind).collect()
     }
 }
 
 fn declare(rig: &Rig, more: &str) {
     let keys = format!("ledger:\n  checkpoints: {{ origin: host.example/ledger }}\n{more}");
     rig.declare_top(&keys, "");
-}
-
-fn start_witness(rig: &Rig, state: &Path) -> Child {
-    let log = fs::File::create(rig.machine.dir().join("witness.log")).unwrap();
-    let mut command = as_who(NOBODY, env!("CARGO_BIN_EXE_op-dbus"));
-    command
-        .arg("--file")
-        .arg(&rig.file)
-        .args(["witness", "serve", "--state"])
-        .arg(state)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .env_remove("JOURNAL_STREAM");
-    let mut child = command.spawn().unwrap();
-    wait_for("the witness", SOON, || {
-        assert!(child.try_wait().unwrap().is_none(), "the witness ended");
-        TcpStream::connect(ADDRESS).ok()
-    });
-    child
 }
 
 fn copy(from: &Path, to: &Path) {

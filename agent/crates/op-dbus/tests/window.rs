@@ -7,29 +7,10 @@ mod rig;
 use std::process::Stdio;
 use std::time::Duration;
 
-use lab::{run, wait_for};
-use rig::Rig;
+use lab::{plug_in, run, wait_for};
+use rig::{Ended, Rig};
 
 const LONG: Duration = Duration::from_secs(30);
-
-fn bridges(rig: &Rig) -> String {
-    rig.ovs().vsctl(&["list-br"]).trim().to_owned()
-}
-
-/// A network card with an address and the default route, as a host has it.
-fn plug_in() {
-    run(
-        "ip",
-        &[
-            "link", "add", "eth0", "type", "veth", "peer", "name", "cable",
-        ],
-    );
-    for link in ["eth0", "cable"] {
-        run("ip", &["link", "set", link, "up"]);
-    }
-    run("ip", &["addr", "add", "192.0.2.10/24", "dev", "eth0"]);
-    run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
-}
 
 /// Waits until the guard has undone the run, and let go of the lock: its last act removes its declaration.
 fn wait_for_guard(rig: &Rig) {
@@ -39,11 +20,6 @@ fn wait_for_guard(rig: &Rig) {
     assert!(!rig.beside(".journal").exists());
 }
 
-fn declare_uplink(rig: &Rig) {
-    let run_dir = rig.ovs().run_dir().display();
-    rig.declare(&format!("  ovs:\n    run_dir: {run_dir}\n    bridges: {{br0: {{datapath: netdev, uplinks: [eth0]}}}}\n"));
-}
-
 #[test]
 fn the_link_of_the_default_route_is_under_a_window_without_asking() {
     let Some(rig) = Rig::whole(256) else { return };
@@ -51,7 +27,7 @@ fn the_link_of_the_default_route_is_under_a_window_without_asking() {
     rig.declare("");
     assert_eq!(rig.apply()["outcome"], "applied");
     let before = run("ip", &["route"]);
-    declare_uplink(&rig);
+    rig.declare(&rig.uplink());
     let waiting = rig.json(&["apply"]).expect(0).json();
     assert_eq!(waiting["outcome"], "awaiting-confirmation", "{waiting:#}");
     assert!(run("ip", &["route"]).contains("default via 192.0.2.1 dev br0"));
@@ -79,10 +55,10 @@ fn without_an_answer_it_is_undone() {
     rig.declare("");
     rig.apply();
     let before = run("ip", &["route"]);
-    declare_uplink(&rig);
+    rig.declare(&rig.uplink());
     rig.json(&["apply", "--confirm", "1s"]).expect(0);
     wait_for_guard(&rig);
-    assert_eq!(bridges(&rig), "");
+    assert_eq!(rig.ovs().bridges(), "");
     assert_eq!(run("ip", &["route"]), before);
     rig.json(&["confirm"]).expect(3);
     assert_eq!(rig.ledger(&["--operation", "apply_rolled_back"]).len(), 1);
@@ -94,10 +70,10 @@ fn one_that_waits_for_the_answer_says_how_it_ended() {
     plug_in();
     rig.declare("");
     rig.apply();
-    declare_uplink(&rig);
+    rig.declare(&rig.uplink());
     let undone = rig.json(&["apply", "--confirm", "1s", "--wait"]).expect(1);
     assert_eq!(undone.json()["outcome"], "rolled-back");
-    assert_eq!(bridges(&rig), "");
+    assert_eq!(rig.ovs().bridges(), "");
     let waiting = rig
         .command(&["--json", "apply", "--wait"])
         .stdin(Stdio::null())
@@ -112,9 +88,8 @@ fn one_that_waits_for_the_answer_says_how_it_ended() {
     wait_for("it is confirmed", LONG, || {
         (rig.json(&["confirm"]).status == 0).then_some(())
     });
-    let kept = waiting.wait_with_output().unwrap();
-    assert!(kept.status.success(), "{kept:?}");
-    assert!(String::from_utf8_lossy(&kept.stdout).contains("\"applied\""));
+    let kept = Ended::of(waiting).expect(0);
+    assert!(kept.out.contains("\"applied\""), "{kept:?}");
     rig.assert_converged();
 }
 
@@ -140,7 +115,7 @@ fn a_killed_run_is_undone_by_its_guard() {
     child.kill().unwrap();
     child.wait().unwrap();
     wait_for_guard(&rig);
-    assert_eq!(bridges(&rig), "");
+    assert_eq!(rig.ovs().bridges(), "");
     assert!(!rig.base.join("@containers/web-01").exists());
     rig.json(&["apply", "--confirm", "0"]).expect(0);
     rig.assert_converged();

@@ -4,113 +4,50 @@
 
 mod rig;
 
-use std::fs;
-use std::net::TcpStream;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use durable::replace;
-use lab::wait_for;
 use rig::Rig;
-use rig::bus::{Who, as_who};
 use rig::daemon::Daemon;
+use rig::witness::{Witness, wait_for_cosigned};
 use serde_json::Value;
-use tlog::{
-    Algorithm, Checkpoint, SignedCheckpoint, SigningKey, Tiles, Tree, VerifierKey, leaf_hash,
-};
+use tlog::{Algorithm, Checkpoint, SigningKey, Tiles, Tree, VerifierKey, leaf_hash};
 
 const SOON: Duration = Duration::from_secs(30);
-/// Nobody, in no group.
-const NOBODY: Who = Who {
-    uid: 60_011,
-    groups: "60011",
-};
-const ADDRESS: &str = "127.0.0.1:8191";
 
 /// A host with a witness, which is the host itself here. What is published is the test's own, so that it can be wrong.
 struct Host {
+    // Before `rig`: it ends before the machine goes.
+    witness: Witness,
     rig: Rig,
     log: SigningKey,
-    witness: Option<Child>,
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        self.stop_witness();
-    }
 }
 
 impl Host {
     fn new() -> Option<Self> {
         let rig = Rig::storage(256)?;
-        fs::set_permissions(rig.machine.dir(), fs::Permissions::from_mode(0o711)).unwrap();
         let text = SigningKey::generate(&"example.org/ledger".parse().unwrap(), Algorithm::Ed25519);
         let log: SigningKey = text.unwrap().parse().unwrap();
         let host = Self {
+            witness: Witness::new(&rig),
             rig,
             log,
-            witness: None,
         };
-        fs::create_dir(host.state()).unwrap();
-        chown(host.state(), Some(NOBODY.uid), Some(NOBODY.uid)).unwrap();
         host.declare("");
         host.rig.apply();
         Some(host)
     }
 
-    fn state(&self) -> PathBuf {
-        self.rig.machine.dir().join("witness")
-    }
-
     fn declare(&self, witnesses: &str) {
-        let origin = self.log.verifier();
         let keys = format!(
-            "ledger:\n  checkpoints: {{ enable: false }}\n  witness: {{ listen: \"{ADDRESS}\", name: w, origins: [\"{origin}\"] }}\n{witnesses}"
+            "ledger:\n  checkpoints: {{ enable: false }}\n{}{witnesses}",
+            Witness::serving(self.log.verifier())
         );
         self.rig.declare_top(&keys, "");
     }
 
     fn start_witness(&mut self) {
-        let log = fs::File::create(self.rig.machine.dir().join("witness.log")).unwrap();
-        let mut command = as_who(NOBODY, env!("CARGO_BIN_EXE_op-dbus"));
-        command
-            .arg("--file")
-            .arg(&self.rig.file)
-            .args(["witness", "serve", "--state"])
-            .arg(self.state())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .env_remove("JOURNAL_STREAM");
-        let mut child = command.spawn().unwrap();
-        wait_for("the witness", SOON, || {
-            if let Some(status) = child.try_wait().unwrap() {
-                let log = fs::read_to_string(self.rig.machine.dir().join("witness.log"));
-                panic!("the witness ended: {status}: {}", log.unwrap());
-            }
-            TcpStream::connect(ADDRESS).ok()
-        });
-        self.witness = Some(child);
-    }
-
-    /// SIGKILL: what it remembers has to be on the disk.
-    fn stop_witness(&mut self) {
-        if let Some(mut child) = self.witness.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn witness_key(&self) -> VerifierKey {
-        let state = self.state();
-        let key = self
-            .rig
-            .json(&["witness", "key", "--state", state.to_str().unwrap()])
-            .expect(0)
-            .json();
-        key["key"].as_str().unwrap().parse().unwrap()
+        self.witness.start(&self.rig);
     }
 
     /// Publishes a ledger of so many entries.
@@ -126,22 +63,11 @@ impl Host {
 
     /// Waits until a head of so many entries is cosigned.
     fn wait_for_cosigned(&self, size: u64, witness: &VerifierKey) {
-        let path = self.rig.base.join("@timing/checkpoint.cosigned");
-        wait_for("a cosignature", SOON, || {
-            let signed = SignedCheckpoint::parse(&fs::read(&path).ok()?).unwrap();
-            let cosigned = signed.cosigned(std::slice::from_ref(witness)).unwrap();
-            let head = signed.verify(self.log.verifier()).unwrap();
-            (head.size == size && cosigned.len() == 1).then_some(())
-        });
+        wait_for_cosigned(&self.rig, self.log.verifier(), witness, |it| it == size);
     }
 
     fn alarms(&self) -> Vec<Value> {
-        let log = self
-            .rig
-            .json(&["ledger", "log", "--operation", "ledger_alarm"])
-            .expect(0)
-            .json();
-        log["entries"].as_array().unwrap().clone()
+        self.rig.ledger(&["--operation", "ledger_alarm"])
     }
 }
 
@@ -149,17 +75,15 @@ impl Host {
 fn heads_are_cosigned_and_a_rollback_is_told() {
     let Some(mut host) = Host::new() else { return };
     host.start_witness();
-    let key = host.witness_key();
-    host.declare(&format!(
-        "  witnesses:\n    attic: {{ url: \"http://{ADDRESS}\", key: \"{key}\" }}\n"
-    ));
+    let key = host.witness.key(&host.rig);
+    host.declare(&Witness::asked(&key));
     host.publish(3);
     let daemon = Daemon::start(&host.rig);
     host.wait_for_cosigned(3, &key);
     host.publish(300);
     host.wait_for_cosigned(300, &key);
     // A witness that is away holds up nothing, and is asked again.
-    host.stop_witness();
+    host.witness.kill();
     host.publish(400);
     host.start_witness();
     host.wait_for_cosigned(400, &key);
@@ -189,8 +113,7 @@ fn heads_are_cosigned_and_a_rollback_is_told() {
 #[test]
 fn what_is_missing_is_said() {
     let Some(host) = Host::new() else { return };
-    let state = host.state();
-    let state = state.to_str().unwrap();
+    let state = host.witness.state();
     let refused = host
         .rig
         .run(&["witness", "key", "--state", state])

@@ -1,6 +1,8 @@
 //! Workers that are killed: no accepted task is lost, and none is done twice unless it is idempotent.
 #![allow(clippy::unwrap_used)]
 
+mod task;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
@@ -10,27 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use task::task;
 use tasks::{Filter, Lane, Limits, NewTask, Outcome, Queue, State, TaskId};
 
 const PLACE: &str = "PLACE_OF_THE_DOOMED_QUEUE";
 const TEST: &str = "killed_workers_lose_nothing_and_do_nothing_twice";
-
-fn task(idempotent: bool) -> NewTask {
-    NewTask {
-        agent: "executor".to_owned(),
-        tool: "command_run".to_owned(),
-        arguments: json!({}),
-        shown: json!({}),
-        caller: json!({}),
-        owner: "0".to_owned(),
-        plan: None,
-        priority: 0,
-        deadline: None,
-        retries: 0,
-        idempotent,
-        exclusive: true,
-    }
-}
 
 /// Room for all that the rounds leave.
 fn queue(dir: &Path) -> Queue {
@@ -70,7 +56,11 @@ fn toil(dir: &Path) -> ! {
     let queue = queue(dir);
     queue.recover(1).unwrap();
     for n in 0_u64.. {
-        let id = queue.accept(&task(n.is_multiple_of(2)), 1).unwrap();
+        let new = NewTask {
+            idempotent: n.is_multiple_of(2),
+            ..task()
+        };
+        let id = queue.accept(&new, 1).unwrap();
         println!("accepted {id}");
         if !n.is_multiple_of(4) {
             do_one(dir, &queue);

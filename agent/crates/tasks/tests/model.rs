@@ -1,10 +1,13 @@
 //! The queue against a model in memory, with the program ending at any point.
 #![allow(clippy::unwrap_used)]
 
+mod task;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use task::task;
 use tasks::{Cancelled, Error, Filter, Lane, Limits, NewTask, Outcome, Queue, State, TaskId};
 
 /// Few, so that bounds are met.
@@ -150,18 +153,14 @@ fn new(step: &Step, now: i64) -> NewTask {
         unreachable!()
     };
     NewTask {
-        agent: "systemd".to_owned(),
-        tool: "systemd_start_unit".to_owned(),
-        arguments: json!({ "password": "hunter2" }),
-        shown: json!({ "password": "redacted" }),
         caller: json!({ "uid": owner }),
         owner: owner.to_string(),
-        plan: None,
         priority: *priority,
         deadline: deadline.map(|after| now + after),
         retries: *retries,
         idempotent: *idempotent,
         exclusive: *exclusive,
+        ..task()
     }
 }
 
@@ -400,25 +399,13 @@ proptest! {
     }
 }
 
-fn plain() -> NewTask {
-    let step = Step::Accept {
-        owner: 0,
-        priority: 0,
-        deadline: None,
-        retries: 0,
-        idempotent: true,
-        exclusive: true,
-    };
-    new(&step, 0)
-}
-
 #[test]
 fn a_task_that_ends_the_program_is_not_begun_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tasks.db");
     let id = Queue::open(&path, LIMITS)
         .unwrap()
-        .accept(&plain(), 0)
+        .accept(&task(), 0)
         .unwrap();
     for _ in 0..3 {
         let queue = Queue::open(&path, LIMITS).unwrap();
@@ -445,13 +432,13 @@ fn only_root_reads_the_file_and_secrets_leave_it_with_the_end() {
     let queue = Queue::open(&path, LIMITS).unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let id = queue.accept(&plain(), 0).unwrap();
+    let id = queue.accept(&task(), 0).unwrap();
     let holds = || String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("hunter2");
     assert!(holds());
     // Others may look meanwhile, and change nothing.
     let reader = Queue::open_to_read(&path).unwrap();
     assert_eq!(reader.get(id).unwrap().state, State::Queued);
-    assert!(reader.accept(&plain(), 0).is_err());
+    assert!(reader.accept(&task(), 0).is_err());
     queue.take(Lane::Exclusive, 1).unwrap().unwrap();
     queue.finish(id, &Outcome::Done(json!(1)), 2).unwrap();
     assert!(!holds());
@@ -481,7 +468,7 @@ fn the_last_to_end_are_kept_for_each_owner() {
     let dir = tempfile::tempdir().unwrap();
     let queue = Queue::open(&dir.path().join("tasks.db"), LIMITS).unwrap();
     let end = |owner: &str, now| {
-        let mut task = plain();
+        let mut task = task();
         task.owner = owner.to_owned();
         let id = queue.accept(&task, now).unwrap();
         assert!(queue.take(Lane::Exclusive, now).unwrap().is_some());
@@ -490,7 +477,7 @@ fn the_last_to_end_are_kept_for_each_owner() {
     };
     let theirs = end("theirs", 0);
     // It was the first to be accepted, and the last to end.
-    let mut late = plain();
+    let mut late = task();
     late.exclusive = false;
     let late = queue.accept(&late, 1).unwrap();
     queue.take(Lane::Shared, 1).unwrap();
@@ -506,13 +493,13 @@ fn the_last_to_end_are_kept_for_each_owner() {
 fn too_much_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let queue = Queue::open(&dir.path().join("tasks.db"), LIMITS).unwrap();
-    let mut task = plain();
-    task.arguments = json!("x".repeat(2000));
-    queue.accept(&task, 0).unwrap();
-    queue.accept(&task, 0).unwrap();
+    let mut large = task();
+    large.arguments = json!("x".repeat(2000));
+    queue.accept(&large, 0).unwrap();
+    queue.accept(&large, 0).unwrap();
     assert!(matches!(
-        queue.accept(&task, 0),
+        queue.accept(&large, 0),
         Err(Error::TooLarge { .. })
     ));
-    assert!(queue.accept(&plain(), 0).is_ok());
+    assert!(queue.accept(&task(), 0).is_ok());
 }

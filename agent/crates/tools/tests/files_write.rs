@@ -37,14 +37,6 @@ fn set_mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
 }
 
-/// What lies in a directory.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
-}
-
 #[test]
 fn files_are_made_and_replaced() {
     let Some((dir, registry)) = host() else {
@@ -91,7 +83,7 @@ fn files_are_made_and_replaced() {
         fs::read_to_string(dir.path().join("single")).unwrap(),
         "again"
     );
-    assert_eq!(names(&dir.path().join("root")), ["file"]);
+    assert_eq!(lab::names(&dir.path().join("root")), ["file"]);
 }
 
 #[test]
@@ -205,7 +197,7 @@ fn nothing_is_written_elsewhere() {
     }
     let error = write(&registry, &root.join("nowhere/new"), "x").unwrap_err();
     assert!(matches!(error, ToolError::NotFound(_)), "{error}");
-    assert_eq!(names(&dir.path().join("beside")), ["target"]);
+    assert_eq!(lab::names(&dir.path().join("beside")), ["target"]);
     assert_eq!(
         fs::read_to_string(dir.path().join("beside/target")).unwrap(),
         "kept"

@@ -18,12 +18,7 @@ fn this_machine_is_seen_as_other_programs_see_it() {
     let btrfs = machine.btrfs(128);
     let target = btrfs.to_str().unwrap();
     run("btrfs", &["subvolume", "create", &format!("{target}/@one")]);
-    run(
-        "ip",
-        &[
-            "link", "add", "lab0", "type", "veth", "peer", "name", "lab1",
-        ],
-    );
+    lab::veth("lab0", "lab1");
     run("ip", &["address", "add", "192.0.2.7/24", "dev", "lab0"]);
     run("ip", &["link", "set", "lab0", "up"]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

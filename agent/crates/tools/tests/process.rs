@@ -3,9 +3,10 @@
 
 mod fixture;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use fixture::{call, registry};
+use lab::Kept;
 use serde_json::{Value, json};
 use tools::{Registry, Role, ToolError};
 
@@ -13,22 +14,6 @@ fn host() -> (tempfile::TempDir, Registry) {
     let dir = tempfile::tempdir().unwrap();
     let registry = registry(dir.path(), "");
     (dir, registry)
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Running {
-    fn new(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn find(list: &Value, pid: u32) -> &Value {
@@ -53,7 +38,7 @@ fn a_process_is_shown_without_its_secrets() {
         .args(["-c", &format!("{script}\n:")])
         .stdin(Stdio::piped())
         .env("MY_SECRET", "hunter3");
-    let child = Running::new(&mut command);
+    let child = Kept(command.spawn().unwrap());
     let pid = child.0.id();
     wait_for_name(pid, "bash");
 
@@ -170,7 +155,7 @@ fn processes_that_vanish_do_not_disturb() {
 #[test]
 fn a_zombie_is_a_process() {
     let (_dir, registry) = host();
-    let child = Running::new(&mut Command::new("true"));
+    let child = Kept(Command::new("true").spawn().unwrap());
     let pid = child.0.id();
     let shown = lab::wait_for("its end", std::time::Duration::from_secs(5), || {
         let shown = call(

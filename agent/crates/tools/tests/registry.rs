@@ -87,6 +87,7 @@ fn the_names_that_were_promised_are_there() {
         "container_show",
         "container_start",
         "container_stop",
+        "container_restart",
         "container_exec",
         "container_destroy",
         "template_list",
@@ -145,13 +146,25 @@ fn below_its_role_a_tool_refuses() {
 }
 
 #[test]
+fn a_template_is_asked_for_where_there_are_several() {
+    let dir = tempfile::tempdir().unwrap();
+    let templates =
+        "plugins: {lxc: {templates: {one: {recipe: busybox}, two: {recipe: busybox}}}}\n";
+    let registry = registry(dir.path(), templates);
+    let arguments = json!({ "name": "web-01", "network": "none" });
+    let error = call(&registry, Role::Admin, "container_create", arguments).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("there are one, two"), "{text}");
+}
+
+#[test]
 fn arguments_that_do_not_fit_are_named() {
     let registry = registry("/nonexistent".as_ref(), "");
-    let wrong = json!({ "name": 5, "cores": 0, "colour": "red" });
+    let wrong = json!({ "name": 5, "template": 5, "cores": 0, "colour": "red" });
     let error = call(&registry, Role::Admin, "container_create", wrong).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, ToolError::Invalid(_)), "{text}");
-    for word in ["/name", "/cores", "colour", "template"] {
+    for word in ["/name", "/cores", "colour", "/template"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let error = call(&registry, Role::Admin, "container_crate", json!({})).unwrap_err();

@@ -33,6 +33,8 @@ pub fn addr(text: &str) -> IpAddr {
 }
 
 pub fn pair(netlink: &Netlink) -> (Link, Link) {
+    // Else the kernel adds addresses and routes of its own as soon as it has found the carrier, which is at any time.
+    std::fs::write("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1").unwrap();
     netlink.create_veth("left", "right").unwrap();
     let left = netlink.link("left").unwrap().unwrap();
     let right = netlink.link("right").unwrap().unwrap();

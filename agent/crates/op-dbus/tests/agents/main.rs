@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use lab::wait_for;
+use lab::{Kept, wait_for};
 use rig::Rig;
-use rig::bus::{Bus, Kept, NOBODY, ROOT, Who};
+use rig::bus::{Bus, NOBODY, ROOT, Who};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 

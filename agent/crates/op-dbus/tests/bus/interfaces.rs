@@ -32,7 +32,7 @@ fn the_interfaces_say_what_they_are() {
             "State",
             "Plan Apply Confirm Rollback Verify Query Status Reconcile Text Drift Version",
         ),
-        ("Containers", "List Show Create Start Stop Destroy"),
+        ("Containers", "List Show Create Start Stop Restart Destroy"),
         ("Ledger", "Log Show Verify Head EntryAdded"),
         ("Tools", "List Describe Call Cancel Progress Completed"),
     ];

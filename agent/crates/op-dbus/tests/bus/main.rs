@@ -13,9 +13,9 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use lab::wait_for;
+use lab::{Kept, wait_for};
 use rig::Rig;
-use rig::bus::{Bus, Kept, NAME, NOBODY, PATH, ROOT};
+use rig::bus::{Bus, NAME, NOBODY, PATH, ROOT};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 

@@ -82,9 +82,11 @@ impl Client {
         self.say(&object.to_string());
     }
 
-    /// The next event; the code of the end if there is none.
+    /// The next event; the code of the end if there is none. The server's pings keep a connection up, and are none.
+    #[track_caller]
     pub fn next(&mut self) -> Result<Value, u16> {
-        loop {
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     let event: Value = serde_json::from_str(&text).unwrap();
@@ -99,6 +101,7 @@ impl Client {
                 Err(_) => return Err(1006),
             }
         }
+        panic!("nothing came: {:#?}", self.seen);
     }
 
     /// The code that it ends with, after whatever comes before.

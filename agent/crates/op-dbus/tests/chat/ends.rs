@@ -91,6 +91,24 @@ fn a_connection_ends_with_its_session() {
 }
 
 #[test]
+fn the_end_of_the_server_is_told_to_everybody() {
+    let Some(mut host) = Host::plain() else {
+        return;
+    };
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let mut chat = Client::new(&host.web, &host.admin);
+            chat.of("hello");
+            chat
+        })
+        .collect();
+    host.web.terminate();
+    for mut chat in clients {
+        assert_eq!(chat.end(), 1012);
+    }
+}
+
+#[test]
 fn a_restart_keeps_what_was_said() {
     let Some(mut host) = Host::plain() else {
         return;
@@ -175,4 +193,39 @@ fn what_others_wrote_is_text_in_every_event() {
     let told = chat.seen.iter().filter(|event| event["type"] == "tool");
     let told: String = told.map(|event| event["answer"].to_string()).collect();
     assert!(told.contains(evil), "{told}");
+}
+
+#[test]
+fn what_a_program_wrote_into_the_journal_is_text() {
+    let Some(rig) = Rig::storage(256) else { return };
+    // What this machine has written itself does not belong to the test.
+    lab::run("mount", &["-t", "tmpfs", "tmpfs", "/var/log"]);
+    let Some(systemd) = rig.machine.systemd() else {
+        return;
+    };
+    let host = Host::of(rig, "");
+    // It goes before the machine that it runs on.
+    let systemd = systemd;
+    let evil = "<img src=x onerror=alert(1)><script>alert(2)</script> [a](javascript:alert(3))";
+    let written = systemd.inside(&["systemd-cat", "--identifier", "evil", "echo", evil]);
+    assert!(written.status.success(), "{written:?}");
+    let words = ["--quiet", "--identifier", "evil", "--output", "cat"];
+    wait_for("the line in the journal", Duration::from_secs(30), || {
+        let read = lab::output("journalctl", &words).stdout;
+        (String::from_utf8_lossy(&read).trim() == evil).then_some(())
+    });
+
+    let mut chat = Client::new(&host.web, &host.viewer);
+    chat.say("show the journal");
+    let told = chat.done("journal_read");
+    let rows = told["answer"]["rows"].as_array();
+    let rows = rows.unwrap_or_else(|| panic!("no table: {told:#}"));
+    assert!(rows.iter().any(|row| row["message"] == evil), "{told:#}");
+    chat.of("assistant");
+    let html = chat.seen.iter().filter_map(|event| event["html"].as_str());
+    for html in html {
+        for tag in ["<img", "<script", "<a "] {
+            assert!(!html.contains(tag), "{html}");
+        }
+    }
 }

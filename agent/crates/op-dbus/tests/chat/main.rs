@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod days;
 mod ends;
+#[path = "../../../llm/tests/fake/mod.rs"]
+mod fake;
+mod model;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod windows;
@@ -46,12 +50,17 @@ impl Host {
     }
 
     fn with(rig: Rig, sections: &str, options: &[&str]) -> Self {
+        Self::declaring(rig, "", sections, options)
+    }
+
+    /// The same with keys beside `plugins` and `web`.
+    fn declaring(rig: Rig, keys: &str, sections: &str, options: &[&str]) -> Self {
         let (admin, administering) = make_token(&rig, "admin", "mcp:destroy");
         let (viewer, viewing) = make_token(&rig, "viewer", "mcp:read");
         rig.declare(sections);
         rig.apply();
         rig.declare_top(
-            &format!("web:\n  tokens:\n{administering}{viewing}"),
+            &format!("{keys}web:\n  tokens:\n{administering}{viewing}"),
             sections,
         );
         for (path, mode) in [

@@ -1,6 +1,6 @@
 //! What touches the management path, changed from the chat: shown with its countdown, kept or taken back.
 
-use lab::run;
+use lab::plug_in;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -9,31 +9,13 @@ use super::*;
 /// A host whose default route leads over a link that a bridge is to have.
 fn host() -> Option<Host> {
     let rig = Rig::whole(256)?;
-    run(
-        "ip",
-        &[
-            "link", "add", "eth0", "type", "veth", "peer", "name", "cable",
-        ],
-    );
-    for link in ["eth0", "cable"] {
-        run("ip", &["link", "set", link, "up"]);
-    }
-    run("ip", &["addr", "add", "192.0.2.10/24", "dev", "eth0"]);
-    run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
+    plug_in();
     Some(Host::of(rig, ""))
 }
 
 fn declare_uplink(host: &Host) {
-    let run_dir = host.rig.ovs().run_dir().display().to_string();
     let text = std::fs::read_to_string(&host.rig.file).unwrap();
-    let bridges = format!(
-        "  ovs: {{run_dir: {run_dir}, bridges: {{br0: {{datapath: netdev, uplinks: [eth0]}}}}}}\n"
-    );
-    std::fs::write(&host.rig.file, text + &bridges).unwrap();
-}
-
-fn bridges(host: &Host) -> String {
-    host.rig.ovs().vsctl(&["list-br"]).trim().to_owned()
+    std::fs::write(&host.rig.file, text + &host.rig.uplink()).unwrap();
 }
 
 /// Agrees to the plan of the declared state; the window that opens.
@@ -77,7 +59,7 @@ fn a_window_is_shown_and_confirmed_from_the_chat() {
             (&json!("confirmed"), &window["run"])
         );
     }
-    assert_eq!(bridges(&host), "br0");
+    assert_eq!(host.rig.ovs().bridges(), "br0");
     let mut later = Client::new(&host.web, &host.admin);
     assert!(later.of("hello")["window"].is_null());
 }

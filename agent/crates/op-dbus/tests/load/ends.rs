@@ -108,12 +108,14 @@ fn the_daemon_ends_soon_under_load() {
         format!("{}\n", request(1, "tools.list", json!({}))).as_bytes(),
     );
     let ended = AtomicBool::new(false);
+    let connected = Barrier::new(51);
     std::thread::scope(|scope| {
-        let (ended, socket) = (&ended, daemon.jsonrpc.clone());
+        let (ended, connected, socket) = (&ended, &connected, daemon.jsonrpc.clone());
         for _ in 0..50 {
             let socket = socket.clone();
             scope.spawn(move || {
                 let mut stream = UnixStream::connect(socket).unwrap();
+                connected.wait();
                 let message = format!("{}\n", call(1, "state_verify", json!({})));
                 let mut answer = [0; 65536];
                 while !ended.load(Ordering::Relaxed)
@@ -122,6 +124,7 @@ fn the_daemon_ends_soon_under_load() {
                 {}
             });
         }
+        connected.wait();
         assert_served(&daemon);
         let took = daemon.terminate();
         ended.store(true, Ordering::Relaxed);

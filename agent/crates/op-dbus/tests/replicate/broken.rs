@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use lab::{run, wait_for};
+use lab::{names, run, text, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::SHORT;
-use crate::pair::{Pair, names, text};
+use crate::pair::Pair;
+use crate::rig::Ended;
 
 fn children(process: u32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{process}/task"));
@@ -131,10 +132,9 @@ fn whoever_is_killed_leaves_nothing_behind() {
         receiver(u32::try_from(far).unwrap())
     });
     kill(program);
-    let ended = near.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(1));
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("btrfs receive failed (signal: 9"), "{said}");
+    let ended = Ended::of(near).expect(1);
+    let said = "btrfs receive failed (signal: 9";
+    assert!(ended.err.contains(said), "{ended:?}");
     assert!(pair.there().is_empty());
 
     // The far end itself: the sending end says so, and the next transfer clears up and does it.
@@ -142,10 +142,8 @@ fn whoever_is_killed_leaves_nothing_behind() {
     let far = wait_for("the far end", SHORT, || receiver(near.id()));
     wait_for("the transfer", SHORT, begun);
     kill(far);
-    let ended = near.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(1));
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("the far end went away"), "{said}");
+    let ended = Ended::of(near).expect(1);
+    assert!(ended.err.contains("the far end went away"), "{ended:?}");
     assert!(!pair.far.join("one").exists());
     let done = pair.replicate().expect(0).json();
     assert_eq!(done["outcome"], "done");

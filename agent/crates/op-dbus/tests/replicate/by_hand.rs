@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use lab::subvolume_show;
 use serde_json::{Value, json};
 
-use crate::pair::{Pair, show};
+use crate::pair::Pair;
 
 /// A far end that is spoken to by hand.
 struct Far {
@@ -30,6 +31,17 @@ impl Far {
         Self { child, answers }
     }
 
+    /// One that knows what it is to be sent.
+    #[track_caller]
+    fn offered(directory: &Path, options: &[&str], offer: &Value) -> Self {
+        let mut far = Self::start(directory, options);
+        let here = far.ask(&json!({ "ask": "hello", "version": 1 }));
+        assert_eq!(here["answer"], "here", "{here}");
+        let ready = far.ask(offer);
+        assert_eq!(ready["answer"], "ready", "{ready}");
+        far
+    }
+
     fn tell(&mut self, bytes: &[u8]) {
         // It may have given up already, and says why.
         let _ = self.child.stdin.as_mut().unwrap().write_all(bytes);
@@ -39,6 +51,12 @@ impl Far {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    #[track_caller]
+    fn hear_it_was_taken(&mut self) {
+        assert_eq!(self.hear()["answer"], "received");
+        assert_eq!(self.hear()["answer"], "complete");
     }
 
     fn ask(&mut self, request: &Value) -> Value {
@@ -62,6 +80,11 @@ impl Drop for Far {
     }
 }
 
+/// What an answer says to people.
+fn said(answer: &Value) -> &str {
+    answer["text"].as_str().unwrap_or_default()
+}
+
 /// The stream of a snapshot's `@state`, by the `btrfs` program.
 fn stream(pair: &Pair, snapshot: &str, parent: Option<&str>) -> Vec<u8> {
     let at = |name| pair.rig.base.join("@snapshots").join(name).join("@state");
@@ -78,7 +101,7 @@ fn stream(pair: &Pair, snapshot: &str, parent: Option<&str>) -> Vec<u8> {
 fn offer(pair: &Pair, snapshot: &str, parent: Option<&str>) -> Value {
     let uuid = |name| {
         let path = pair.rig.base.join("@snapshots").join(name).join("@state");
-        show(&path, "UUID")
+        subvolume_show(&path, "UUID")
     };
     json!({
         "ask": "receive", "snapshot": snapshot, "taken": 1, "manifest": null,
@@ -141,21 +164,16 @@ fn a_stream_that_is_not_what_was_offered_leaves_nothing() {
         ),
     ];
     for (what, offer, bytes, error) in cases {
-        let mut far = Far::start(&pair.far, &[]);
-        let here = far.ask(&json!({ "ask": "hello", "version": 1 }));
-        assert_eq!(here["answer"], "here", "{what}: {here}");
-        assert_eq!(far.ask(&offer)["answer"], "ready", "{what}");
+        println!("{what}");
+        let mut far = Far::offered(&pair.far, &[], &offer);
         far.stream(&bytes);
         let answer = far.hear();
-        let text = answer["text"].as_str().unwrap_or_default().to_owned();
-        assert!(text.contains(error), "{what}: {answer}");
+        assert!(said(&answer).contains(error), "{what}: {answer}");
         drop(far);
         assert!(pair.there().is_empty(), "{what}");
     }
     // A peer that goes away in the middle.
-    let mut far = Far::start(&pair.far, &[]);
-    far.ask(&json!({ "ask": "hello", "version": 1 }));
-    far.ask(&offer(&pair, "one", None));
+    let mut far = Far::offered(&pair.far, &[], &offer(&pair, "one", None));
     far.tell(&100_u32.to_le_bytes());
     far.tell(&whole[..50]);
     drop(far);
@@ -163,45 +181,29 @@ fn a_stream_that_is_not_what_was_offered_leaves_nothing() {
     // Garbage, and another version.
     let mut far = Far::start(&pair.far, &[]);
     let answer = far.ask(&json!({ "ask": "hello", "version": 2 }));
-    assert!(
-        answer["text"]
-            .as_str()
-            .unwrap()
-            .contains("the same version"),
-        "{answer}"
-    );
+    assert!(said(&answer).contains("the same version"), "{answer}");
     let mut far = Far::start(&pair.far, &[]);
     let answer = far.ask(&json!({ "ask": "receive", "snapshot": "../../etc" }));
     assert_eq!(answer["answer"], "failed", "{answer}");
     // The real one, by the same hand; too long for one who takes little.
-    let mut far = Far::start(&pair.far, &["--largest", "1MiB"]);
-    far.ask(&json!({ "ask": "hello", "version": 1 }));
-    far.ask(&offer(&pair, "one", None));
+    let mut far = Far::offered(
+        &pair.far,
+        &["--largest", "1MiB"],
+        &offer(&pair, "one", None),
+    );
     far.stream(&whole);
     let answer = far.hear();
-    assert!(
-        answer["text"]
-            .as_str()
-            .unwrap()
-            .contains("more than 1048576 bytes"),
-        "{answer}"
-    );
+    let limit = "more than 1048576 bytes";
+    assert!(said(&answer).contains(limit), "{answer}");
     drop(far);
-    let mut far = Far::start(&pair.far, &["--append-only"]);
-    far.ask(&json!({ "ask": "hello", "version": 1 }));
-    far.ask(&offer(&pair, "one", None));
+    let mut far = Far::offered(&pair.far, &["--append-only"], &offer(&pair, "one", None));
     far.stream(&whole);
-    assert_eq!(far.hear()["answer"], "received");
-    assert_eq!(far.hear()["answer"], "complete");
+    far.hear_it_was_taken();
     far.ask(&offer(&pair, "two", Some("one")));
     far.stream(&further);
-    assert_eq!(far.hear()["answer"], "received");
-    assert_eq!(far.hear()["answer"], "complete");
+    far.hear_it_was_taken();
     let answer = far.ask(&json!({ "ask": "prune", "keep": 1, "spare": [] }));
-    assert!(
-        answer["text"].as_str().unwrap().contains("--append-only"),
-        "{answer}"
-    );
+    assert!(said(&answer).contains("--append-only"), "{answer}");
     assert_eq!(pair.there(), ["one", "two"]);
     pair.assert_same("two", "@state");
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use lab::run;
+use lab::{names, run, subvolume_show, text};
 use serde_json::json;
 
 use crate::rig::{Ended, Rig};
@@ -81,30 +81,10 @@ impl Pair {
             .join(subvolume);
         let far = self.far.join(snapshot).join(subvolume);
         run("diff", &["-r", "--no-dereference", text(&near), text(&far)]);
-        assert_eq!(show(&far, "Received UUID"), show(&near, "UUID"));
-        assert_eq!(show(&far, "Flags"), "readonly");
+        assert_eq!(
+            subvolume_show(&far, "Received UUID"),
+            subvolume_show(&near, "UUID")
+        );
+        assert_eq!(subvolume_show(&far, "Flags"), "readonly");
     }
-}
-
-pub(crate) fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-/// The value of one line of `btrfs subvolume show`.
-pub(crate) fn show(path: &Path, field: &str) -> String {
-    let shown = run("btrfs", &["subvolume", "show", text(path)]);
-    let line = shown
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(field)?.strip_prefix(':'))
-        .unwrap_or_else(|| panic!("no {field} in\n{shown}"));
-    line.trim().to_owned()
 }

@@ -5,7 +5,8 @@ use std::fs;
 use lab::wait_for;
 
 use crate::SHORT;
-use crate::pair::{Pair, names};
+use crate::pair::Pair;
+use crate::rig::Ended;
 
 /// A run that changes something, which makes a snapshot first and lets the oldest of these go.
 fn change(pair: &Pair, round: usize) {
@@ -24,7 +25,7 @@ fn change(pair: &Pair, round: usize) {
 
 /// The snapshots that runs made.
 fn of_runs(pair: &Pair) -> Vec<String> {
-    let mut names = names(&pair.rig.base.join("@snapshots"));
+    let mut names = lab::names(&pair.rig.base.join("@snapshots"));
     names.retain(|name| name.starts_with("run_"));
     names
 }
@@ -48,8 +49,7 @@ fn what_is_sent_and_what_the_next_builds_on_stay_while_runs_rotate() {
     wait_for("the transfer", SHORT, || incoming.exists().then_some(()));
     change(&pair, 2);
     change(&pair, 3);
-    let ended = transfer.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
+    Ended::of(transfer).expect(0);
     pair.assert_same(large, "@state");
 
     // The next one builds on it, however many runs there are before.

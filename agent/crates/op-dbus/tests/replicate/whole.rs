@@ -6,7 +6,7 @@ use lab::wait_for;
 use serde_json::{Value, json};
 
 use crate::SHORT;
-use crate::pair::{Pair, names};
+use crate::pair::Pair;
 use crate::rig::daemon::Daemon;
 
 #[test]
@@ -42,7 +42,7 @@ fn the_first_transfer_is_whole_and_each_further_one_builds_on_the_last() {
     pair.assert_same("one", "@state");
     pair.assert_same("one", "@timing");
     assert_eq!(
-        names(&pair.far.join("one")),
+        lab::names(&pair.far.join("one")),
         ["@state", "@timing", "snapshot.json"]
     );
 
@@ -99,7 +99,7 @@ fn the_oldest_go_and_what_the_next_builds_on_stays() {
     let first = pair.replicate().expect(0).json();
     assert_eq!(first["sent"].as_array().unwrap().len(), 2, "{first:#}");
     assert_eq!(pair.there(), ["0-foreign", "b", "c"]);
-    assert_eq!(names(&pair.far.join("c")), ["@state", "snapshot.json"]);
+    assert_eq!(lab::names(&pair.far.join("c")), ["@state", "snapshot.json"]);
     pair.snapshot("d", &["@state", "@timing"]);
     let second = pair.replicate().expect(0).json();
     assert_eq!(second["removed"], json!(["b"]), "{second:#}");

@@ -16,12 +16,15 @@ pub const NAME: &str = "org.opdbus1";
 pub const PATH: &str = "/org/opdbus1";
 
 /// The policy that is shipped.
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dbus/org.opdbus1.conf");
+const SHIPPED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../images/debian/org.opdbus1.conf"
+);
 
 /// That of the agents.
 const AGENTS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../../dbus/org.dbusmcp.Agent.conf"
+    "/../../../images/debian/org.dbusmcp.Agent.conf"
 );
 
 /// As on a host; dbus-daemon's own would be lower.
@@ -214,22 +217,6 @@ impl Drop for Bus {
     }
 }
 
-/// A process that ends with the test.
-pub struct Kept(pub Child);
-
-impl Kept {
-    pub fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 /// A program of somebody, with no rights but theirs.
 pub fn as_who(who: Who, program: &str) -> Command {
     if who.uid == 0 {
@@ -247,14 +234,14 @@ pub fn as_who(who: Who, program: &str) -> Command {
     command
 }
 
-/// The Python that can do this; a host may have several.
+/// The Python that can do this; a host may have several, and `scripts/python.sh` fetches what Debian may not have.
 pub fn python(imports: &str) -> Option<String> {
+    let fetched = std::env::var("OP_DBUS_PYTHON").ok();
     // One that others than root get to comes first.
-    let known = ["/usr/bin/python3", "python3"];
-    let can = |python: &&str| {
+    let known = ["/usr/bin/python3", "python3"].map(str::to_owned);
+    let can = |python: &String| {
         (has(python) || Path::new(python).is_file())
             && output(python, &["-c", imports]).status.success()
     };
-    let path = known.iter().find(|python| can(python))?;
-    Some((*path).to_owned())
+    known.into_iter().chain(fetched).find(can)
 }

@@ -5,10 +5,11 @@ pub mod bus;
 pub mod daemon;
 pub mod mcp;
 pub mod web;
+pub mod witness;
 
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use lab::{Machine, Ovs};
 use serde_json::Value;
@@ -22,6 +23,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Waits for the end of a command that was begun.
+    pub fn of(child: Child) -> Self {
+        child.wait_with_output().unwrap().into()
+    }
+
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out)
@@ -35,18 +41,24 @@ impl Ended {
     }
 }
 
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 /// The command without a machine.
 pub fn op_dbus(arguments: &[&str]) -> Ended {
     end(Command::new(env!("CARGO_BIN_EXE_op-dbus")).args(arguments))
 }
 
 fn end(command: &mut Command) -> Ended {
-    let output = command.stdin(Stdio::null()).output().expect("op-dbus");
-    Ended {
-        status: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    let output = command.stdin(Stdio::null()).output();
+    output.expect("op-dbus").into()
 }
 
 /// A machine of its own with a btrfs file system, and Open vSwitch if asked for.
@@ -125,6 +137,14 @@ impl Rig {
              \x20 openflow:\n    bridges:\n      br0: {{standard_tables: true}}\n\
              \x20 lxc:\n    templates:\n      busybox: {{recipe: busybox}}\n{containers}"
         ));
+    }
+
+    /// The section with a bridge that takes the card of [`lab::plug_in`] as its uplink.
+    pub fn uplink(&self) -> String {
+        let run_dir = self.ovs().run_dir().display();
+        format!(
+            "  ovs: {{run_dir: {run_dir}, bridges: {{br0: {{datapath: netdev, uplinks: [eth0]}}}}}}\n"
+        )
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

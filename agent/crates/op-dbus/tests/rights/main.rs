@@ -13,9 +13,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::wait_for;
+use lab::{Kept, wait_for};
 use rig::Rig;
-use rig::bus::{Bus, Kept, ROOT, Who, as_who};
+use rig::bus::{Bus, ROOT, Who, as_who};
 use rig::daemon::Daemon;
 use serde_json::{Value, json};
 
@@ -31,7 +31,10 @@ const POLKITD: [&str; 3] = [
 ];
 
 /// The actions that are shipped.
-const ACTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dbus/org.opdbus1.policy");
+const ACTIONS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../images/debian/org.opdbus1.policy"
+);
 
 /// People of the test's own. All of them get to the socket; what they may do there is another matter.
 const PEOPLE: [(&str, Who, &str); 6] = [

@@ -1,7 +1,7 @@
 //! REST, its description, figures, files, and limits.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::browser::Browser;
 use super::*;
@@ -67,6 +67,25 @@ fn what_reads_is_the_tool_of_the_same_name() {
 }
 
 #[test]
+fn long_answers_are_packed_and_those_of_sessions_are_not() {
+    let Some(host) = Host::new() else { return };
+    let token = bearer(&host.viewer);
+    let ask = |path: &str, headers: &str| host.web.get(path, headers).expect(200);
+    let plain = ask("/api/tools", &token);
+    let packed = ask("/api/tools", &format!("{token}Accept-Encoding: gzip\r\n"));
+    for reply in [&plain, &packed] {
+        assert!(reply.head.contains("vary: accept-encoding"), "{reply:#?}");
+    }
+    assert!(
+        packed.head.contains("content-encoding: gzip"),
+        "{packed:#?}"
+    );
+    assert!(packed.body.len() < plain.body.len() / 2);
+    let session = ask("/api/session", &format!("{token}Accept-Encoding: gzip\r\n"));
+    assert!(!session.head.contains("accept-encoding"), "{session:#?}");
+}
+
+#[test]
 fn the_plan_that_was_seen_is_the_one_that_runs() {
     let Some(host) = Host::new() else { return };
     let token = bearer(&host.admin);
@@ -120,17 +139,8 @@ fn checked(imports: &str, script: &str, text: &str) {
     let Some(python) = rig::bus::python(imports) else {
         return lab::skip(&format!("needs python3 with `{imports}`"));
     };
-    let mut child = Command::new(python)
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(text.as_bytes()).unwrap();
-    drop(stdin);
-    let ended = child.wait_with_output().unwrap();
+    let mut command = Command::new(python);
+    let ended = lab::feed(command.args(["-c", script]), text.as_bytes());
     assert!(ended.status.success(), "{ended:?}");
 }
 

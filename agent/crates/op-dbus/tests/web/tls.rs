@@ -7,20 +7,11 @@ use super::*;
 
 /// What `openssl s_client` says, given these options.
 fn shake(options: &[&str], request: &str) -> String {
-    use std::process::{Command, Stdio};
-    let mut child = Command::new("openssl")
+    let mut command = std::process::Command::new("openssl");
+    command
         .args(["s_client", "-connect", rig::web::ADDRESS, "-ign_eof"])
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // A handshake that is refused leaves nobody to write to.
-    let _ = stdin.write_all(request.as_bytes());
-    drop(stdin);
-    let ended = child.wait_with_output().unwrap();
+        .args(options);
+    let ended = lab::feed(&mut command, request.as_bytes());
     let text = [ended.stdout, ended.stderr].concat();
     String::from_utf8_lossy(&text).into_owned()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use declaration::Declaration;
-use lab::{Machine, run};
+use lab::{Machine, names, run, text};
 use plugins::BtrfsPlugin;
 
 use crate::fixture::*;

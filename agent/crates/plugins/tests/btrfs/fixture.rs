@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use declaration::{Compression, Declaration, Subvolume};
-use lab::{Machine, run};
+use lab::{Machine, run, text};
 use plugins::BtrfsPlugin;
 use reconcile::{
     Change, Context, Desired, Key, Observed, Order, Outcome, Plan, PlanError, Plugin, PluginError,
@@ -141,19 +140,6 @@ impl Plugin for NeverThere {
     fn apply(&self, _: &[&Change], _: &Context<'_>) -> Result<(), PluginError> {
         Ok(())
     }
-}
-
-pub(crate) fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// What `btrfs` says of the compression.

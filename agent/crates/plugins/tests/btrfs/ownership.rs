@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use lab::{Machine, run};
+use lab::{Machine, names, run, text};
 use plugins::mark;
 
 use crate::fixture::*;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use declaration::Compression;
-use lab::{Machine, run};
+use lab::{Machine, names, run, text};
 use reconcile::Outcome;
 use serde_json::json;
 

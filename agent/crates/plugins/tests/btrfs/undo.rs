@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use declaration::Compression;
-use lab::{Machine, run};
+use lab::{Machine, names, run, text};
 use plugins::BtrfsPlugin;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use lab::{run, wait_for};
+use lab::{names, run, text, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixture::{BUSYBOX, Host, names, steps, text, with_a};
+use crate::fixture::{BUSYBOX, Host, steps, with_a};
 use crate::templates::{archive, tarball};
 
 #[test]

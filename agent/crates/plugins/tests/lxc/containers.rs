@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
-use lab::{output, run};
+use lab::{names, output, run, subvolume_show, text, wait_for};
 
-use crate::fixture::{BUSYBOX, Host, names, said, shown, steps, text, with, with_a};
+use crate::fixture::{BUSYBOX, Host, said, steps, with, with_a};
 
 #[test]
 fn a_container_is_made_stopped_started_and_removed() {
@@ -19,8 +20,8 @@ fn a_container_is_made_stopped_started_and_removed() {
     assert_eq!(host.state("a"), "RUNNING");
     assert_eq!(said(&host.lxc("lxc-ls", "", &["-1"])).trim(), "a");
     assert_eq!(
-        shown(&host.container("a"), "Parent UUID"),
-        shown(&host.template("busybox"), "UUID")
+        subvolume_show(&host.container("a"), "Parent UUID"),
+        subvolume_show(&host.template("busybox"), "UUID")
     );
     let plan = host.apply(&with_a(", running: false"));
     assert_eq!(steps(&plan), ["update container:a"]);
@@ -308,4 +309,39 @@ fn a_container_is_ready_for_programs() {
         run("ip", &["-o", "link"]).lines().count() == 1,
         "no link on the machine"
     );
+}
+
+#[test]
+fn what_a_container_writes_to_its_console_is_kept() {
+    let Some(host) = Host::new() else { return };
+    host.apply(&with_a(""));
+    let name = "a".parse().unwrap();
+    let console = || {
+        let written = plugins::lxc::console(&host.base, &name).unwrap();
+        String::from_utf8_lossy(&written).into_owned()
+    };
+    let say = |what: &str| {
+        let script = format!("echo {what} > /dev/console");
+        let argv = ["sh", "-c", &script];
+        let said = plugins::lxc::attach_command(&host.base, &name, &argv).output();
+        assert!(said.unwrap().status.success());
+    };
+    say("here-i-am");
+    let patience = Duration::from_secs(20);
+    wait_for("the line", patience, || {
+        console().contains("here-i-am\r\n").then_some(())
+    });
+    // More than is kept: the file before is full, the one now is not.
+    let script = "seq 100000 999999 | head -70000 > /dev/console; echo the-end > /dev/console";
+    let said = plugins::lxc::attach_command(&host.base, &name, &["sh", "-c", script]).output();
+    assert!(said.unwrap().status.success());
+    wait_for("the end", patience, || {
+        console().ends_with("the-end\r\n").then_some(())
+    });
+    assert!(console().len() <= 512 << 10 && !console().contains("here-i-am"));
+    host.apply(&with_a(", running: false"));
+    assert!(console().contains("the-end"));
+    // What nobody may read of other containers' root is as closed.
+    let file = host.containers().join("a/console.log");
+    assert_eq!(fs::metadata(file).unwrap().mode() & 0o077, 0);
 }

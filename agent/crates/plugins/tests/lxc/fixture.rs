@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use declaration::Declaration;
-use lab::{Machine, output, run};
+use lab::{Machine, output, text};
 use plugins::{BtrfsPlugin, LxcPlugin};
 use reconcile::{
     Change, Context, Desired, Key, Observed, Order, Outcome, Owner, Plan, PlanError, Plugin,
@@ -74,6 +74,15 @@ impl Host {
             Box::new(switch),
             Box::new(lxc),
         ]
+    }
+
+    /// The same, and one container is to be started again.
+    pub(crate) fn restarting(&self, lxc: &str, name: &str) -> Vec<Box<dyn Plugin>> {
+        let mut plugins = self.plugins(lxc);
+        plugins.pop();
+        let plugin = LxcPlugin::new(&self.declare(lxc)).with_agent(&self.agent);
+        plugins.push(Box::new(plugin.restarting(&name.parse().unwrap()).unwrap()));
+        plugins
     }
 
     pub(crate) fn declare(&self, lxc: &str) -> Declaration {
@@ -309,32 +318,6 @@ pub(crate) fn steps(plan: &Plan) -> Vec<String> {
 
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-pub(crate) fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-/// A value that `btrfs subvolume show` prints.
-pub(crate) fn shown(path: &Path, key: &str) -> String {
-    let shown = run("btrfs", &["subvolume", "show", text(path)]);
-    let lines = shown.lines().filter_map(|line| line.trim().split_once(':'));
-    let mut values = lines
-        .filter(|(name, _)| *name == key)
-        .map(|(_, value)| value.trim());
-    values
-        .next()
-        .unwrap_or_else(|| panic!("{shown}"))
-        .to_owned()
 }
 
 /// The templates of most tests.

@@ -8,5 +8,6 @@ mod containers;
 mod fixture;
 mod network;
 mod ownership;
+mod restart;
 mod templates;
 mod undo;

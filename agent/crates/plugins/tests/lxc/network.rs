@@ -192,6 +192,6 @@ fn the_sockets_of_a_removed_container_are_removed() {
     };
     assert_eq!(passes(), 2);
     host.apply(&with(TWO.split_once(", b: ").unwrap().0));
-    assert_eq!(crate::fixture::names(&sockets.join("containers")), ["a"]);
+    assert_eq!(lab::names(&sockets.join("containers")), ["a"]);
     assert_eq!(passes(), 1);
 }

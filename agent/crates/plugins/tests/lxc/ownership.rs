@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use lab::run;
+use lab::{names, run, subvolume_show, text};
 use reconcile::Owner;
 
-use crate::fixture::{BUSYBOX, Host, names, shown, steps, text, with_a};
+use crate::fixture::{BUSYBOX, Host, steps, with_a};
 
 #[test]
 fn a_foreign_container_of_our_name_is_left_as_it_is() {
@@ -49,13 +49,13 @@ fn a_foreign_template_of_our_name_is_left_as_it_is() {
         "btrfs",
         &["-q", "subvolume", "create", text(&host.template("busybox"))],
     );
-    let uuid = shown(&host.template("busybox"), "UUID");
+    let uuid = subvolume_show(&host.template("busybox"), "UUID");
     let text = host.refusal(BUSYBOX);
     assert!(
         text.contains("lxc/template:busybox: it is there already and not ours"),
         "{text}"
     );
-    assert_eq!(shown(&host.template("busybox"), "UUID"), uuid);
+    assert_eq!(subvolume_show(&host.template("busybox"), "UUID"), uuid);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_foreign_template_can_be_taken_over_and_given_back() {
     let place = host.template("busybox");
     run("btrfs", &["-q", "subvolume", "create", text(&place)]);
     fs::create_dir(place.join("rootfs")).unwrap();
-    let uuid = shown(&place, "UUID");
+    let uuid = subvolume_show(&place, "UUID");
     let adopting = "templates: {busybox: {recipe: busybox, adopt: true}}";
     host.apply_and_fail(adopting);
     assert_eq!(
@@ -150,6 +150,6 @@ fn a_foreign_template_can_be_taken_over_and_given_back() {
     );
     assert_eq!(names(&place), ["rootfs"]);
     host.apply(adopting);
-    assert_eq!(shown(&place, "UUID"), uuid);
+    assert_eq!(subvolume_show(&place, "UUID"), uuid);
     assert_eq!(steps(&host.plan(BUSYBOX).unwrap()), [""; 0]);
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab::{run, wait_for};
+use lab::{names, run, subvolume_show, text, wait_for};
 
-use crate::fixture::{BUSYBOX, Host, names, said, shown, steps, text, with_a};
+use crate::fixture::{BUSYBOX, Host, said, steps, with_a};
 
 /// An archive of a small root file system, after a change.
 pub(crate) fn archive(host: &Host, name: &str, change: impl FnOnce(&Path)) -> PathBuf {
@@ -213,7 +213,7 @@ fn a_damaged_template_is_made_again() {
 fn a_template_in_use_is_not_deleted() {
     let Some(host) = Host::new() else { return };
     host.apply(&with_a(", running: false"));
-    let uuid = shown(&host.template("busybox"), "UUID");
+    let uuid = subvolume_show(&host.template("busybox"), "UUID");
     // The engine would have asked first; the plugin looks again.
     let plugin = host.plugins("").pop().unwrap();
     let plan = host.plan("").unwrap();
@@ -229,7 +229,7 @@ fn a_template_in_use_is_not_deleted() {
     };
     let text = plugin.apply(&[delete], &context).unwrap_err().to_string();
     assert!(text.contains("in use by container a"), "{text}");
-    assert_eq!(shown(&host.template("busybox"), "UUID"), uuid);
+    assert_eq!(subvolume_show(&host.template("busybox"), "UUID"), uuid);
     // Both at once go in the right order.
     assert_eq!(
         steps(&host.apply("")),

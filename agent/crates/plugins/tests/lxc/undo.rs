@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::fixture::{BUSYBOX, Host, names, shown, with, with_a};
+use lab::{names, subvolume_show};
+
+use crate::fixture::{BUSYBOX, Host, with, with_a};
 
 #[test]
 fn what_was_made_is_gone() {
@@ -57,10 +59,10 @@ fn a_mended_configuration_stays_mended() {
 fn a_rebuilt_template_is_the_earlier_one_again() {
     let Some(host) = Host::new() else { return };
     host.apply(BUSYBOX);
-    let uuid = shown(&host.template("busybox"), "UUID");
+    let uuid = subvolume_show(&host.template("busybox"), "UUID");
     let archive = crate::templates::archive(&host, "fine", |_| {});
     host.apply_and_fail(&crate::templates::tarball("busybox", &archive));
-    assert_eq!(shown(&host.template("busybox"), "UUID"), uuid);
+    assert_eq!(subvolume_show(&host.template("busybox"), "UUID"), uuid);
     assert_eq!(names(&host.base.join("@templates")), ["busybox"]);
 }
 

@@ -27,7 +27,7 @@ fn bridges_and_ports_are_made_changed_and_removed() {
     rig.apply("{br0: {datapath: netdev}, br1: {datapath: netdev, ports: {int1: {type: internal, tag: 7}}}}");
     assert_eq!(rig.ovs.vsctl(&["port-to-br", "int1"]).trim(), "br1");
     rig.apply("{}");
-    assert_eq!(rig.ovs.vsctl(&["list-br"]).trim(), "");
+    assert_eq!(rig.ovs.bridges(), "");
 }
 
 #[test]

@@ -36,13 +36,7 @@ fn what_is_foreign_stays() {
     assert!(rig.link("br0").contains("10.9.9.9/24"));
     // A bridge with somebody else's port on it does not go.
     assert!(matches!(rig.try_apply("{}"), Outcome::RolledBack { .. }));
-    assert_eq!(
-        rig.ovs
-            .vsctl(&["list-br"])
-            .split_whitespace()
-            .collect::<Vec<_>>(),
-        ["br0", "theirs"]
-    );
+    assert_eq!(rig.ovs.bridges(), "br0\ntheirs");
     // Its name alone does not make a bridge ours; adopting it does.
     let refused =
         plan(&rig.plugins("{theirs: {datapath: netdev}, br0: {datapath: netdev}}")).unwrap_err();
@@ -86,7 +80,7 @@ fn what_somebody_made_since_the_plan_survives_the_undo() {
     assert!(error.contains("not ours"), "{error}");
     assert!(undo_errors.is_empty(), "{undo_errors:?}");
     assert_eq!(rig.ovs.vsctl(&["list-ports", "br0"]).trim(), "p0");
-    assert_eq!(rig.ovs.vsctl(&["list-br"]), "br0\nbr1\n");
+    assert_eq!(rig.ovs.bridges(), "br0\nbr1");
 }
 
 #[test]
@@ -106,7 +100,7 @@ fn a_link_with_the_name_of_a_bridge_or_port_is_refused_and_stays() {
         assert!(error.contains("`taken` is there"), "{bridges}: {error}");
         assert!(undo_errors.is_empty(), "{undo_errors:?}");
         assert!(run("ip", &["-d", "link", "show", "taken"]).contains("tun type tap"));
-        assert_eq!(rig.ovs.vsctl(&["list-br"]).trim(), "");
+        assert_eq!(rig.ovs.bridges(), "");
         assert!(rig.link("v0").is_empty());
     }
 }
@@ -114,12 +108,7 @@ fn a_link_with_the_name_of_a_bridge_or_port_is_refused_and_stays() {
 #[test]
 fn an_adoption_that_is_undone_leaves_no_mark() {
     let Some(rig) = Rig::new() else { return };
-    run(
-        "ip",
-        &[
-            "link", "add", "eth0", "type", "veth", "peer", "name", "cable",
-        ],
-    );
+    lab::veth("eth0", "cable");
     run("ip", &["addr", "add", "192.0.2.10/24", "dev", "eth0"]);
     let set = ["set", "bridge", "theirs", "datapath_type=netdev"];
     let mut add = vec!["add-br", "theirs", "--", "add-port", "theirs", "eth0", "--"];

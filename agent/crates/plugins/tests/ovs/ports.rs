@@ -30,19 +30,7 @@ fn a_veth_pair_comes_and_goes_with_its_port() {
     rig.apply("{br0: {datapath: netdev}}");
     assert!(rig.link("v0").is_empty());
     // Links of that name that are not ours are left alone.
-    run(
-        "ip",
-        &[
-            "link",
-            "add",
-            "v0",
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "elsewhere",
-        ],
-    );
+    lab::veth("v0", "elsewhere");
     assert!(matches!(rig.try_apply(bridges), Outcome::RolledBack { .. }));
     run("ip", &["link", "show", "v0"]);
 }
@@ -140,12 +128,7 @@ plugins:
         "web"
     );
     // The container starts.
-    run(
-        "ip",
-        &[
-            "link", "add", "sock_web", "type", "veth", "peer", "name", "inside",
-        ],
-    );
+    lab::veth("sock_web", "inside");
     lab::wait_for("the switch takes the link", Duration::from_secs(10), || {
         (rig.get("interface", "sock_web", "ofport") == number).then_some(())
     });

@@ -53,12 +53,7 @@ pub(crate) fn holdings(link: &str) -> Vec<String> {
 #[test]
 fn an_uplink_brings_its_addresses_and_routes_and_takes_them_back() {
     let Some(rig) = Rig::new() else { return };
-    run(
-        "ip",
-        &[
-            "link", "add", "eth0", "type", "veth", "peer", "name", "cable",
-        ],
-    );
+    lab::veth("eth0", "cable");
     run("ip", &["link", "set", "eth0", "up"]);
     run("ip", &["link", "set", "cable", "up"]);
     run("ip", &["addr", "add", "192.0.2.10/24", "dev", "eth0"]);
@@ -114,7 +109,7 @@ fn an_uplink_brings_its_addresses_and_routes_and_takes_them_back() {
         rig.try_apply("{br0: {datapath: netdev, uplinks: [nonesuch]}}"),
         Outcome::RolledBack { .. }
     ));
-    assert_eq!(rig.ovs.vsctl(&["list-br"]).trim(), "");
+    assert_eq!(rig.ovs.bridges(), "");
 }
 
 #[test]

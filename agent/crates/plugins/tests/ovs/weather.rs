@@ -18,7 +18,7 @@ fn the_kernel_datapath_is_refused_with_the_remedy_where_it_is_not_there() {
     };
     assert!(error.contains("datapath: netdev"), "{error}");
     assert!(undo_errors.is_empty(), "{undo_errors:?}");
-    assert_eq!(rig.ovs.vsctl(&["list-br"]).trim(), "");
+    assert_eq!(rig.ovs.bridges(), "");
 }
 
 #[test]

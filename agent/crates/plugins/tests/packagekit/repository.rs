@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lab::run;
+use lab::{run, text};
 
 pub(crate) struct Repository(PathBuf);
 
@@ -63,8 +63,4 @@ impl Repository {
         let path = Path::new("/").join(self.0.strip_prefix(root).unwrap());
         format!("deb [trusted=yes] file:{} ./\n", path.display())
     }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }

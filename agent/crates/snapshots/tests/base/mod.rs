@@ -96,10 +96,7 @@ impl Base {
 
     /// Everything in `@snapshots`, hidden or not.
     pub fn entries(&self) -> BTreeSet<String> {
-        let entries = std::fs::read_dir(self.at("@snapshots")).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        lab::names(&self.at("@snapshots")).into_iter().collect()
     }
 }
 
