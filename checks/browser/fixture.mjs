@@ -19,6 +19,8 @@ export class Fixture {
     this.loggedIn = loggedIn;
     this.stepMs = stepMs;
     this.stalePlans = 0;
+    /** The plan of the declaration, if it is another than usual. */
+    this.plan = undefined;
     /** What was told, in order; the place is `seq` less one. */
     this.told = [];
     this.plans = new Map();
@@ -106,9 +108,9 @@ export class Fixture {
   carryOut(tool, given) {
     const { world } = this;
     const container = world.containers.find(({ name }) => name === given.name);
-    if (tool === 'container_create' && !container) world.containers.push({ name: given.name, state: 'running', network: given.network ?? 'socket', addresses: ['10.0.0.14/24'], template: given.template, memory: '2GiB', declared: false, made_by: 'command' });
+    if (tool === 'container_create' && !container) world.containers.push({ name: given.name, state: 'running', network: given.network ?? 'socket', addresses: ['10.0.0.14/24'], template: given.template, memory: 2 * 1024 ** 3, declared: false, made_by: 'command' });
     if (tool === 'container_destroy') world.containers = world.containers.filter((each) => each !== container);
-    if (container && tool === 'container_start') container.state = 'running';
+    if (container && ['container_start', 'container_restart'].includes(tool)) container.state = 'running';
     if (container && tool === 'container_stop') container.state = 'stopped';
     const entry = world.ledger.add(tool, given.name ?? '', { actor: { uid: 1000, name: 'anna', door: 'web' }, effect: tool.includes('destroy') ? 'destroy' : 'write', outcome: 'done', arguments: given, duration_ms: 840 });
     for (const [client, topics] of this.sockets) this.#topics(client, topics);

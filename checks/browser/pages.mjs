@@ -22,6 +22,12 @@ export class Shell {
     await this.settled(view);
   }
 
+  /** Has the page connect now, unless it has tried by itself meanwhile. */
+  async reconnect() {
+    await this.page.getByRole('button', { name: 'Try now' }).click({ timeout: 2000 }).catch(() => {});
+    await this.page.getByText('No connection').waitFor({ state: 'hidden' });
+  }
+
   async settled(view) {
     await this.page.locator(`op-${view.toLowerCase()}`).waitFor();
     await this.page.waitForFunction(() => ![...document.querySelectorAll('[role=status].empty')].some((each) => /…$/.test(each.textContent ?? '')));
@@ -85,7 +91,7 @@ export class Chat {
 
   /** Types the name that a destroying plan asks for. */
   async confirmByName(name) {
-    const dialog = this.page.getByRole('dialog');
+    const dialog = this.page.getByRole('dialog').last();
     await dialog.getByRole('textbox').fill(name);
     await dialog.locator('button[type=submit]').click();
   }

@@ -40,7 +40,8 @@ export async function open(browser, { allow, ...options } = {}) {
   page.on('console', (message) => {
     if (message.type() === 'error' && !allow?.test(message.text())) faults.push(message.text());
   });
-  page.setDefaultTimeout(10_000);
+  // Machines that compile something else meanwhile are slow.
+  page.setDefaultTimeout(30_000);
   return {
     page, context, faults,
     /** Ends it, and fails if the page did something wrong. */

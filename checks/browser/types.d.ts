@@ -16,6 +16,8 @@ interface Change {
   before?: unknown;
   after?: unknown;
   text?: string;
+  /** Whether data may be lost. */
+  destroys?: boolean;
 }
 
 interface Column {

@@ -31,7 +31,7 @@ test('“show me all containers” shows the containers', async () => {
 
 test('“create container web-01 with socket networking” says that there is one', async () => {
   const { answer } = await chat.ask('create container web-01 with socket networking');
-  await answer.getByText('there is a container `web-01` already').waitFor();
+  await answer.getByText('there is a container web-01 already').waitFor();
 });
 
 test('“what containers were created yesterday?” searches the ledger', async () => {

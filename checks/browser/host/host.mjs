@@ -43,6 +43,15 @@ export class Host {
     return execFileSync('lxc-ls', ['--lxcpath', join(this.base, 'base/@containers'), '--running', '-1'], { encoding: 'utf8' }).split('\n').filter(Boolean);
   }
 
+  /** Writes into the journal, as of a container's unit. @param {string} container @param {string} line */
+  log(container, line) {
+    const input = `MESSAGE=${line}\nSYSLOG_IDENTIFIER=lxc\nOBJECT_SYSTEMD_UNIT=op-dbus-container@${container}.service\n`;
+    execFileSync('logger', ['--journald'], { input });
+    return until(() => {
+      if (!execFileSync('journalctl', ['--quiet', '--output=cat'], { encoding: 'utf8' }).includes(line)) throw new Error(`the journal does not have ${line}`);
+    });
+  }
+
   stopDaemon() {
     return this.#stop(DAEMON);
   }

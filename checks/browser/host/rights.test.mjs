@@ -32,7 +32,7 @@ test('a viewer sees no plan of others, and is refused what goes around the page'
   assert.match(told, /plan/);
   await viewer.shell.go('Containers');
   await viewer.page.getByRole('link', { name: 'web-02' }).waitFor();
-  assert.equal(await viewer.page.getByRole('button', { name: /Start|Stop|Create/ }).count(), 0);
+  assert.equal(await viewer.page.getByRole('button', { name: /Start|Stop|Restart|Create/ }).count(), 0);
   assert.ok(host.running().includes('web-02'));
   await viewer.close();
   // A plan that waits would end with the server, which another test starts anew.
@@ -43,32 +43,48 @@ test('a viewer sees no plan of others, and is refused what goes around the page'
 
 const MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
 
+/** What fails if markup became more than text. */
+const sound = async (page, where) => {
+  const found = await page.evaluate(() => ({ pwned: window.pwned, foreign: document.querySelectorAll('img:not([src="icon.svg"]), script:not([src]), iframe, object, [onerror], [onclick]').length }));
+  assert.deepEqual(found, { pwned: undefined, foreign: 0 }, where);
+};
+
 test('markup in what is said, done and written down stays text', async (t) => {
   t.after(() => host.agent('snapshot', 'delete', 'marked'));
   host.agent('snapshot', 'create', 'marked', '@state', '--reason', MARKUP);
   const { page, shell, chat, close } = await begin('admin', /404|422/);
-  const sound = async (where) => {
-    const found = await page.evaluate(() => ({ pwned: window.pwned, foreign: document.querySelectorAll('img:not([src="icon.svg"]), script:not([src]), iframe, object, [onerror], [onclick]').length }));
-    assert.deepEqual(found, { pwned: undefined, foreign: 0 }, where);
-  };
   await chat.say(`show container ${MARKUP}`);
   await page.locator('op-message:has(.message.user)').last().getByText('onerror').waitFor();
   await chat.say('list snapshots');
   await page.locator('op-tool').last().getByText('onerror').first().waitFor({ state: 'attached' });
-  await sound('chat');
+  await sound(page, 'chat');
   await shell.go('Ledger');
   await page.getByText('Snapshot marked').first().waitFor();
   await page.getByRole('searchbox').fill('img src onerror');
   await page.keyboard.press('Enter');
   await page.getByRole('link', { name: /snapshot_create.*marked/ }).first().click();
   await page.locator('op-ledger').getByText('onerror').first().waitFor();
-  await sound('entry');
+  await sound(page, 'entry');
   for (const view of VIEWS) {
     await shell.open(view);
-    await sound(view);
+    await sound(page, view);
   }
   await shell.open('containers', encodeURIComponent(MARKUP));
-  await sound('container that is not there');
+  await sound(page, 'container that is not there');
+  await close();
+});
+
+test('markup in the journal stays text', async (t) => {
+  if (!process.env.DEMO_JOURNAL) return t.skip('systemd-journald is missing');
+  await host.log('web-01', MARKUP);
+  const { page, shell, chat, close } = await begin('viewer');
+  await shell.open('containers', 'web-01');
+  await page.locator('.journal').getByText(MARKUP).waitFor();
+  await sound(page, 'journal of a container');
+  await shell.go('Chat');
+  await chat.say('show the journal');
+  await page.locator('op-tool').last().getByText(MARKUP).first().waitFor({ state: 'attached' });
+  await sound(page, 'journal in the chat');
   await close();
 });
 

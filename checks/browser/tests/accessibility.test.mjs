@@ -77,9 +77,10 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       const found = await page.evaluate(() => {
         const wide = [...document.querySelectorAll('body *')].filter((each) => !each.closest('.scroll, pre, .unseen, svg') && each.getClientRects().length && each.getBoundingClientRect().right > innerWidth + 1);
         const small = [...document.querySelectorAll('button, .button, input, select, textarea, nav a, summary')].filter((each) => each.getClientRects().length && !each.matches('[type=checkbox], .tree summary') && each.getBoundingClientRect().height < 43.5);
-        return { wide: wide.map((each) => each.outerHTML.slice(0, 100)), small: small.map((each) => each.outerHTML.slice(0, 100)), scrolls: document.documentElement.scrollWidth > innerWidth };
+        const broken = [...document.querySelectorAll('nav a span')].filter((each) => each.getBoundingClientRect().height > 1.6 * parseFloat(getComputedStyle(each).lineHeight));
+        return { wide: wide.map((each) => each.outerHTML.slice(0, 100)), broken: broken.map((each) => each.outerHTML.slice(0, 100)), small: small.map((each) => each.outerHTML.slice(0, 100)), scrolls: document.documentElement.scrollWidth > innerWidth };
       });
-      assert.deepEqual(found, { wide: [], small: [], scrolls: false }, `${view}/${path}`);
+      assert.deepEqual(found, { wide: [], broken: [], small: [], scrolls: false }, `${view}/${path}`);
     }
     await close();
     await fixture.stop();

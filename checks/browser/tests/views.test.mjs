@@ -35,14 +35,37 @@ test('a container is stopped after its plan was seen, and the list follows', asy
   await dialog.waitFor({ state: 'detached' });
   await page.getByRole('heading', { name: 'container_stop web-01' }).waitFor();
   await page.goBack();
-  await page.getByRole('button', { name: 'Start web-01' }).waitFor();
+  await page.getByRole('button', { name: 'Start web-01', exact: true }).waitFor();
 });
 
-test('a container shows its details and journal', async () => {
+test('a container is restarted once its plan has said that it is down in between', async () => {
   await shell.open('containers');
+  await page.getByRole('button', { name: 'Restart web-01' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('is down in between').waitFor();
+  await dialog.getByRole('button', { name: 'Apply' }).click();
+  await dialog.getByRole('link', { name: /Ledger entry/ }).click();
+  await page.getByRole('heading', { name: 'container_restart web-01' }).waitFor();
+  // What does not run is started.
+  await page.goBack();
+  await page.getByRole('button', { name: 'Start cache-01' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Restart cache-01' }).count(), 0);
+});
+
+test('sizes are shown as people write them', async () => {
+  await shell.open('containers');
+  await page.getByRole('link', { name: 'cache-01' }).click();
+  await page.getByRole('button', { name: 'Destroy…' }).click();
+  await page.getByRole('dialog').getByText('512 MiB', { exact: true }).waitFor();
+});
+
+test('a container shows its details, console and journal', async () => {
+  await shell.open('containers');
+  await page.getByRole('listitem').filter({ hasText: 'db-01' }).getByText('4 GiB', { exact: true }).waitFor();
   await page.getByRole('link', { name: 'db-01' }).click();
   await page.getByText('/var/lib/op-dbus/@containers/db-01').waitFor();
-  await page.getByText('nginx[77]: ready').waitFor();
+  await page.getByLabel('Console of db-01').getByText('nginx[77]: ready').waitFor();
+  await page.getByLabel('Journal of db-01').getByText('nginx[77]: ready').waitFor();
   await page.getByRole('link', { name: 'All containers' }).click();
   await page.getByRole('link', { name: 'web-01' }).waitFor();
 });
@@ -122,9 +145,9 @@ test('a form is made from a schema, nested ones too, and says what is missing', 
 test('an example fills the form, and a read runs at once', async () => {
   await shell.open('tools');
   await page.getByRole('searchbox').fill('create con');
-  await page.getByRole('status').getByText('1 of 11').waitFor();
+  await page.getByRole('status').getByText(/^1 of \d+$/).waitFor();
   await page.getByRole('link', { name: /Create a container/ }).click();
-  await page.getByRole('button', { name: 'Example 1' }).click();
+  await page.getByRole('button', { name: /^Example: name/ }).click();
   assert.equal(await page.getByLabel(/^template/).inputValue(), 'debian-base');
   await page.getByLabel(/^cores/).fill('0');
   await page.getByRole('button', { name: 'Plan…' }).click();
@@ -143,11 +166,32 @@ test('drift is planned and applied', async () => {
   assert.equal(request.postDataJSON().plan.length, 64);
 });
 
+test('a plan that loses data takes the name of what is lost', async () => {
+  fixture.plan = [{ plugin: 'btrfs', resource: 'subvolume:@data', verb: 'delete', destroys: true, before: { size_bytes: 4096 }, after: null }];
+  await shell.open('host');
+  await page.getByRole('button', { name: 'Plan…' }).click();
+  await page.getByRole('dialog').getByText('4 KiB').waitFor();
+  await page.getByRole('button', { name: 'Apply…' }).click();
+  const dialog = page.getByRole('dialog').last();
+  await dialog.getByRole('textbox').fill('@dat');
+  assert.equal(await dialog.locator('button[type=submit]').isDisabled(), true);
+  const [request] = await Promise.all([page.waitForRequest(/api\/apply/), shell.chat.confirmByName('@data')]);
+  assert.deepEqual(request.postDataJSON().arguments, { allow_destroy: true });
+});
+
+test('what replaces data does not say that it deletes', async () => {
+  fixture.plan = [{ plugin: 'snapshots', resource: 'before-upgrade', verb: 'update', destroys: true, before: {}, after: { subvolumes: ['@data'] } }];
+  await shell.open('host');
+  await page.getByRole('button', { name: 'Plan…' }).click();
+  await page.getByRole('button', { name: 'Apply…' }).click();
+  await page.getByRole('dialog').last().getByText('This replaces what is there now').waitFor();
+});
+
 test('a viewer is not offered what viewers may not do', async () => {
   fixture.role = 'viewer';
   await shell.open('containers');
   await page.getByRole('link', { name: 'web-01' }).waitFor();
-  assert.equal(await page.getByRole('button', { name: /Start|Stop/ }).count(), 0);
+  assert.equal(await page.getByRole('button', { name: /Start|Stop|Restart/ }).count(), 0);
   await shell.open('tools', 'container_create');
   assert.equal(await page.getByRole('button', { name: 'Plan…' }).isDisabled(), true);
 });
