@@ -13,12 +13,15 @@ source ../scripts/lint.sh
 source ../scripts/nixos.sh
 
 packages() {
+    local npm=()
+    # That of another source than Debian's comes with its Node.js, and would be in Debian's way.
+    command -v npm >/dev/null || npm=(npm)
     ../scripts/packages.sh gcc libc6-dev btrfs-progs openvswitch-switch lxc uidmap busybox-static \
         mmdebstrap debootstrap iproute2 iputils-ping procps strace jq openssl shellcheck nix-bin \
-        curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3 python3-openvswitch python3-venv npm \
+        curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3 python3-openvswitch python3-venv "${npm[@]}" \
         golang-go golang-golang-x-mod-dev openssh-client openssh-server libcap2-bin sqlite3 btrbk diffutils attr nginx-light caddy \
         dbus libglib2.0-bin packagekit polkitd python3-dbus python3-dbusmock python3-gi systemd tzdata \
-        chromium fonts-dejavu-core
+        chromium faketime fonts-dejavu-core
 }
 
 # One process a test is what the test lab is made for.
@@ -109,6 +112,11 @@ shell_tests() {
 say "What the tests need"
 if ! packages; then
     echo "going on without; tests that need them are skipped or fail"
+fi
+if OP_DBUS_PYTHON=$(../scripts/python.sh); then
+    export OP_DBUS_PYTHON
+else
+    echo "going on without; tests that need them are skipped"
 fi
 lint
 unit_and_system_tests
