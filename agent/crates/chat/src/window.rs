@@ -76,8 +76,9 @@ async fn watch(
         match status {
             Ok(status) if status["awaiting"]["run"] == run => {}
             Ok(_) => {
-                let decision = how_it_ended(chat, speaker, run).await;
-                return settle(conversation, run, decision);
+                if let Some(decision) = how_it_ended(chat, speaker, run).await {
+                    return settle(conversation, run, decision);
+                }
             }
             Err(error) => log::debug!("whether {run} still waits is not known: {error}"),
         }
@@ -88,23 +89,22 @@ async fn watch(
     }
 }
 
-/// Only what the ledger knows of counts as confirmed.
-async fn how_it_ended(chat: &Chat, speaker: &Speaker, run: &str) -> Decision {
-    let newest = json!({ "operation": "state_confirm", "limit": 5 });
+/// What the ledger says of a run that waits no more; nothing while it is still being kept or taken back.
+async fn how_it_ended(chat: &Chat, speaker: &Speaker, run: &str) -> Option<Decision> {
+    let newest = json!({ "run": run, "limit": 20 });
     let log = chat
         .client
         .call(&speaker.call("ledger_log", newest), |_| {})
-        .await;
-    let confirmed = log.is_ok_and(|log| {
-        let entries = log["entries"].as_array().into_iter().flatten();
-        entries
-            .map(|entry| &entry["metadata"])
-            .any(|metadata| metadata["run"] == run && metadata["outcome"] == "done")
-    });
-    match confirmed {
-        true => Decision::Confirmed,
-        false => Decision::Reverted,
-    }
+        .await
+        .ok()?;
+    let entries = log["entries"].as_array().into_iter().flatten();
+    entries
+        .filter_map(|entry| entry["operation"].as_str())
+        .find_map(|operation| match operation {
+            "apply_end" => Some(Decision::Confirmed),
+            "apply_rolled_back" => Some(Decision::Reverted),
+            _ => None,
+        })
 }
 
 /// Tells what became of a run, once.

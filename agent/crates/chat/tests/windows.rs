@@ -4,6 +4,7 @@
 mod daemon;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat::{Chat, Seat};
 use daemon::{Daemon, approve, of, sit};
@@ -48,7 +49,7 @@ async fn it_is_confirmed_by_its_button_or_by_a_sentence() {
             (&end["decision"], &end["seconds_left"]),
             (&json!("confirmed"), &json!(0))
         );
-        assert!(daemon.say.lock().unwrap().confirmed);
+        assert_eq!(daemon.say.lock().unwrap().ended, Some("apply_end"));
         let mut late = sit(&chat, "alice");
         assert!(of(&mut late, "hello").await["window"].is_null());
     }
@@ -56,12 +57,22 @@ async fn it_is_confirmed_by_its_button_or_by_a_sentence() {
 
 #[tokio::test]
 async fn what_was_confirmed_elsewhere_stays_and_what_nobody_confirmed_was_undone() {
-    for (confirmed, decision) in [(true, "confirmed"), (false, "reverted")] {
+    for (ended, decision) in [
+        ("apply_end", "confirmed"),
+        ("apply_rolled_back", "reverted"),
+    ] {
         let (daemon, _chat, mut seat, _) = open(600_000).await;
-        {
-            let mut say = daemon.say.lock().unwrap();
-            (say.waits, say.confirmed) = (false, confirmed);
-        }
+        // It waits no more, and is still being kept or taken back: nothing is told yet.
+        daemon.say.lock().unwrap().waits = false;
+        let twice = async {
+            while daemon.calls_of("ledger_log") < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), twice)
+            .await
+            .unwrap();
+        daemon.say.lock().unwrap().ended = Some(ended);
         let end = of(&mut seat, "window").await;
         assert_eq!(end["decision"], decision);
         // To confirm what is over confirms nothing.

@@ -3,8 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+
+/// How long the lock may be held by one who only looks whether it is free.
+const GLANCE: Duration = Duration::from_millis(500);
+/// How often it is tried meanwhile.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held while a run goes on; released when dropped, or by the kernel when its process dies.
 #[derive(Debug)]
@@ -41,10 +47,21 @@ pub enum LockError {
 }
 
 impl RunLock {
-    /// Takes the lock, or says who has it. `command` is what the next one will be told of this run.
+    /// Takes the lock, or says who goes on having it. `command` is what the next one will be told of this run.
     pub fn acquire(path: &Path, command: &str) -> Result<Self, LockError> {
-        let file = take(path, command)?.map_err(|holder| LockError::Held { holder })?;
-        Ok(Self { _file: file })
+        let begun = Instant::now();
+        loop {
+            match take(path, command)? {
+                Ok(file) => return Ok(Self { _file: file }),
+                Err(_) if begun.elapsed() < GLANCE => std::thread::sleep(PAUSE),
+                Err(holder) => return Err(LockError::Held { holder }),
+            }
+        }
+    }
+
+    /// Whether nobody has the lock.
+    pub fn is_free(path: &Path) -> bool {
+        take(path, "a look").is_ok_and(|taken| taken.is_ok())
     }
 }
 
@@ -92,4 +109,34 @@ fn take(path: &Path, command: &str) -> Result<Result<File, String>, LockError> {
     };
     write(&mut file).map_err(failed)?;
     Ok(Ok(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn who_only_looks_is_in_nobodys_way_and_who_runs_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let glance = take(&path, "a look").unwrap().unwrap();
+        let (begun, begins) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let path = &path;
+            let waiting = scope.spawn(move || {
+                begun.send(()).unwrap();
+                RunLock::acquire(path, "apply")
+            });
+            begins.recv().unwrap();
+            drop(glance);
+            let held = waiting.join().unwrap().unwrap();
+            assert!(!RunLock::is_free(path));
+            let refused = RunLock::acquire(path, "confirm").unwrap_err().to_string();
+            assert!(refused.contains("(apply)"), "{refused}");
+            drop(held);
+        });
+        assert!(RunLock::is_free(&path));
+    }
 }

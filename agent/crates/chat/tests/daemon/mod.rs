@@ -22,9 +22,10 @@ pub struct Say {
     pub hangs: bool,
     /// A run that waits to be confirmed for so many milliseconds is what comes of a change.
     pub window: Option<i64>,
-    /// The run waits, or was confirmed.
+    /// The run waits.
     pub waits: bool,
-    pub confirmed: bool,
+    /// How it ended, as the ledger has it.
+    pub ended: Option<&'static str>,
     /// All calls of tools, and what was taken back.
     pub calls: Vec<Value>,
     pub cancelled: usize,
@@ -68,6 +69,12 @@ impl Daemon {
             api::Client::via(&self.path, "web"),
             Some(self.dir.path().to_owned()),
         )
+    }
+
+    /// How often a tool was called.
+    pub fn calls_of(&self, tool: &str) -> usize {
+        let say = self.say.lock().unwrap();
+        say.calls.iter().filter(|call| call["name"] == tool).count()
     }
 
     /// The calls that changed something.
@@ -217,14 +224,14 @@ fn of_window(name: &str, say: &mut Say) -> Value {
         "state_status" => json!({ "result": { "awaiting": null } }),
         "state_confirm" if !say.waits => failed("refused", "no run waits to be confirmed"),
         "state_confirm" => {
-            (say.waits, say.confirmed) = (false, true);
+            (say.waits, say.ended) = (false, Some("apply_end"));
             json!({ "result": { "run": "r1", "outcome": "applied" }, "entry": 8 })
         }
-        _ if say.confirmed => {
-            json!({ "result": { "entries": [{ "metadata": { "run": "r1", "outcome": "done" } }] } })
-        }
         _ => {
-            json!({ "result": { "entries": [{ "metadata": { "run": "r0", "outcome": "done" } }] } })
+            let ended = say.ended.map(|operation| json!({ "operation": operation }));
+            let begun = json!({ "operation": "apply_await_confirmation" });
+            let entries: Vec<_> = ended.into_iter().chain([begun]).collect();
+            json!({ "result": { "entries": entries } })
         }
     }
 }

@@ -386,7 +386,7 @@ impl Room {
 
 /// Whether a run that was killed left its journal, and nobody is putting it in order.
 fn left_behind(paths: &Paths) -> bool {
-    paths.journal().exists() && RunLock::acquire(&paths.lock(), "daemon").is_ok()
+    paths.journal().exists() && RunLock::is_free(&paths.lock())
 }
 
 fn drifted(plan: &Plan, state: State, why: &str) -> Found {

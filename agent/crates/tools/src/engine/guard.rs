@@ -75,7 +75,12 @@ pub fn watch(written: &Declaration, run: &str) -> Result<(), ToolError> {
         base: written.plugins.btrfs.base.path.clone(),
     };
     let watched = wait(written, &paths, run);
-    let _ = std::fs::remove_file(paths.guarded());
+    // The next run has a window of its own as soon as it has the lock, and its guard reads the same file.
+    if let Ok(_lock) = RunLock::acquire(&paths.lock(), "the guard of a confirm window")
+        && !paths.journal().exists()
+    {
+        let _ = std::fs::remove_file(paths.guarded());
+    }
     watched
 }
 
