@@ -199,6 +199,10 @@ mod tests {
         assert!(ovs.ofctl(&["dump-flows", "br0"]).contains("NORMAL"));
         ovs.kill_switch();
         ovs.start_switch();
-        assert!(run("ip", &["link", "show", "br0"]).contains("br0"));
+        // It answers before it has its bridges again.
+        wait_for("the bridge", Duration::from_secs(60), || {
+            let link = output("ip", &["link", "show", "br0"]);
+            link.status.success().then_some(())
+        });
     }
 }

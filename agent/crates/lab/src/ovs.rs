@@ -82,7 +82,7 @@ impl Ovs {
     /// `ovs-vsctl` on this database; panics if it fails.
     pub fn vsctl(&self, arguments: &[&str]) -> String {
         let db = format!("--db=unix:{}", self.socket().display());
-        let mut all = vec![db.as_str(), "--timeout=15"];
+        let mut all = vec![db.as_str(), "--timeout=60"];
         all.extend(arguments);
         run("ovs-vsctl", &all)
     }

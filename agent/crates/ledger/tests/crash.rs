@@ -43,24 +43,19 @@ fn killed_writers_lose_nothing_that_was_acknowledged() {
     }
     let (_dir, path) = place();
     let mut recorded = BTreeMap::new();
-    for round in 0..60_u64 {
+    for round in 0..60 {
         let mut child = again(
             "killed_writers_lose_nothing_that_was_acknowledged",
             PATH,
             &path,
         );
-        let pid = child.id();
-        let reader = thread::spawn(move || (acknowledged(&mut child), child.wait().unwrap()));
-        // Spread over start, creation, opening and writing.
-        thread::sleep(Duration::from_micros(300 + round * 7919 % 40_000));
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(pid as i32).unwrap(),
-            rustix::process::Signal::KILL,
-        )
-        .unwrap();
-        let (acknowledged, status) = reader.join().unwrap();
-        assert!(!status.success());
-        recorded.extend(acknowledged);
+        let mut entries = acknowledged(&mut child);
+        // Spread over start, creation, opening and writing, however slow this machine is.
+        recorded.extend(entries.by_ref().take(round % 8));
+        thread::sleep(Duration::from_micros(300 + round as u64 * 7919 % 40_000));
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+        recorded.extend(entries);
         let ledger = Ledger::open(&path).unwrap();
         let found = ledger.verify(None).unwrap();
         assert!(found.valid, "round {round}: {found:?}");
@@ -98,7 +93,9 @@ fn a_ledger_whose_making_was_killed_can_be_opened() {
             dir.path(),
         );
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().ends_with("begun")));
+        for _ in 0..=round % 3 {
+            assert!(lines.any(|line| line.unwrap().ends_with("begun")));
+        }
         thread::sleep(Duration::from_micros(round * 797 % 20_000));
         child.kill().unwrap();
         child.wait().unwrap();

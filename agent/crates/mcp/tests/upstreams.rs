@@ -3,7 +3,10 @@
 
 mod peers;
 
+use std::time::Instant;
+
 use mcp::Fault;
+use mcp::upstream::bounds::FIRST_PAUSE;
 use peers::{directory, join, stdio, until};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -334,13 +337,20 @@ async fn a_server_that_dies_comes_back_and_rests_if_it_dies_again() {
         .unwrap();
     assert_eq!(added.structured, Some(json!({ "sum": 3 })));
     assert_eq!(joined.report("bad")["starts"], 2);
-    for _ in 0..2 {
-        let died = joined.call("operator", "bad_die", json!({})).await;
-        assert!(matches!(died, Err(Fault::Unavailable(_))), "{died:?}");
-    }
-    let resting = joined
-        .call("operator", "bad_add", json!({ "a": 1, "b": 2 }))
-        .await;
+    let resting = loop {
+        let begun = Instant::now();
+        for _ in 0..2 {
+            let died = joined.call("operator", "bad_die", json!({})).await;
+            assert!(matches!(died, Err(Fault::Unavailable(_))), "{died:?}");
+        }
+        let asked = joined
+            .call("operator", "bad_add", json!({ "a": 1, "b": 2 }))
+            .await;
+        // A machine that has much else to do may ask when the rest is over already.
+        if asked.is_err() || begun.elapsed() < FIRST_PAUSE {
+            break asked;
+        }
+    };
     assert!(
         matches!(&resting, Err(Fault::Unavailable(text)) if text.contains("tried again in")),
         "{resting:?}"

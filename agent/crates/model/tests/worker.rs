@@ -134,7 +134,7 @@ fn is_there(process: u32) -> bool {
 #[test]
 fn its_process_has_the_threads_that_were_asked_for_and_goes_when_it_is_idle() {
     let Some(directory) = minilm() else { return };
-    let model = opened(&directory, "3", "1");
+    let model = opened(&directory, "3", "3");
     assert_eq!(model.worker(), None, "nothing is loaded before it is used");
     let texts = ["one", "two", "three", "four"];
     let vectors = model.embed(&texts).unwrap();

@@ -4,7 +4,7 @@
 mod witness;
 
 use netlink::Error;
-use witness::{ip, machine, net, pair};
+use witness::{PATIENCE, ip, machine, net, pair};
 
 #[test]
 fn links_are_those_that_ip_shows() {
@@ -118,14 +118,10 @@ fn the_other_end_in_another_namespace_is_no_peer_here() {
         .unwrap();
     let pid = other.id().to_string();
     let ours = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-    lab::wait_for(
-        "another namespace",
-        std::time::Duration::from_secs(5),
-        || {
-            let theirs = std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
-            (theirs != ours).then_some(())
-        },
-    );
+    lab::wait_for("another namespace", PATIENCE, || {
+        let theirs = std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
+        (theirs != ours).then_some(())
+    });
     lab::run("ip", &["link", "set", "left", "netns", &pid]);
     let here = netlink.link("right").unwrap().unwrap();
     assert_eq!((here.index, here.peer), (right.index, None));

@@ -5,7 +5,7 @@ mod witness;
 
 use netlink::NeighbourState;
 use serde_json::Value;
-use witness::{addr, ip, machine, pair};
+use witness::{PATIENCE, addr, ip, machine, pair};
 
 fn numbers(shown: &Value, keys: &[&str]) -> Vec<u64> {
     keys.iter()
@@ -25,7 +25,7 @@ fn statistics_and_states_are_those_that_ip_shows() {
     let _ = lab::output("ping", &["-c", "1", "-W", "1", "10.9.0.77"]);
     lab::run("ip", &["link", "set", "left", "down"]);
     // The kernel takes its time over the other end.
-    lab::wait_for("the state", std::time::Duration::from_secs(5), || {
+    lab::wait_for("the state", PATIENCE, || {
         let shown = ip(&["link", "show", "right"]);
         (shown[0]["operstate"] == "LOWERLAYERDOWN").then_some(())
     });
@@ -67,6 +67,8 @@ fn addresses_are_those_that_ip_shows() {
         return;
     };
     pair(&netlink);
+    // So that none is found to be nobody else's between the two looks.
+    std::fs::write("/proc/sys/net/ipv6/conf/left/dad_transmits", "1000").unwrap();
     for arguments in [
         "10.9.0.1/24 brd + dev left label left:one",
         "10.9.0.2/24 dev left",
@@ -136,6 +138,13 @@ fn routes_of_all_tables_are_those_that_ip_shows() {
     ] {
         lab::run("ip", &arguments.split(' ').collect::<Vec<_>>());
     }
+    // The kernel takes its time over the route of the address itself.
+    lab::wait_for("the route", PATIENCE, || {
+        let shown = ip(&["-6", "route", "show", "table", "local"]);
+        let mut routes = shown.as_array().unwrap().iter();
+        let is_there = routes.any(|route| route["dst"] == "2001:db8::1");
+        is_there.then_some(())
+    });
     let shown: Vec<Value> = ["-4", "-6"]
         .into_iter()
         .flat_map(|family| {

@@ -7,6 +7,7 @@ mod rig;
 use std::time::Duration;
 
 use durable::replace;
+use lab::wait_for;
 use rig::Rig;
 use rig::daemon::Daemon;
 use rig::witness::{Witness, wait_for_cosigned};
@@ -95,6 +96,10 @@ fn heads_are_cosigned_and_a_rollback_is_told() {
     };
     host.publish(200);
     daemon.wait_until("an alarm", SOON, alarmed);
+    // It is shown first, and then recorded.
+    wait_for("its entry", SOON, || {
+        (!host.alarms().is_empty()).then_some(())
+    });
     host.publish(201);
     assert_eq!(host.alarms().len(), 1, "{:?}", host.alarms());
     assert_eq!(host.alarms()[0]["metadata"]["alarm"], "rollback");

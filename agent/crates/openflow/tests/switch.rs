@@ -7,7 +7,7 @@ use openflow::{
     Action, Connection, Cookie, Error, Flow, FlowFilter, FlowMod, Match, PortNo, VlanId, VlanMatch,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 const OURS: u64 = 0x6f70_6462_0000_0000;
 
 /// A switch with the bridge `br0`, which forwards nothing by itself and has the port `port-a` (7).

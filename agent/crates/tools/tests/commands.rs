@@ -24,6 +24,8 @@ access:
     missing: [/nonexistent/program]
 "#;
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn host() -> Option<(tempfile::TempDir, Registry)> {
     if !rustix::process::geteuid().is_root() {
         lab::skip("needs root, as every change does");
@@ -44,13 +46,15 @@ fn run(registry: &Registry, name: &str) -> Result<Value, ToolError> {
     )
 }
 
-/// The process that a command left a note of.
+/// The process that a command left a note of, if it has got so far.
+fn note(dir: &tempfile::TempDir) -> Option<String> {
+    let pid = std::fs::read_to_string(dir.path().join("pid")).ok()?;
+    (!pid.trim().is_empty()).then(|| pid.trim().to_owned())
+}
+
+/// The same, waited for.
 fn noted(dir: &tempfile::TempDir) -> String {
-    let file = dir.path().join("pid");
-    lab::wait_for("a pid", Duration::from_secs(5), || {
-        let pid = std::fs::read_to_string(&file).ok()?;
-        (!pid.trim().is_empty()).then(|| pid.trim().to_owned())
-    })
+    lab::wait_for("a pid", PATIENCE, || note(dir))
 }
 
 fn is_running(pid: &str) -> bool {
@@ -165,13 +169,16 @@ fn what_takes_too_long_is_killed_with_all_it_started() {
     let Some((dir, registry)) = host() else {
         return;
     };
-    let begun = Instant::now();
-    let arguments = json!({ "name": "slow", "timeout_seconds": 1 });
-    let error = call(&registry, Role::Admin, "command_run", arguments).unwrap_err();
-    assert!(error.to_string().contains("within 1 s"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    let pid = noted(&dir);
-    lab::wait_for("the end of all", Duration::from_secs(5), || {
+    // On a busy machine it may be killed before it has started anything.
+    let pid = lab::wait_for("a pid", PATIENCE, || {
+        let begun = Instant::now();
+        let arguments = json!({ "name": "slow", "timeout_seconds": 1 });
+        let error = call(&registry, Role::Admin, "command_run", arguments).unwrap_err();
+        assert!(error.to_string().contains("within 1 s"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        note(&dir)
+    });
+    lab::wait_for("the end of all", PATIENCE, || {
         (!is_running(&pid)).then_some(())
     });
 }
@@ -202,7 +209,7 @@ fn a_call_that_is_taken_back_leaves_nothing_running() {
     });
     assert!(matches!(error, ToolError::Cancelled), "{error}");
     let pid = noted(&dir);
-    lab::wait_for("the end of all", Duration::from_secs(5), || {
+    lab::wait_for("the end of all", PATIENCE, || {
         (!is_running(&pid)).then_some(())
     });
     // And by the deadline.

@@ -3,9 +3,14 @@
 
 mod fixture;
 
+use std::time::Duration;
+
 use fixture::{call, item, registry, texts};
 use serde_json::{Value, json};
 use tools::{Registry, Role, ToolError};
+
+/// How long the kernel may take over what it does by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn ip(arguments: &str) -> Value {
     let all: Vec<_> = ["-json", "-details"]
@@ -46,7 +51,7 @@ fn links_are_those_that_ip_shows() {
     // Down, so that the counters stand still.
     lab::run("ip", &["link", "set", "right", "down"]);
     // The kernel takes its time over the other end, and over the bridge.
-    lab::wait_for("the state", std::time::Duration::from_secs(5), || {
+    lab::wait_for("the state", PATIENCE, || {
         let shown = ip("link show");
         let state = |name: &str| item(&shown, "ifname", name)["operstate"].clone();
         (state("left") == "LOWERLAYERDOWN" && state("br0") == "DOWN").then_some(())
@@ -142,14 +147,14 @@ fn addresses_routes_and_neighbours_are_those_that_ip_shows() {
         (&address["scope"], &address["flags"]),
         (&json!("global"), &json!([]))
     );
-    let all = ask("net_list_addresses", json!({}));
-    let shown: usize = ip("address show")
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|link| link["addr_info"].as_array().unwrap().len())
-        .sum();
-    assert_eq!(all["addresses"].as_array().unwrap().len(), shown);
+    // The kernel adds addresses and routes of its own at any time.
+    lab::wait_for("both to see the same", PATIENCE, || {
+        let all = ask("net_list_addresses", json!({}));
+        let shown = ip("address show");
+        let of = |link: &Value| link["addr_info"].as_array().unwrap().len();
+        let shown: usize = shown.as_array().unwrap().iter().map(of).sum();
+        (all["addresses"].as_array().unwrap().len() == shown).then_some(())
+    });
 
     let listed = ask("net_list_routes", json!({ "family": "ipv4" }));
     let routes = &listed["routes"];
@@ -172,13 +177,15 @@ fn addresses_routes_and_neighbours_are_those_that_ip_shows() {
     );
     let other = ask("net_list_routes", json!({ "table": 300 }));
     assert_eq!(texts(&other["routes"], "destination"), ["10.20.0.0/16"]);
-    let all = ask(
-        "net_list_routes",
-        json!({ "all_tables": true, "limit": 1000 }),
-    );
-    let four = ip("-4 route show table all").as_array().unwrap().len();
-    let six = ip("-6 route show table all").as_array().unwrap().len();
-    assert_eq!(all["routes"].as_array().unwrap().len(), four + six);
+    lab::wait_for("both to see the same", PATIENCE, || {
+        let all = ask(
+            "net_list_routes",
+            json!({ "all_tables": true, "limit": 1000 }),
+        );
+        let four = ip("-4 route show table all").as_array().unwrap().len();
+        let six = ip("-6 route show table all").as_array().unwrap().len();
+        (all["routes"].as_array().unwrap().len() == four + six).then_some(())
+    });
 
     let listed = ask("net_list_neighbours", json!({ "link": "br0" }));
     let shown = ip("neigh show dev br0");

@@ -22,7 +22,7 @@ fn switch() -> Option<(lab::Machine, lab::Ovs, Registry)> {
     // Refers to a link that is not there.
     let broken = ["add-port", "br0", "nolink0"];
     let db = format!("--db=unix:{}", ovs.socket().display());
-    let all: Vec<_> = [db.as_str(), "--timeout=15"]
+    let all: Vec<_> = [db.as_str(), "--timeout=60"]
         .into_iter()
         .chain(broken)
         .collect();

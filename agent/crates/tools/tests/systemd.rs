@@ -187,24 +187,27 @@ fn a_job_that_does_not_end_is_given_up_at_the_deadline_and_when_it_is_taken_back
     let never = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nTimeoutStartSec=1h\nExecStart=/bin/sleep 1h\n";
     host.systemd.unit("never.service", never);
     let begun = Instant::now();
-    let options = Options {
-        deadline: Some(begun + Duration::from_millis(500)),
-        ..Options::default()
-    };
     let unit = json!({ "unit": "never.service" });
-    let result = call_with(
-        &host.registry,
-        Role::Admin,
-        "systemd_start_unit",
-        unit.clone(),
-        options,
-    );
-    assert!(matches!(result, Err(ToolError::TimedOut)), "{result:?}");
-    let jobs = host.call("systemd_list_jobs", json!({}));
-    assert_eq!(
-        item(&jobs["jobs"], "unit", "never.service")["job_type"],
-        "start"
-    );
+    // On a busy machine the deadline may pass before there is a job.
+    lab::wait_for("a job that goes on", Duration::from_secs(60), || {
+        let options = Options {
+            deadline: Some(Instant::now() + Duration::from_millis(500)),
+            ..Options::default()
+        };
+        let result = call_with(
+            &host.registry,
+            Role::Admin,
+            "systemd_start_unit",
+            unit.clone(),
+            options,
+        );
+        assert!(matches!(result, Err(ToolError::TimedOut)), "{result:?}");
+        let jobs = host.call("systemd_list_jobs", json!({}));
+        let jobs = jobs["jobs"].as_array().unwrap();
+        let job = jobs.iter().find(|job| job["unit"] == "never.service")?;
+        assert_eq!(job["job_type"], "start");
+        Some(())
+    });
     let cancel = Cancel::default();
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -222,7 +225,7 @@ fn a_job_that_does_not_end_is_given_up_at_the_deadline_and_when_it_is_taken_back
         )
     });
     assert!(matches!(result, Err(ToolError::Cancelled)), "{result:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

@@ -175,6 +175,15 @@ pub fn impatient() -> Limits {
     }
 }
 
+/// Limits for tests in which so much is said that it takes a while to carry on a busy machine.
+pub fn patient() -> Limits {
+    Limits {
+        call: Duration::from_secs(60),
+        time: Duration::from_secs(120),
+        ..Limits::default()
+    }
+}
+
 /// An object with these children and nothing else.
 pub fn node(children: &[&str]) -> String {
     let children = children.iter().map(|name| format!("<node name='{name}'/>"));

@@ -103,17 +103,14 @@ pub(crate) fn acknowledge(entry: &Entry) {
     println!("recorded {} {}", entry.id, entry.current_hash);
 }
 
-/// Reads what a process acknowledged, until it ends: ids and hashes.
-pub(crate) fn acknowledged(child: &mut Child) -> Vec<(i64, String)> {
+/// What a process acknowledges, as it does, until it ends: ids and hashes.
+pub(crate) fn acknowledged(child: &mut Child) -> impl Iterator<Item = (i64, String)> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines
-        .map_while(Result::ok)
-        .filter_map(|line| {
-            // The test harness does not end its own line first.
-            let (_, entry) = line.split_once("recorded ")?;
-            let (id, hash) = entry.split_once(' ')?;
-            // The last line may be cut off where the process was killed.
-            (hash.len() == 64).then(|| (id.parse().unwrap(), hash.to_owned()))
-        })
-        .collect()
+    lines.map_while(Result::ok).filter_map(|line| {
+        // The test harness does not end its own line first.
+        let (_, entry) = line.split_once("recorded ")?;
+        let (id, hash) = entry.split_once(' ')?;
+        // The last line may be cut off where the process was killed.
+        (hash.len() == 64).then(|| (id.parse().unwrap(), hash.to_owned()))
+    })
 }

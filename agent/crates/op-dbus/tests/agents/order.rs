@@ -7,6 +7,9 @@ fn the_order_is_priority_then_age_and_what_is_late_or_taken_back_is_not_begun() 
     let Some(host) = Host::new() else { return };
     let hang = host.submit("hang", &[]);
     host.wait_until(&hang, "running");
+    wait_for("the command", SOON, || {
+        (host.notes() == ["hang"]).then_some(())
+    });
     let late = host.submit("c", &["--deadline", "1s"]);
     let low = host.submit("a", &["--priority", "-1"]);
     let high = host.submit("b", &["--priority", "5"]);

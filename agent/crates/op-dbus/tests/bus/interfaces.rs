@@ -81,7 +81,7 @@ fn the_interfaces_say_what_they_are() {
 
 #[test]
 fn the_methods_are_the_tools() {
-    let Some((rig, bus, _daemon)) = host() else {
+    let Some((rig, bus, daemon)) = host() else {
         return;
     };
     let tool = |name: &str, arguments: Value| {
@@ -168,6 +168,9 @@ fn the_methods_are_the_tools() {
 
     // What is not in order is mended by hand too, bound to the plan that was shown.
     rig.declare_top("reconcile: observe\n", "");
+    daemon.wait_until("the other mode", SOON, |host| {
+        host["reconcile"] == "observe"
+    });
     lab::run(
         "btrfs",
         &[

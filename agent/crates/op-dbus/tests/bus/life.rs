@@ -69,10 +69,11 @@ call('Containers', 'Show', 'app')
 call('Containers', 'Destroy', 'app', plan.get('plan_hash', '-'))
 call('Containers', 'Show', 'app')
 subprocess.run(['btrfs', 'subvolume', 'delete', sys.argv[1]], check=True, stdout=subprocess.DEVNULL)
-wait_for(lambda: 'drifted' in statuses)
 properties = dbus.Interface(host, 'org.freedesktop.DBus.Properties')
+# A look in the middle of a call above may have found drift, too.
+wait_for(lambda: 'btrfs/@cache' in properties.Get('org.opdbus1.State', 'Drift'))
 head = int(properties.Get('org.opdbus1.Ledger', 'Head'))
-wait_for(lambda: entries and entries[-1] >= head)
+wait_for(lambda: entries and entries[-1] >= head and statuses[-1:] == ['drifted'])
 print(json.dumps({'heard': heard, 'entries': entries, 'answers': answers, 'statuses': statuses, 'heads': heads,
                   'head': head}))
 "#;

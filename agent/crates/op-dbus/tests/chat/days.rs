@@ -23,7 +23,7 @@ fn at_noon(rig: &Rig, day: &str, arguments: &[&str]) {
 }
 
 /// Waits until the day will not end in the middle of a test.
-fn not_around_midnight() {
+pub(super) fn not_around_midnight() {
     let hour = || lab::run("date", &["+%H%M"]).trim().to_owned();
     wait_for("the next day", Duration::from_secs(150), || {
         (!["2358", "2359"].contains(&hour().as_str())).then_some(())

@@ -208,11 +208,12 @@ fn what_nobody_confirms_in_time_is_taken_back() {
         (&over["decision"], &over["run"]),
         (&json!("reverted"), &window["run"])
     );
-    assert!(!extra.exists());
+    // The chat tells when it begins to be undone; the ledger, when it is.
     let undone = wait_for("the entry", Duration::from_secs(30), || {
         host.rig.ledger(&["--operation", "apply_rolled_back"]).pop()
     });
     assert!(undone.to_string().contains(window["run"].as_str().unwrap()));
+    assert!(!extra.exists());
     // And it is too late to keep it.
     chat.send(&json!({ "type": "confirm" }));
     assert_eq!(chat.done("state_confirm")["status"], "failed");

@@ -151,8 +151,6 @@ fn a_restore_waits_to_be_confirmed_as_any_run_does() {
             "awaiting-confirmation",
             "{ended:?}"
         );
-        // Until it is answered, nothing else begins.
-        rig.json(&["apply"]).expect(3);
     };
 
     // Nobody answers: the host is as it was before. The declaration stays that of the export, and is not applied.
@@ -165,6 +163,8 @@ fn a_restore_waits_to_be_confirmed_as_any_run_does() {
     assert_eq!(undone["declaration"], exported["declaration"]);
 
     restore("300s");
+    // Until it is answered, nothing else begins.
+    rig.json(&["apply"]).expect(3);
     rig.json(&["confirm"]).expect(0);
     rig.assert_converged();
     assert_eq!(content(&export_to(&rig, "kept.json")), content(&exported));

@@ -107,16 +107,15 @@ impl Rig {
 
     /// Writes the declaration: the sections under `plugins:` beside `btrfs`, indented by two.
     pub fn declare(&self, sections: &str) {
-        let base = self.base.display();
-        let text = format!("version: \"1.0\"\nplugins:\n  btrfs: {{base: {base}}}\n{sections}");
-        std::fs::write(&self.file, text).unwrap();
+        self.declare_top("", sections);
     }
 
     /// The same with keys beside `plugins`.
     pub fn declare_top(&self, keys: &str, sections: &str) {
-        self.declare(sections);
-        let text = std::fs::read_to_string(&self.file).unwrap();
-        std::fs::write(&self.file, format!("{keys}{text}")).unwrap();
+        let base = self.base.display();
+        let text =
+            format!("{keys}version: \"1.0\"\nplugins:\n  btrfs: {{base: {base}}}\n{sections}");
+        std::fs::write(&self.file, text).unwrap();
     }
 
     /// A bridge, its tables, the busybox template, and containers as given by name and last address byte.

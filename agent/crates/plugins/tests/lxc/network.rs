@@ -52,7 +52,7 @@ fn containers_reach_each_other_through_the_bridge() {
     let serve = "mkdir /srv && echo hello from b > /srv/page && httpd -h /srv";
     host.ask("b", &["sh", "-c", serve]);
     let page = "http://10.0.0.12/page";
-    let fetch = ["timeout", "5", "wget", "-q", "-O", "-", page];
+    let fetch = ["timeout", "60", "wget", "-q", "-O", "-", page];
     assert_eq!(host.ask("a", &fetch).trim(), "hello from b");
     // The bridge answers for the host, and not the port too.
     let setting = run("sysctl", &["-n", "net.ipv4.conf.sock_a.arp_ignore"]);
@@ -97,10 +97,12 @@ fn containers_reach_each_other_through_sockets() {
             "ln -s /run/op-dbus/self/log /dev/log && syslogd -O /tmp/heard",
         ],
     );
+    // It writes that it has started when others may write to its socket.
     wait_for("b listens", Duration::from_secs(10), || {
-        let listens = host.inside("a", &["test", "-S", "/run/op-dbus/peers/b/log"]);
+        let listens = host.inside("b", &["test", "-s", "/tmp/heard"]);
         listens.status.success().then_some(())
     });
+    host.ask("a", &["test", "-S", "/run/op-dbus/peers/b/log"]);
     host.ask(
         "a",
         &[

@@ -46,7 +46,7 @@ fn the_far_end_of_a_pair_may_live_elsewhere() {
         .unwrap();
     let pid = elsewhere.id().to_string();
     let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-    lab::wait_for("another namespace", Duration::from_secs(5), || {
+    lab::wait_for("another namespace", Duration::from_secs(60), || {
         let other = std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
         (other != own).then_some(())
     });

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::{Machine, output, run};
 use plugins::packagekit::{Request, Verb, Watch, find};
@@ -150,10 +150,18 @@ fn all_real_packages_are_looked_at_quickly() {
         .filter_map(|one| one.name.parse().ok())
         .take(300)
         .collect();
-    let begun = Instant::now();
-    let installed = apt
-        .installed(&names.iter().collect::<Vec<_>>(), &Watch::nobody())
-        .unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(2));
-    assert!(installed.len() >= names.len() * 9 / 10);
+    let look = |count: usize| {
+        let some: Vec<_> = names.iter().take(count).collect();
+        // The best of three: other tests run beside this one.
+        let times = (0..3).map(|_| {
+            let begun = Instant::now();
+            let installed = apt.installed(&some, &Watch::nobody()).unwrap();
+            assert!(installed.len() >= count * 9 / 10);
+            begun.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let (one, many) = (look(1), look(names.len()));
+    // A program for each would take as many times as long.
+    assert!(many < 30 * one, "{one:?} {many:?}");
 }

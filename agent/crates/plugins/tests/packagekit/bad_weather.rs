@@ -43,7 +43,7 @@ fn one_that_dies_half_way_is_noticed_at_once() {
     let begun = Instant::now();
     let text = runs.fail("op-app: {}");
     assert!(text.contains("left the bus before it was done"), "{text}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
@@ -51,7 +51,8 @@ fn a_change_that_is_taken_back_is_cancelled_and_one_that_cannot_be_is_left() {
     let Some(Host { mock, .. }) = &host() else {
         return;
     };
-    for (manner, patience) in [(Manner::Never, 3), (Manner::Deaf, 15)] {
+    // It is given up 10 s after it was told to end.
+    for (manner, patience) in [(Manner::Never, 10), (Manner::Deaf, 60)] {
         mock.set(|state| state.manner = manner);
         let begun = Instant::now();
         let wanted = || begun.elapsed() < Duration::from_millis(300);

@@ -51,10 +51,18 @@ fn whoever_does_not_want_a_job_any_more_is_let_go() {
     let result = manager.run(Action::Start, "never.service", &wanted);
     assert!(matches!(result, Err(UnitError::Unwanted)), "{result:?}");
     assert!(begun.elapsed() < Duration::from_secs(5));
-    assert_eq!(manager.jobs().unwrap()[0].unit, "never.service");
+    let is_there = || {
+        let jobs = Manager::connect().unwrap().jobs().unwrap();
+        jobs.iter().any(|job| job.unit == "never.service")
+    };
+    assert!(is_there());
+    host.systemd.systemctl(&["stop", "never.service"]);
+    assert!(!is_there());
     // A job that is cancelled by somebody else ends with that word.
     let asker = std::thread::spawn(move || manager.run(Action::Start, "never.service", &|| true));
-    std::thread::sleep(Duration::from_millis(300));
+    lab::wait_for("the job", Duration::from_secs(60), || {
+        is_there().then_some(())
+    });
     host.systemd.systemctl(&["stop", "never.service"]);
     let error = asker.join().unwrap().unwrap_err().to_string();
     assert!(error.contains("`canceled`"), "{error}");

@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base::{Base, name, set};
 use jiff::Timestamp;
@@ -179,6 +180,11 @@ fn every_snapshot_of_a_busy_ledger_verifies() {
                 }
             });
         }
+        // Else it might be all over before it is busy.
+        let reader = Ledger::open_read_only(&path).unwrap();
+        lab::wait_for("the first entries", Duration::from_secs(60), || {
+            (reader.head().unwrap().id > 0).then_some(())
+        });
         for n in 0..12 {
             base.create(&format!("s{n}"), &["@timing"]).unwrap();
         }

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use snapshots::{Error, Kind, Ownership};
@@ -81,6 +82,9 @@ fn a_restore_loses_nothing_that_is_written_meanwhile() {
                 }
             }
             lines
+        });
+        lab::wait_for("the first line", Duration::from_secs(60), || {
+            (!base.read("@state/lines").is_empty()).then_some(())
         });
         let locked = base.store.lock().unwrap();
         let restored = locked.restore(&name("old"), &set(&["@state"]), Timestamp::now());

@@ -119,7 +119,8 @@ async fn say_much(
     blocking(move || {
         for number in 0..4 {
             let text = number.to_string().repeat(15_000);
-            client.send(tungstenite::Message::text(text)).unwrap();
+            // It may be let go before it has said all.
+            let _ = client.send(tungstenite::Message::text(text));
         }
         client
     })
