@@ -7,6 +7,7 @@
 
 mod bus;
 mod files;
+mod mesh;
 mod network;
 mod ovs;
 mod process;
@@ -23,6 +24,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 pub use bus::SystemBus;
 pub use files::{names, subvolume_show, text};
+pub use mesh::{ENDS, Mesh};
 pub use network::{plug_in, veth};
 pub use ovs::Ovs;
 pub use process::{Kept, feed, has, output, run};
@@ -149,6 +151,11 @@ impl Machine {
     /// A private `ovsdb-server` and `ovs-vswitchd` (userspace datapath), running.
     pub fn ovs(&self) -> Ovs {
         Ovs::start(self.dir().join("ovs"))
+    }
+
+    /// A WireGuard mesh of two; `None`, and the test counts as skipped, where there is nothing to make it with.
+    pub fn mesh(&self) -> Option<Mesh> {
+        Mesh::start(self.dir())
     }
 
     /// A system bus with nobody on it; `None`, and the test counts as skipped, where there is none to start.

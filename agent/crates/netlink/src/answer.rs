@@ -56,6 +56,10 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    pub(crate) fn u16(&self, kind: u16) -> Option<u16> {
+        Some(u16::from_ne_bytes(self.bytes(kind)?.try_into().ok()?))
+    }
+
     pub(crate) fn u32(&self, kind: u16) -> Option<u32> {
         Some(u32::from_ne_bytes(self.bytes(kind)?.try_into().ok()?))
     }

@@ -1,11 +1,11 @@
 //! The conversation: a request out, answers in until the kernel says that it is done.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -35,14 +35,15 @@ pub struct Netlink {
     line: Mutex<Line>,
 }
 
+/// A socket on which one request at a time is on its way.
 #[derive(Debug)]
-struct Line {
+pub(crate) struct Line {
     socket: Socket,
     sequence: u32,
 }
 
 /// How one exchange ended when it did not end well.
-enum Failure {
+pub(crate) enum Failure {
     Io(io::Error),
     Refused(Errno, Option<String>),
     Unreadable(String),
@@ -58,18 +59,11 @@ impl From<io::Error> for Failure {
 impl Netlink {
     /// Opens a conversation in the network namespace of the calling thread.
     pub fn open() -> Result<Self, Error> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        socket.set_ext_ack(true)?;
-        socket.set_cap_ack(true)?;
+        let line = Line::open(NETLINK_ROUTE)?;
         // So that the kernel filters listings by table and link instead of sending everything.
-        socket.set_netlink_get_strict_chk(true)?;
+        line.socket.set_netlink_get_strict_chk(true)?;
         Ok(Self {
-            line: Mutex::new(Line {
-                socket,
-                sequence: 0,
-            }),
+            line: Mutex::new(line),
         })
     }
 
@@ -100,6 +94,44 @@ impl Netlink {
         doing: &str,
         message: &RouteNetlinkMessage,
     ) -> Result<Vec<Answer>, Error> {
+        self.line().dump(doing, message)
+    }
+
+    fn exchange(&self, flags: u16, message: &RouteNetlinkMessage) -> Result<Vec<Answer>, Failure> {
+        self.line().exchange(flags, message)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // A thread that panicked here leaves at most old answers behind, and those are skipped.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    pub(crate) fn open(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
+    }
+
+    pub(crate) fn exchange<M>(&mut self, flags: u16, message: &M) -> Result<Vec<Answer>, Failure>
+    where
+        M: NetlinkSerializable + Clone,
+    {
+        self.send(flags | NLM_F_REQUEST, message.clone())?;
+        self.receive()
+    }
+
+    pub(crate) fn dump<M>(&mut self, doing: &str, message: &M) -> Result<Vec<Answer>, Error>
+    where
+        M: NetlinkSerializable + Clone,
+    {
         for _ in 0..ATTEMPTS {
             match self.exchange(NLM_F_DUMP, message) {
                 Err(Failure::Interrupted) => {}
@@ -109,16 +141,7 @@ impl Netlink {
         Err(Failure::Interrupted.into_error(doing))
     }
 
-    fn exchange(&self, flags: u16, message: &RouteNetlinkMessage) -> Result<Vec<Answer>, Failure> {
-        // A thread that panicked here leaves at most old answers behind, and those are skipped.
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.send(flags | NLM_F_REQUEST, message.clone())?;
-        line.receive()
-    }
-}
-
-impl Line {
-    fn send(&mut self, flags: u16, message: RouteNetlinkMessage) -> io::Result<()> {
+    fn send(&mut self, flags: u16, message: impl NetlinkSerializable) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = flags;
@@ -221,7 +244,7 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 impl Failure {
-    fn into_error(self, doing: &str) -> Error {
+    pub(crate) fn into_error(self, doing: &str) -> Error {
         let doing = doing.to_owned();
         match self {
             Self::Io(error) => Error::Socket(error),

@@ -207,6 +207,7 @@ pub(crate) static FRAMES: &[Frame] = &[
     frame("net_list_links", LOOK, &[N::Link], &[N::Host, N::Listener], &[]),
     frame("net_list_routes", LOOK, &[N::Route], &[N::Host, N::Link], LINK),
     frame("net_list_neighbours", LOOK, &[N::Neighbour], &[N::Host, N::Link], LINK),
+    frame("net_list_peers", LOOK, &[N::Peer], &[N::Host, N::Link], LINK),
     frame("introspect_network", LOOK, &[N::Listener], &[N::Port, N::Host], &[]),
     frame("ovs_list_bridges", LOOK, &[N::Bridge], &[N::Ovs], &[]),
     frame("ovs_list_ports", LOOK, &[N::Port], &[N::Bridge, N::Ovs], &[may("bridge", From::Known(Kind::Bridge))]),

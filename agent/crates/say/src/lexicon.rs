@@ -20,7 +20,7 @@ pub(crate) enum Verb {
 #[rustfmt::skip]
 pub(crate) enum Noun {
     Container, Template, Unit, Timer, Socket, Job, Property, Journal, Bridge, Port, Interface, Flow,
-    FlowTable, PortNumber, Ovs, Link, Address, Route, Neighbour, Listener, Snapshot, Ledger, Entry,
+    FlowTable, PortNumber, Ovs, Link, Address, Route, Neighbour, Peer, Listener, Snapshot, Ledger, Entry,
     Checkpoint, Head, Index, State, Plan, Drift, Run, Host, Session, Hostname, Timezone, Hardware, Filesystem,
     Runtime, Software, Bus, Object, Package, Installed, Updates, PackageList, Plugin, Stream, File, Directory,
     Process, Command, Task, Agent, Cache, Learned, Kernel, Memory, Processor, Config, Intact, Resources, Console,
@@ -137,6 +137,7 @@ static PHRASES: &[(&str, Sense)] = &[
     ("address|addresses|ip address|ip addresses|ip|ips|ip's", Sense::Noun(Noun::Address)),
     ("route|routes|routing table|routing|default route|routing tables", Sense::Noun(Noun::Route)),
     ("neighbour|neighbours|neighbor|neighbors|arp table|arp|arp cache|neighbour table", Sense::Noun(Noun::Neighbour)),
+    ("peer|peers|mesh peer|mesh peers|mesh node|mesh nodes|mesh members|wireguard peer|wireguard peers|netmaker peers|netmaker nodes|vpn peers|peers of the mesh|peers in the mesh|peers on the mesh|nodes of the mesh|nodes in the mesh|members of the mesh|who is in the mesh|who is on the mesh", Sense::Noun(Noun::Peer)),
     ("listening|listening sockets|listening ports|listening services|open ports|name servers|nameservers|dns servers|dns|network|sockets that listen|ports that listen", Sense::Noun(Noun::Listener)),
     ("snapshot|snapshots|restore point|restore points", Sense::Noun(Noun::Snapshot)),
     ("ledger|history|audit log|audit trail|chain|blockchain|ledger log|ledger entries|entries of the ledger", Sense::Noun(Noun::Ledger)),

@@ -75,7 +75,7 @@ pub const AGENTS: [Agent; 6] = [
     Agent {
         name: "network",
         bus: "Network",
-        description: "Links, addresses, routes, and Open vSwitch with its flows.",
+        description: "Links, addresses, routes, mesh peers, and Open vSwitch with its flows.",
         kind: None,
         serves: |tool| matches!(tool.domain, Domain::Network | Domain::Ovs),
         short: &[
@@ -83,6 +83,7 @@ pub const AGENTS: [Agent; 6] = [
             ("addresses", "net_list_addresses"),
             ("routes", "net_list_routes"),
             ("neighbours", "net_list_neighbours"),
+            ("peers", "net_list_peers"),
             ("bridges", "ovs_list_bridges"),
             ("ports", "ovs_list_ports"),
             ("flows", "ovs_dump_flows"),

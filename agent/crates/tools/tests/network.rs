@@ -1,4 +1,4 @@
-//! Links, addresses, routes and neighbours, with `ip -json` as the witness.
+//! Links, addresses, routes, neighbours and peers, with `ip -json` as the witness.
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
@@ -223,4 +223,58 @@ fn what_is_not_there_is_said() {
     let both = json!({ "table": 300, "all_tables": true });
     let error = call(&registry, Role::Viewer, "net_list_routes", both).unwrap_err();
     assert!(matches!(error, ToolError::Invalid(_)), "{error}");
+}
+
+#[test]
+fn peers_are_told_without_their_secrets() {
+    let Some((machine, registry)) = machine() else {
+        return;
+    };
+    let ask = |arguments| call(&registry, Role::Viewer, "net_list_peers", arguments);
+    assert_eq!(
+        ask(json!({})).unwrap(),
+        json!({ "peers": [], "unreadable": [] })
+    );
+    let Some(mesh) = machine.mesh() else {
+        return;
+    };
+    let link = lab::ENDS[0].0;
+    let peer = || ask(json!({ "link": link })).unwrap()["peers"][0].clone();
+    let quiet = json!({
+        "link": link, "public_key": mesh.key(1), "state": "unreached", "endpoint": "127.0.0.1:51821",
+        "allowed_addresses": ["10.8.0.2/32", "2001:db8:8::/64"], "last_handshake": null,
+        "rx_bytes": 0, "tx_bytes": 0, "keepalive_seconds": null,
+    });
+    assert_eq!(peer(), quiet);
+    mesh.speak();
+    let told = lab::wait_for("a handshake", std::time::Duration::from_secs(60), || {
+        Some(peer()).filter(|peer| peer["state"] == "connected" && peer["rx_bytes"] != 0)
+    });
+    assert!(told["last_handshake"].is_string(), "{told}");
+    let all = ask(json!({})).unwrap();
+    assert_eq!(texts(&all["peers"], "link"), ["nm0", "nm1"]);
+    let secret = std::fs::read_to_string(machine.dir().join("nm0.key")).unwrap();
+    assert!(!all.to_string().contains(secret.trim()));
+    // One that cannot be read hides no other.
+    lab::run("mount", &["-t", "tmpfs", "tmpfs", "/run/wireguard"]);
+    let socket = std::os::unix::net::UnixListener::bind("/run/wireguard/nm1.sock").unwrap();
+    let liar = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let mut line = socket.accept().unwrap().0;
+        line.read_exact(&mut [0; b"get=1\n\n".len()]).unwrap();
+        line.write_all(b"rubbish\n\n").unwrap();
+    });
+    let all = ask(json!({})).unwrap();
+    liar.join().unwrap();
+    assert_eq!(all["peers"], json!([]));
+    let unreadable = &all["unreadable"];
+    assert_eq!(texts(unreadable, "link"), ["nm1"]);
+    assert!(
+        unreadable[0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("without `=`")
+    );
+    let missing = ask(json!({ "link": "nolink0" })).unwrap_err();
+    assert!(matches!(missing, ToolError::NotFound(_)), "{missing}");
 }

@@ -110,6 +110,7 @@ fn the_names_that_were_promised_are_there() {
         "net_list_addresses",
         "net_list_routes",
         "net_list_neighbours",
+        "net_list_peers",
         "process_list",
         "file_read",
         "file_list",

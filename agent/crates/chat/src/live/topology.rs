@@ -29,12 +29,13 @@ struct Seen {
     interfaces: Value,
     links: Value,
     routes: Value,
+    peers: Value,
 }
 
 pub(super) async fn ask(client: &Client, speaker: &Speaker) -> Result<Value, api::Error> {
     let all = || json!({ "limit": 1000 });
     let listed = speaker.call("container_list", all());
-    let (host, containers, bridges, ports, interfaces, links, routes) = tokio::join!(
+    let (host, containers, bridges, ports, interfaces, links, routes, peers) = tokio::join!(
         told(client, speaker, "host_info", json!({})),
         client.call(&listed, |_| {}),
         told(client, speaker, "ovs_list_bridges", all()),
@@ -42,6 +43,7 @@ pub(super) async fn ask(client: &Client, speaker: &Speaker) -> Result<Value, api
         told(client, speaker, "ovs_list_interfaces", all()),
         told(client, speaker, "net_list_links", all()),
         told(client, speaker, "net_list_routes", all()),
+        told(client, speaker, "net_list_peers", all()),
     );
     let containers = match containers {
         // Who may not look sees nothing; a host without containers still has a network.
@@ -63,6 +65,7 @@ pub(super) async fn ask(client: &Client, speaker: &Speaker) -> Result<Value, api
         interfaces,
         links,
         routes,
+        peers,
     }))
 }
 
@@ -250,10 +253,17 @@ fn ways_out(drawing: &mut Drawing, seen: &Seen) {
     }
 }
 
-/// Links of WireGuard, and who is behind them as far as routes say.
+/// Links of WireGuard, and who is behind them. Those of a program in user space are known by their peers alone.
 fn mesh(drawing: &mut Drawing, seen: &Seen) {
-    for link in items(&seen.links, "links").filter(|link| link["kind"] == "wireguard") {
+    let peers = |name: &str| {
+        let name = name.to_owned();
+        items(&seen.peers, "peers").filter(move |peer| text(peer, "link") == name)
+    };
+    for link in items(&seen.links, "links") {
         let name = text(link, "name");
+        if link["kind"] != "wireguard" && peers(name).next().is_none() {
+            continue;
+        }
         let mesh = format!("mesh:{name}");
         let state = if link["up"] == true { "up" } else { "down" };
         drawing.node(
@@ -270,20 +280,16 @@ fn mesh(drawing: &mut Drawing, seen: &Seen) {
             "host".to_owned()
         };
         drawing.link(&from, &mesh, "mesh", None);
-        for route in items(&seen.routes, "routes").filter(|route| text(route, "link") == name) {
-            let to = text(route, "destination");
-            let kernel = text(route, "protocol") == "kernel";
-            if to.is_empty() || kernel || ["default", "0.0.0.0/0", "::/0"].contains(&to) {
-                continue;
-            }
-            let id = format!("peer:{name}:{to}");
-            drawing.node(
-                &id,
-                "peer",
-                to,
-                "unknown",
-                json!({ "mesh": name, "gateway": route["gateway"] }),
-            );
+        for peer in peers(name) {
+            let key = text(peer, "public_key");
+            let id = format!("peer:{name}:{key}");
+            // People know a peer by its address; what was sent changes too often to be told to all who look.
+            let label = peer["allowed_addresses"][0].as_str().unwrap_or(key);
+            let detail = json!({
+                "public_key": key, "endpoint": peer["endpoint"], "allowed": peer["allowed_addresses"],
+                "last_handshake": peer["last_handshake"],
+            });
+            drawing.node(&id, "peer", label, text(peer, "state"), detail);
             drawing.link(&mesh, &id, "peer", None);
         }
     }
@@ -339,9 +345,12 @@ mod tests {
             links: json!({ "links": [
                 { "name": "lo", "kind": null }, { "name": "eth0", "kind": null, "carrier": true },
                 { "name": "nm0", "kind": "wireguard", "up": true }, { "name": "br0", "kind": "tun", "carrier": true },
+                { "name": "wg0", "kind": "tun", "up": false },
             ]}),
-            routes: json!({ "routes": [
-                { "destination": "default", "link": "br0" }, { "destination": "10.9.0.7/32", "link": "nm0", "protocol": "static" },
+            routes: json!({ "routes": [{ "destination": "default", "link": "br0" }] }),
+            peers: json!({ "peers": [
+                { "link": "nm0", "public_key": "A=", "state": "connected", "allowed_addresses": ["10.9.0.7/32", "10.8.0.0/16"] },
+                { "link": "wg0", "public_key": "B=", "state": "unreached", "allowed_addresses": [] },
             ]}),
         };
         let drawn = draw(&seen);
@@ -360,13 +369,25 @@ mod tests {
             ("port:eth0", "uplink:eth0"),
             ("uplink:br0", "internet"),
             ("host", "mesh:nm0"),
-            ("mesh:nm0", "peer:nm0:10.9.0.7/32"),
+            ("mesh:nm0", "peer:nm0:A="),
+            ("host", "mesh:wg0"),
+            ("mesh:wg0", "peer:wg0:B="),
         ] {
             assert!(link(from, to), "{from} → {to}: {drawn:#}");
         }
-        assert!(
-            items(&drawn, "nodes").any(|node| node["label"] == "edge-01" && node["id"] == "host")
-        );
+        for (id, label, state) in [
+            ("host", "edge-01", "up"),
+            ("peer:nm0:A=", "10.9.0.7/32", "connected"),
+            ("peer:wg0:B=", "B=", "unreached"),
+        ] {
+            let node = items(&drawn, "nodes")
+                .find(|node| node["id"] == id)
+                .unwrap();
+            assert_eq!(
+                (&node["label"], &node["state"]),
+                (&json!(label), &json!(state))
+            );
+        }
         assert!(
             !items(&drawn, "nodes")
                 .any(|node| node["id"] == "uplink:lo" || node["id"] == "port:br0")

@@ -26,7 +26,7 @@ const MINIMAL: [&str; 10] = [
 ];
 
 /// Reads that few ask for. The profile `safe` does without them, so that it has room for what else only reads.
-const RARE: [&str; 35] = [
+const RARE: [&str; 36] = [
     "agent_list",
     "cache_stats",
     "command_list",
@@ -44,6 +44,7 @@ const RARE: [&str; 35] = [
     "ledger_consistency",
     "ledger_prove",
     "net_list_neighbours",
+    "net_list_peers",
     "openflow_flow_counts",
     "openflow_list_ports",
     "openflow_list_tables",

@@ -7,6 +7,7 @@ mod days;
 mod ends;
 #[path = "../../../llm/tests/fake/mod.rs"]
 mod fake;
+mod mesh;
 mod model;
 #[path = "../rig/mod.rs"]
 mod rig;

@@ -5,10 +5,10 @@ import { el } from '../dom.js';
 const TONES = {
   running: 'good', active: 'good', up: 'good', done: 'good', applied: 'good', converged: 'good', valid: 'good', ok: 'good',
   confirmed: 'good', connected: 'good', create: 'good', healthy: 'good',
-  stopped: 'quiet', inactive: 'quiet', down: 'quiet', cancelled: 'quiet', expired: 'quiet', replaced: 'quiet', read: 'quiet', dead: 'quiet',
+  stopped: 'quiet', inactive: 'quiet', down: 'quiet', cancelled: 'quiet', expired: 'quiet', replaced: 'quiet', read: 'quiet', dead: 'quiet', silent: 'quiet',
   failed: 'bad', refused: 'bad', error: 'bad', failing: 'bad', delete: 'bad', destroy: 'bad', invalid: 'bad', crashed: 'bad',
   drifted: 'warn', held: 'warn', awaiting: 'warn', starting: 'warn', update: 'warn', write: 'warn', degraded: 'warn',
-  activating: 'warn', unknown: 'warn', reverted: 'warn', undeclared: 'warn',
+  activating: 'warn', unknown: 'warn', reverted: 'warn', undeclared: 'warn', unreached: 'warn',
 };
 
 /** @param {string} word */

@@ -1,6 +1,7 @@
-//! Links, addresses, routes and neighbours, as the kernel has them.
+//! Links, addresses, routes, neighbours and peers, as the kernel has them.
 
 mod items;
+mod peers;
 
 use netlink::{MAIN_TABLE, NeighbourState, Netlink};
 use schemars::JsonSchema;
@@ -102,6 +103,16 @@ pub(super) fn tools() -> Vec<Tool> {
         )
 .says(&["show the neighbours", "arp table", "neighbours on eth0"])
         .example(json!({ "link": "eth0" })),
+        Tool::read(
+            domain,
+            "net_list_peers",
+            "List mesh peers",
+            "Lists the peers of this host's WireGuard links, with where they are and when they were last \
+             heard of: those of a Netmaker mesh, and of tunnels. Secret keys are not told.",
+            peers::list,
+        )
+.says(&["list the mesh peers", "who is in the mesh?", "wireguard peers of nm0"])
+        .example(json!({})),
     ]
 }
 
