@@ -21,7 +21,7 @@ packages() {
         curl dnsmasq-base dosfstools fdisk gdisk ipxe parted python3 python3-openvswitch python3-venv "${npm[@]}" \
         golang-go golang-golang-x-mod-dev openssh-client openssh-server libcap2-bin sqlite3 btrbk diffutils attr nginx-light caddy \
         dbus libglib2.0-bin packagekit polkitd python3-dbus python3-dbusmock python3-gi systemd tzdata \
-        chromium faketime fonts-dejavu-core
+        chromium faketime fonts-dejavu-core wireguard-go wireguard-tools
 }
 
 # One process a test is what the test lab is made for.

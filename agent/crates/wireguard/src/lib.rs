@@ -85,18 +85,22 @@ pub struct Device {
     pub peers: Vec<Peer>,
 }
 
-/// The WireGuard links of the calling thread's network namespace by name, each with what it says or why it says
-/// nothing.
+/// The WireGuard links of the calling thread's network namespace in the order of their names, each with what it says
+/// or why it says nothing.
 pub fn devices() -> Result<Vec<(String, Result<Device, Error>)>, Error> {
     let links = Netlink::open()?.links()?;
-    let devices = links.into_iter().filter_map(|link| {
-        let name = link.name;
-        let told = if link.kind.as_deref() == Some(KIND) {
-            kernel::read(&name)
-        } else {
-            user_space::read(&name)?
-        };
-        Some((name, told))
-    });
-    Ok(devices.collect())
+    let mut devices: Vec<_> = links
+        .into_iter()
+        .filter_map(|link| {
+            let name = link.name;
+            let told = if link.kind.as_deref() == Some(KIND) {
+                kernel::read(&name)
+            } else {
+                user_space::read(&name)?
+            };
+            Some((name, told))
+        })
+        .collect();
+    devices.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(devices)
 }

@@ -27,5 +27,6 @@ fn who_is_in_the_mesh_is_drawn_as_soon_as_they_are_heard_of() {
 
     chat.say("who is in the mesh?");
     let listed = chat.done("net_list_peers");
-    assert_eq!(listed["answer"]["rows"][0]["link"], "nm0", "{listed:#}");
+    let row = &listed["answer"]["rows"][0];
+    assert_eq!(row["public_key"], mesh.key(1), "{listed:#}");
 }

@@ -86,37 +86,39 @@ pub fn watch(written: &Declaration, run: &str) -> Result<(), ToolError> {
 
 fn wait(written: &Declaration, paths: &Paths, run: &str) -> Result<(), ToolError> {
     loop {
-        let lock = || match RunLock::acquire(&paths.lock(), "the guard of a confirm window") {
-            Err(LockError::Held { .. }) => Ok(None),
-            lock => lock.map(Some),
-        };
         match stage(paths, run)? {
             Some(Stage::Ended(_)) => return Ok(()),
             Some(Stage::Awaiting(deadline_ms)) if now_ms() < deadline_ms => {}
             // While the run that started us goes on it holds the lock.
-            told => {
-                if let Some(_lock) = lock()? {
-                    if told.is_some() {
-                        let witness = LedgerWitness::new(paths, &|_| {});
-                        let mark = Mark::of_window(paths);
-                        let found = recover(&plugins::all(written), &paths.journal(), &witness)?;
-                        mark.keep_if_undone(&found)?;
+            _ => match RunLock::acquire(&paths.lock(), "the guard of a confirm window") {
+                Err(LockError::Held { .. }) => {}
+                lock => {
+                    let _lock = lock?;
+                    // It may have got further before it let go of the lock.
+                    match stage(paths, run)? {
+                        None => return Ok(()),
+                        Some(Stage::Awaiting(deadline_ms)) if now_ms() < deadline_ms => {}
+                        Some(_) => return undo(written, paths),
                     }
-                    return Ok(());
                 }
-            }
+            },
         }
         std::thread::sleep(PAUSE);
     }
 }
 
-/// Undoes a run whose window is over, if its guard did not: it may have ended with the machine.
-pub fn expire(paths: &Paths, written: &Declaration) -> Result<(), ToolError> {
-    let _lock = RunLock::acquire(&paths.lock(), "the end of a confirm window")?;
+/// Undoes the run that was not confirmed in time, or was left in the middle.
+fn undo(written: &Declaration, paths: &Paths) -> Result<(), ToolError> {
     let witness = LedgerWitness::new(paths, &|_| {});
     let mark = Mark::of_window(paths);
     let found = recover(&plugins::all(written), &paths.journal(), &witness)?;
     mark.keep_if_undone(&found)
+}
+
+/// Undoes a run whose window is over, if its guard did not: it may have ended with the machine.
+pub fn expire(paths: &Paths, written: &Declaration) -> Result<(), ToolError> {
+    let _lock = RunLock::acquire(&paths.lock(), "the end of a confirm window")?;
+    undo(written, paths)
 }
 
 /// Waits until a run is over: confirmed, or undone to its end.
