@@ -85,22 +85,32 @@ pub struct Device {
     pub peers: Vec<Peer>,
 }
 
-/// The WireGuard links of the calling thread's network namespace in the order of their names, each with what it says
-/// or why it says nothing.
-pub fn devices() -> Result<Vec<(String, Result<Device, Error>)>, Error> {
+/// A WireGuard link.
+#[derive(Debug)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// What it says of itself, or why it says nothing.
+    pub device: Result<Device, Error>,
+}
+
+/// The WireGuard links of the calling thread's network namespace, in the order of their names.
+pub fn links() -> Result<Vec<Link>, Error> {
     let links = Netlink::open()?.links()?;
-    let mut devices: Vec<_> = links
+    let mut links: Vec<_> = links
         .into_iter()
         .filter_map(|link| {
-            let name = link.name;
-            let told = if link.kind.as_deref() == Some(KIND) {
-                kernel::read(&name)
+            let device = if link.kind.as_deref() == Some(KIND) {
+                kernel::read(&link.name)
             } else {
-                user_space::read(&name)?
+                user_space::read(&link.name)?
             };
-            Some((name, told))
+            Some(Link {
+                name: link.name,
+                device,
+            })
         })
         .collect();
-    devices.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(devices)
+    links.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(links)
 }

@@ -4,18 +4,15 @@
 use std::time::{Duration, SystemTime};
 
 use lab::{ENDS, Machine, run, skip, wait_for};
-use wireguard::{Device, devices};
+use wireguard::{Device, links};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// The one device of that name.
+/// The device of that name.
 fn device(name: &str) -> Device {
-    let (_, told) = devices()
-        .unwrap()
-        .into_iter()
-        .find(|(link, _)| link == name)
-        .unwrap();
-    told.unwrap()
+    let all = links().unwrap();
+    let found = all.into_iter().find(|link| link.name == name);
+    found.unwrap().device.unwrap()
 }
 
 /// What a device says in the form of `wg show LINK dump`, without the line of the link itself.
@@ -86,8 +83,8 @@ fn peers_in_user_space_are_those_that_wg_shows() {
     // With its program the link goes, whatever is left of the socket.
     mesh.kill(1);
     wait_for("the link's end", SOON, || {
-        let left = devices().unwrap();
-        (left.len() == 1 && left[0].0 == name).then_some(())
+        let left = links().unwrap();
+        (left.len() == 1 && left[0].name == name).then_some(())
     });
 }
 

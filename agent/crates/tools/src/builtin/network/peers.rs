@@ -94,14 +94,14 @@ struct Unreadable {
 pub(super) fn list(_: &Call<'_>, input: OfMesh) -> Result<Peers, ToolError> {
     let netlink = netlink::Netlink::open().map_err(failed)?;
     Names::read(&netlink)?.index(input.link.as_ref())?;
-    let mut devices = wireguard::devices().map_err(|error| ToolError::Failed(error.to_string()))?;
-    devices.retain(|(link, _)| input.link.as_ref().is_none_or(|only| only == link));
+    let mut links = wireguard::links().map_err(|error| ToolError::Failed(error.to_string()))?;
+    links.retain(|link| input.link.as_ref().is_none_or(|only| *only == link.name));
     let (now, mut items, mut unreadable) = (SystemTime::now(), Vec::new(), Vec::new());
-    for (link, told) in devices {
-        match told {
-            Ok(device) => items.extend(device.peers.iter().map(|peer| item(&link, peer, now))),
+    for link in links {
+        match link.device {
+            Ok(device) => items.extend(device.peers.iter().map(|peer| item(&link.name, peer, now))),
             Err(error) => unreadable.push(Unreadable {
-                link,
+                link: link.name,
                 error: error.to_string(),
             }),
         }
