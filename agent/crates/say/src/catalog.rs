@@ -241,7 +241,9 @@ impl Catalog {
     fn guess(&self, world: &World, context: &Context, clause: &Clause) -> Understanding {
         let near = self.ranker.near(&self.tools, &clause.text, OFFERS);
         let orders = clause.is_no_order(&vec![false; clause.items.len()]);
-        if let Some(best) = near.first().filter(|best| best.score >= NEAR && !orders) {
+        // Who wants something changed is not shown it instead.
+        let looks = !orders && !grammar::head_changes(&clause.items);
+        if let Some(best) = near.first().filter(|best| best.score >= NEAR && looks) {
             let tool = &self.tools[best.tool];
             let filled = talk::by_frames(self, tool, clause, world, context);
             if tool.effect == Effect::Read

@@ -181,6 +181,11 @@ pub(crate) fn changes(item: &Item) -> bool {
         && !item.verbs().any(|verb| looks.contains(&verb))
 }
 
+/// Whether a clause begins with an order to change something.
+pub(crate) fn head_changes(items: &[Item]) -> bool {
+    head(items).is_some_and(|at| changes(&items[at]))
+}
+
 /// Reads a clause: the frame that has a place for most of its words.
 pub(crate) fn read<'a>(
     catalog: &'a Catalog,
