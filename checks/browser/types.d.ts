@@ -156,7 +156,7 @@ interface Container {
 
 interface TopologyNode {
   id: string;
-  kind: 'host' | 'bridge' | 'port' | 'container' | 'peer' | 'hop' | 'uplink' | 'internet';
+  kind: 'host' | 'bridge' | 'port' | 'container' | 'tunnel' | 'peer' | 'hop' | 'uplink' | 'internet';
   label: string;
   state?: string;
   detail?: unknown;

@@ -260,16 +260,16 @@ fn weigh<'a>(
         .iter()
         .zip(&filled.used)
         .filter(|(item, _)| !item.is_fill());
-    let (mut used, mut left) = (0.0, 0.0);
+    let (mut used, mut lost) = (0.0, Vec::new());
     for (item, is_used) in content {
         match is_used {
             true => used += 1.0,
             // That all are meant needs no place, nor does a state of what is looked at.
             false if tool.effect == Effect::Read && is_light(item) => {}
-            false => left += 1.0,
+            false => lost.push(item.text.as_str()),
         }
     }
-    let whole = left == 0.0;
+    let (left, whole) = (lost.len() as f64, lost.is_empty());
     if tool.effect != Effect::Read && (!whole || clause.asks()) {
         return None;
     }
@@ -289,6 +289,12 @@ fn weigh<'a>(
         && frame.arguments.iter().any(|argument| argument.needed)
     {
         score -= 0.5;
+    }
+    if !whole {
+        let lost = lost.join(" ");
+        filled
+            .notes
+            .push(format!("what `{lost}` means is not known"));
     }
     Some(Reading {
         tool,

@@ -121,3 +121,13 @@ fn the_list_of_sentences_is_that_of_the_tools() {
         "docs/reference/sentences.md is not what the tools say: run this test with WRITE_EXPECTED=1"
     );
 }
+
+#[test]
+fn what_has_no_place_in_a_look_is_told() {
+    let all = catalog().understand(&world(), &Context::default(), "addresses of eth9", &now());
+    assert!(matches!(&all[0].meaning, Meaning::Call { tool, .. } if tool == "net_list_addresses"));
+    assert_eq!(
+        all[0].understood,
+        "List addresses (what `eth9` means is not known)"
+    );
+}

@@ -266,13 +266,7 @@ fn mesh(drawing: &mut Drawing, seen: &Seen) {
         }
         let mesh = format!("mesh:{name}");
         let state = if link["up"] == true { "up" } else { "down" };
-        drawing.node(
-            &mesh,
-            "hop",
-            name,
-            state,
-            json!({ "kind": "wireguard", "mtu": link["mtu"] }),
-        );
+        drawing.node(&mesh, "tunnel", name, state, json!({ "mtu": link["mtu"] }));
         let port = format!("port:{name}");
         let from = if drawing.has(&port) {
             port
@@ -377,6 +371,7 @@ mod tests {
         }
         for (id, label, state) in [
             ("host", "edge-01", "up"),
+            ("mesh:nm0", "nm0", "up"),
             ("peer:nm0:A=", "10.9.0.7/32", "connected"),
             ("peer:wg0:B=", "B=", "unreached"),
         ] {

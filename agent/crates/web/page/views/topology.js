@@ -10,7 +10,7 @@ import { valueTree } from '../parts/tree.js';
 import { store } from '../store.js';
 
 /** @type {Record<string, string>} */
-const KINDS = { host: 'host', bridge: 'bridge', port: 'port', container: 'container', peer: 'mesh peer', hop: 'privacy hop', uplink: 'uplink', internet: 'internet' };
+const KINDS = { host: 'host', bridge: 'bridge', port: 'port', container: 'container', tunnel: 'WireGuard link', peer: 'mesh peer', hop: 'privacy hop', uplink: 'uplink', internet: 'internet' };
 /**
  * What a state looks like beside its colour: a disc, a ring, a triangle, a cross.
  * @type {Record<string, string>}
