@@ -74,7 +74,8 @@ impl Netlink {
         flags: u16,
         message: RouteNetlinkMessage,
     ) -> Result<Vec<Answer>, Error> {
-        self.exchange(flags | NLM_F_ACK, &message)
+        self.line()
+            .exchange(flags | NLM_F_ACK, &message)
             .map_err(|failure| failure.into_error(doing))
     }
 
@@ -95,10 +96,6 @@ impl Netlink {
         message: &RouteNetlinkMessage,
     ) -> Result<Vec<Answer>, Error> {
         self.line().dump(doing, message)
-    }
-
-    fn exchange(&self, flags: u16, message: &RouteNetlinkMessage) -> Result<Vec<Answer>, Failure> {
-        self.line().exchange(flags, message)
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

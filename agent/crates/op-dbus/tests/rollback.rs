@@ -107,9 +107,7 @@ fn a_rollback_waits_to_be_confirmed_as_any_run_does() {
 
     // Nobody answers: the resources are those of before the rollback. The earlier declaration stays, and is not applied.
     rollback("1s");
-    lab::wait_for("the guard undoes it", SOON, || {
-        (!rig.beside(".window.json").exists()).then_some(())
-    });
+    rig.wait_for_guard();
     assert_eq!(query(&rig), after);
     assert_eq!(declaration(&rig), first);
 

@@ -12,14 +12,6 @@ use rig::{Ended, Rig};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Waits until the guard has undone the run, and let go of the lock: its last act removes its declaration.
-fn wait_for_guard(rig: &Rig) {
-    wait_for("the guard undoes the run", LONG, || {
-        (!rig.beside(".window.json").exists()).then_some(())
-    });
-    assert!(!rig.beside(".journal").exists());
-}
-
 #[test]
 fn the_link_of_the_default_route_is_under_a_window_without_asking() {
     let Some(rig) = Rig::whole(256) else { return };
@@ -57,7 +49,7 @@ fn without_an_answer_it_is_undone() {
     let before = run("ip", &["route"]);
     rig.declare(&rig.uplink());
     rig.json(&["apply", "--confirm", "1s"]).expect(0);
-    wait_for_guard(&rig);
+    rig.wait_for_guard();
     assert_eq!(rig.ovs().bridges(), "");
     assert_eq!(run("ip", &["route"]), before);
     rig.json(&["confirm"]).expect(3);
@@ -114,7 +106,7 @@ fn a_killed_run_is_undone_by_its_guard() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_for_guard(&rig);
+    rig.wait_for_guard();
     assert_eq!(rig.ovs().bridges(), "");
     assert!(!rig.base.join("@containers/web-01").exists());
     rig.json(&["apply", "--confirm", "0"]).expect(0);

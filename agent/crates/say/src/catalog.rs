@@ -242,7 +242,7 @@ impl Catalog {
         let near = self.ranker.near(&self.tools, &clause.text, OFFERS);
         let orders = clause.is_no_order(&vec![false; clause.items.len()]);
         // Who wants something changed is not shown it instead.
-        let looks = !orders && !grammar::head_changes(&clause.items);
+        let looks = !orders && !clause.changes();
         if let Some(best) = near.first().filter(|best| best.score >= NEAR && looks) {
             let tool = &self.tools[best.tool];
             let filled = talk::by_frames(self, tool, clause, world, context);

@@ -238,8 +238,7 @@ pub(crate) static FRAMES: &[Frame] = &[
     frame("ledger_verify", &[V::Verify], &[N::Ledger], &[N::Intact, N::Entry], &[]),
     frame("ledger_checkpoint", LOOK, &[N::Checkpoint], &[N::Ledger], &[]),
     frame("ledger_consistency", &[V::Verify, V::Show, V::Prove], &[N::Head], &[N::Ledger], &[need("old", From::NumberText)]),
-    frame("search_index", &[V::Index], &[N::Index], &[N::Ledger], &[]),
-    frame("search_index", &[V::Index], &[N::Ledger], &[N::Index], &[]),
+    frame("search_index", &[V::Index], &[N::Index, N::Ledger], &[], &[]),
     frame("search", &[V::Search], &[N::Ledger], &[N::Entry], &[need("query", From::Rest)]),
     // State.
     frame("state_status", LOOK, &[N::State], &[N::Host], &[]),

@@ -75,6 +75,11 @@ impl Clause {
         }
     }
 
+    /// It begins with an order to change something.
+    pub(crate) fn changes(&self) -> bool {
+        head(&self.items).is_some_and(|at| changes(&self.items[at]))
+    }
+
     /// Somebody asks, instead of ordering.
     pub(crate) fn asks(&self) -> bool {
         let polite = self.items.iter().take(3).any(|item| {
@@ -179,11 +184,6 @@ pub(crate) fn changes(item: &Item) -> bool {
     ];
     item.verbs().any(|verb| !looks.contains(&verb))
         && !item.verbs().any(|verb| looks.contains(&verb))
-}
-
-/// Whether a clause begins with an order to change something.
-pub(crate) fn head_changes(items: &[Item]) -> bool {
-    head(items).is_some_and(|at| changes(&items[at]))
 }
 
 /// Reads a clause: the frame that has a place for most of its words.

@@ -78,7 +78,7 @@ pub fn parse(answer: &str) -> Result<Device, Error> {
             .split_once('=')
             .ok_or_else(|| Error::Answer("a line without `=`".to_owned()))?;
         if key == "errno" {
-            match number::<i64>(key, value)? {
+            match parsed::<i64>(key, value)? {
                 0 => break,
                 refused => return Err(Error::Refused(refused)),
             }
@@ -90,19 +90,19 @@ pub fn parse(answer: &str) -> Result<Device, Error> {
         }
         let Some(peer) = device.peers.last_mut() else {
             if key == "listen_port" {
-                device.port = Some(number(key, value)?).filter(|port| *port != 0);
+                device.port = Some(parsed(key, value)?).filter(|port| *port != 0);
             }
             continue;
         };
         match key {
             "endpoint" => peer.endpoint = Some(endpoint(value)?),
-            "allowed_ip" => peer.allowed.push(number(key, value)?),
-            "last_handshake_time_sec" => handshake.0 = number(key, value)?,
-            "last_handshake_time_nsec" => handshake.1 = number(key, value)?,
-            "rx_bytes" => peer.rx_bytes = number(key, value)?,
-            "tx_bytes" => peer.tx_bytes = number(key, value)?,
+            "allowed_ip" => peer.allowed.push(parsed(key, value)?),
+            "last_handshake_time_sec" => handshake.0 = parsed(key, value)?,
+            "last_handshake_time_nsec" => handshake.1 = parsed(key, value)?,
+            "rx_bytes" => peer.rx_bytes = parsed(key, value)?,
+            "tx_bytes" => peer.tx_bytes = parsed(key, value)?,
             "persistent_keepalive_interval" => {
-                peer.keepalive = Some(number(key, value)?).filter(|seconds| *seconds != 0);
+                peer.keepalive = Some(parsed(key, value)?).filter(|seconds| *seconds != 0);
             }
             // Secret keys, and what later versions say.
             _ => {}
@@ -112,7 +112,7 @@ pub fn parse(answer: &str) -> Result<Device, Error> {
     Ok(device)
 }
 
-fn number<T: FromStr>(key: &str, value: &str) -> Result<T, Error> {
+fn parsed<T: FromStr>(key: &str, value: &str) -> Result<T, Error> {
     value
         .parse()
         .map_err(|_| Error::Answer(format!("`{key}` is {value:?}")))
@@ -129,9 +129,9 @@ fn public_key(value: &str) -> Result<PublicKey, Error> {
 fn endpoint(value: &str) -> Result<SocketAddr, Error> {
     match (value.find('%'), value.find(']')) {
         (Some(zone), Some(end)) if zone < end => {
-            number("endpoint", &format!("{}{}", &value[..zone], &value[end..]))
+            parsed("endpoint", &format!("{}{}", &value[..zone], &value[end..]))
         }
-        _ => number("endpoint", value),
+        _ => parsed("endpoint", value),
     }
 }
 

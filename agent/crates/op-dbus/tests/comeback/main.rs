@@ -155,9 +155,7 @@ fn a_restore_waits_to_be_confirmed_as_any_run_does() {
 
     // Nobody answers: the host is as it was before. The declaration stays that of the export, and is not applied.
     restore("2s");
-    lab::wait_for("the guard undoes it", SOON, || {
-        (!rig.beside(".window.json").exists()).then_some(())
-    });
+    rig.wait_for_guard();
     let undone = content(&export_to(&rig, "undone.json"));
     assert_eq!(undone["state"], now);
     assert_eq!(undone["declaration"], exported["declaration"]);

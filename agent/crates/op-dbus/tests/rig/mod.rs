@@ -10,6 +10,7 @@ pub mod witness;
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use lab::{Machine, Ovs};
 use serde_json::Value;
@@ -201,6 +202,14 @@ impl Rig {
         );
         let ledger = self.json(&["ledger", "verify"]).expect(0).json();
         assert_eq!(ledger["valid"], true, "{ledger:#}");
+    }
+
+    /// Waits until the guard of a confirm window has undone the run: its last act removes its declaration.
+    pub fn wait_for_guard(&self) {
+        lab::wait_for("the guard undoes the run", Duration::from_secs(30), || {
+            (!self.beside(".window.json").exists()).then_some(())
+        });
+        assert!(!self.beside(".journal").exists());
     }
 
     pub fn beside(&self, suffix: &str) -> PathBuf {

@@ -174,6 +174,18 @@ impl Desk {
         Ok(Judged { caller, judge })
     }
 
+    /// Calls a tool without options.
+    pub(super) async fn ask(
+        &self,
+        header: &Header<'_>,
+        emitter: &SignalEmitter<'_>,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<String, Error> {
+        let options = Options::default();
+        self.call(header, emitter, tool, arguments, options).await
+    }
+
     /// Calls a tool for the sender of a message. What it tells on the way, and that it ended, goes to the sender
     /// alone, in order and before the answer.
     pub(super) async fn call(

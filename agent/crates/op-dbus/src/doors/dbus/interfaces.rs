@@ -36,10 +36,7 @@ impl State {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
-        let options = Options::default();
-        self.0
-            .call(&header, &emitter, "state_plan", json!({}), options)
-            .await
+        self.0.ask(&header, &emitter, "state_plan", json!({})).await
     }
 
     /// Brings the host to its declared state (state_apply). `values` holds the tool's arguments, such as
@@ -65,9 +62,8 @@ impl State {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "state_confirm", json!({}), options)
+            .ask(&header, &emitter, "state_confirm", json!({}))
             .await
     }
 
@@ -77,14 +73,12 @@ impl State {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
-        let options = Options::default();
         self.0
-            .call(
+            .ask(
                 &header,
                 &emitter,
                 "state_rollback",
                 json!({ "waiting": true }),
-                options,
             )
             .await
     }
@@ -95,9 +89,8 @@ impl State {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "state_verify", json!({}), options)
+            .ask(&header, &emitter, "state_verify", json!({}))
             .await
     }
 
@@ -112,9 +105,8 @@ impl State {
             "" => json!({ "limit": 1000 }),
             plugin => json!({ "plugin": plugin, "limit": 1000 }),
         };
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "state_query", arguments, options)
+            .ask(&header, &emitter, "state_query", arguments)
             .await
     }
 
@@ -166,9 +158,8 @@ impl Containers {
         page: Named,
     ) -> Result<String, Error> {
         let arguments = Value::Object(arguments(&page)?);
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "container_list", arguments, options)
+            .ask(&header, &emitter, "container_list", arguments)
             .await
     }
 
@@ -180,9 +171,8 @@ impl Containers {
         name: &str,
     ) -> Result<String, Error> {
         let arguments = json!({ "name": name });
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "container_show", arguments, options)
+            .ask(&header, &emitter, "container_show", arguments)
             .await
     }
 
@@ -200,9 +190,8 @@ impl Containers {
         arguments.insert("name".to_owned(), json!(name));
         arguments.insert("template".to_owned(), json!(template));
         let arguments = Value::Object(arguments);
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "container_create", arguments, options)
+            .ask(&header, &emitter, "container_create", arguments)
             .await
     }
 
@@ -214,9 +203,8 @@ impl Containers {
         name: &str,
     ) -> Result<String, Error> {
         let arguments = json!({ "name": name });
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "container_start", arguments, options)
+            .ask(&header, &emitter, "container_start", arguments)
             .await
     }
 
@@ -228,9 +216,8 @@ impl Containers {
         name: &str,
     ) -> Result<String, Error> {
         let arguments = json!({ "name": name });
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "container_stop", arguments, options)
+            .ask(&header, &emitter, "container_stop", arguments)
             .await
     }
 
@@ -242,9 +229,8 @@ impl Containers {
         name: &str,
     ) -> Result<String, Error> {
         let arguments = json!({ "name": name });
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "container_restart", arguments, options)
+            .ask(&header, &emitter, "container_restart", arguments)
             .await
     }
 
@@ -281,10 +267,7 @@ impl Ledger {
         filter: Named,
     ) -> Result<String, Error> {
         let arguments = Value::Object(arguments(&filter)?);
-        let options = Options::default();
-        self.0
-            .call(&header, &emitter, "ledger_log", arguments, options)
-            .await
+        self.0.ask(&header, &emitter, "ledger_log", arguments).await
     }
 
     /// One entry, whole (ledger_show).
@@ -295,9 +278,8 @@ impl Ledger {
         id: i64,
     ) -> Result<String, Error> {
         let arguments = json!({ "id": id });
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "ledger_show", arguments, options)
+            .ask(&header, &emitter, "ledger_show", arguments)
             .await
     }
 
@@ -307,9 +289,8 @@ impl Ledger {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<String, Error> {
-        let options = Options::default();
         self.0
-            .call(&header, &emitter, "ledger_verify", json!({}), options)
+            .ask(&header, &emitter, "ledger_verify", json!({}))
             .await
     }
 
